@@ -1,0 +1,183 @@
+//! What crosses the boundary between the kernel and the agent: names, capacities, records. Defined once, here.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{
+    reason::{Reason, REASON_SLOTS},
+    verdict::Verdict,
+};
+
+/// The version of everything in this module. It is part of the pinned maps' names on bpffs.
+pub const ABI_VERSION: u32 = 1;
+
+/// The name of the XDP program.
+pub const PROGRAM: &str = "detector";
+/// The name of the program that tells what time the classifier's clock shows.
+pub const CLOCK_PROGRAM: &str = "clock";
+
+/// Names of maps, at most 15 characters: what the kernel keeps of a name.
+pub mod map {
+    /// One [`crate::config::Config`].
+    pub const CONFIG: &str = "CONFIG";
+    /// One [`crate::detect::signature::table::SignatureTable`].
+    pub const SIGNATURES: &str = "SIGNATURES";
+    /// Per CPU: [`super::Counter`] at [`super::counter_index`].
+    pub const COUNTERS: &str = "COUNTERS";
+    /// Per CPU: [`super::SignatureCounter`] by row of the signature table.
+    pub const SIGNATURE_HITS: &str = "SIGNATURE_HITS";
+    /// Per CPU: [`crate::sources::SourceSet`] by hash.
+    pub const SOURCES: &str = "SOURCES";
+    /// Per CPU: [`crate::sources::SourceState`] at [`super::segment_index`].
+    pub const SEGMENTS: &str = "SEGMENTS";
+    /// Per CPU: a `u64` by [`super::Tally`].
+    pub const TALLIES: &str = "TALLIES";
+    /// Ring buffer of [`crate::event::Event`].
+    pub const EVENTS: &str = "EVENTS";
+}
+
+/// Names of the constants that the agent sets in each interface's program before it is loaded.
+pub mod global {
+    /// `u32`: the slot of the interface, below [`super::INTERFACES_MAX`].
+    pub const INTERFACE: &str = "INTERFACE";
+    /// `u64`: nanoseconds in a tick of the kernel's clock.
+    pub const TICK_NS: &str = "TICK_NS";
+}
+
+/// The most interfaces one agent guards.
+pub const INTERFACES_MAX: u32 = 16;
+/// Segments of one interface that have a bucket of their own: every VLAN identifier.
+pub const SEGMENTS_PER_INTERFACE: u32 = 4096;
+/// The size of the ring buffer, in bytes: about two thousand events.
+pub const EVENTS_BYTES: u32 = 256 * 1024;
+/// Entries of the counters' map.
+pub const COUNTERS_LEN: u32 = INTERFACES_MAX * REASON_SLOTS * 2;
+
+/// Packets and their bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Counter {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes on the wire, without the frame check sequence.
+    pub bytes: u64,
+}
+
+/// What one signature met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct SignatureCounter {
+    /// Packets that matched.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those that were dropped.
+    pub dropped: u64,
+}
+
+/// Where a packet is counted.
+#[inline(always)]
+#[must_use]
+pub fn counter_index(interface: u32, reason: Reason, verdict: Verdict) -> u32 {
+    interface
+        .wrapping_mul(REASON_SLOTS * 2)
+        .wrapping_add((reason as u32).wrapping_mul(2))
+        .wrapping_add(verdict as u32)
+}
+
+/// Where the state of a segment is. A frame with two tags shares the entry of a VLAN identifier with others.
+#[inline(always)]
+#[must_use]
+pub fn segment_index(interface: u32, vlan: crate::net::Vlan) -> u32 {
+    // An odd factor, so that the customers of one service VLAN do not share an entry.
+    let slot = u32::from(vlan.outer) ^ u32::from(vlan.inner).wrapping_mul(0x9e5);
+    interface
+        .wrapping_mul(SEGMENTS_PER_INTERFACE)
+        .wrapping_add(slot & (SEGMENTS_PER_INTERFACE - 1))
+}
+
+/// What the classifier's own tables went through, counted per CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Tally {
+    /// Reports handed to the ring buffer.
+    EventsSent = 0,
+    /// Reports that did not fit into it.
+    EventsLost = 1,
+    /// Findings that were not reported because their source was a moment ago; the next report counts them.
+    EventsHeld = 2,
+    /// Sources without an entry, because a set was full of recent offenders.
+    SourcesRefused = 3,
+    /// Offenders whose entry went to a newer one.
+    SourcesDisplaced = 4,
+}
+
+impl Tally {
+    /// Every tally, by number.
+    pub const ALL: [Self; 5] = [
+        Self::EventsSent,
+        Self::EventsLost,
+        Self::EventsHeld,
+        Self::SourcesRefused,
+        Self::SourcesDisplaced,
+    ];
+
+    /// The name in every output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EventsSent => "events_sent",
+            Self::EventsLost => "events_lost",
+            Self::EventsHeld => "events_held",
+            Self::SourcesRefused => "sources_refused",
+            Self::SourcesDisplaced => "sources_displaced",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Config,
+        detect::signature::table::SignatureTable,
+        event::Event,
+        net::Vlan,
+        sources::{SourceKey, SourceSet, SourceState},
+    };
+
+    /// A change of any of these is a new [`ABI_VERSION`].
+    #[test]
+    fn the_records_have_the_sizes_of_this_abi_version() {
+        assert_eq!(ABI_VERSION, 1);
+        assert_eq!(size_of::<Config>(), 56);
+        assert_eq!(size_of::<Event>(), 88);
+        assert_eq!(size_of::<SourceKey>(), 24);
+        assert_eq!(size_of::<SourceState>(), 96);
+        assert_eq!(size_of::<SourceSet>(), 512);
+        assert_eq!(size_of::<SignatureTable>(), 214_920);
+    }
+
+    #[test]
+    fn map_names_fit_into_what_the_kernel_keeps() {
+        for name in [
+            map::CONFIG,
+            map::SIGNATURES,
+            map::COUNTERS,
+            map::SIGNATURE_HITS,
+            map::SOURCES,
+            map::SEGMENTS,
+            map::TALLIES,
+            map::EVENTS,
+        ] {
+            assert!(name.len() <= 15, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_last_index_of_every_map_is_inside_it() {
+        let last = counter_index(INTERFACES_MAX - 1, Reason::StateMissing, Verdict::Drop);
+        assert!(last < COUNTERS_LEN);
+        let vlan = Vlan { outer: 4095, inner: 4095 };
+        assert!(segment_index(INTERFACES_MAX - 1, vlan) < INTERFACES_MAX * SEGMENTS_PER_INTERFACE);
+    }
+}

@@ -1,0 +1,37 @@
+//! The detectors: one module each, a pure step over one entry of state or over one packet.
+
+pub mod arp_flood;
+pub mod signature;
+
+/// One way to notice. Numbers are stable: they are in keys and events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Detector {
+    /// The pattern of a known worm stands in the packet.
+    Signature = 1,
+    /// An ARP sender asks more than its limit.
+    ArpFlood = 2,
+    /// All ARP senders of a segment together ask more than its limit: their addresses may be forged.
+    ArpFloodSegment = 3,
+}
+
+impl Detector {
+    /// Every detector.
+    pub const ALL: [Self; 3] = [Self::Signature, Self::ArpFlood, Self::ArpFloodSegment];
+
+    /// The detector of a number in a key.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|detector| *detector as u8 == number)
+    }
+
+    /// The name in every output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signature => "signature",
+            Self::ArpFlood => "arp_flood",
+            Self::ArpFloodSegment => "arp_flood_segment",
+        }
+    }
+}

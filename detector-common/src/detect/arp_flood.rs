@@ -1,0 +1,28 @@
+//! `arp_flood`: broadcast ARP requests above a rate, per sender and per segment.
+//!
+//! In the classic storm the sender is the default gateway itself, relaying what scanners outside make it ask for. So
+//! only the excess is ever flagged, never the sender's other traffic; and what RFC 5227 has a booting host send, and
+//! the unicast refreshes of neighbour tables, never feed a bucket.
+
+use crate::{
+    net::MacAddress,
+    parse::arp::{Arp, Operation},
+    reason::Reason,
+};
+
+/// What kind of ARP message it is: [`Reason::ArpRequest`] is the only one that feeds a bucket.
+#[inline(always)]
+#[must_use]
+pub fn class(arp: &Arp, destination: MacAddress) -> Reason {
+    if arp.is_probe() {
+        Reason::ArpProbe
+    } else if arp.is_announcement() {
+        Reason::ArpAnnouncement
+    } else if arp.operation == Operation::Reply {
+        Reason::ArpReply
+    } else if destination.is_broadcast() {
+        Reason::ArpRequest
+    } else {
+        Reason::ArpUnicastRequest
+    }
+}

@@ -1,0 +1,195 @@
+//! The signatures as the kernel reads them: plain tables in one map value, every index checked.
+//!
+//! What a group of signatures looks for is a small decision program: tests with two exits each. Running it is one flat
+//! loop, whose length the verifier knows and no packet can stretch.
+
+use bytemuck::{Pod, Zeroable};
+
+/// The most signatures a table holds.
+pub const ROWS_MAX: usize = 64;
+/// The most groups a table holds: a bit each in a port's entry.
+pub const GROUPS_MAX: usize = 8;
+/// The most groups that may share a port.
+pub const GROUPS_PER_PACKET: usize = 3;
+/// The most tests of all signatures together.
+pub const TESTS_MAX: usize = 512;
+/// The most tests that are run on a packet for one group.
+pub const STEPS_MAX: usize = 96;
+/// How far into a payload the `?` that ends a request's path is looked for, in bytes.
+pub const QUERY_REACH: usize = 64;
+
+const BUCKETS: usize = 64;
+const PORTS: usize = 1 << 16;
+
+/// The place in a payload that a group's offsets count from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Anchor {
+    /// The payload's first byte.
+    Payload,
+    /// The first `?` of the payload.
+    Query,
+}
+
+/// The exit to the signature whose row is the rest of the number.
+pub(super) const FOUND: u16 = 0x8000;
+/// The exit to nothing: no test has this number, and no row.
+pub(super) const NONE: u16 = 0x7fff;
+
+/// One test of a decision program: eight bytes of the packet, moved down by `shift` bits, are `value` under `mask`,
+/// or, where `same` has bits, what they were before they were moved.
+///
+/// One form for all tests, without a branch: each would double what the verifier has to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Test {
+    /// Which bits count, the first byte lowest.
+    pub(super) mask: u64,
+    /// What they must be.
+    pub(super) value: u64,
+    /// Which bits must not have changed by moving: a run of a repeated byte or two.
+    pub(super) same: u64,
+    /// Where the window begins, in bytes from the group's anchor.
+    pub(super) offset: i16,
+    /// How far it is moved, in bits.
+    pub(super) shift: u16,
+    /// The exit if it holds: the next test, or [`FOUND`].
+    pub(super) then: u16,
+    /// The exit if it does not: the next signature's first test, or [`NONE`].
+    pub(super) otherwise: u16,
+}
+
+impl Test {
+    #[inline(always)]
+    pub(super) fn holds(&self, window: u64) -> bool {
+        window.wrapping_shr(u32::from(self.shift)) & self.mask == self.value | (window & self.same)
+    }
+}
+
+/// What a signature asks of a packet besides its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Row {
+    /// The signature's number; 0 in a row that is not used.
+    pub(super) id: u16,
+    /// The least length of the payload, in bytes.
+    pub(super) payload_min: u16,
+    /// The greatest.
+    pub(super) payload_max: u16,
+    /// How far behind the anchor the pattern reaches, in bytes.
+    pub(super) reach: u16,
+    /// Bits of [`super::Traits`].
+    pub(super) traits: u16,
+    /// The exit if it is found but this does not hold: as [`Test::otherwise`].
+    pub(super) otherwise: u16,
+}
+
+impl Row {
+    /// Whether a payload of `len` bytes, whose anchor is at `base`, in a packet with these traits fits.
+    ///
+    /// VERIFIER: three differences that may be negative and a mask instead of four comparisons, each of which would
+    /// leave the verifier with two states.
+    #[inline(always)]
+    pub(super) fn fits(&self, len: usize, base: usize, traits: u16) -> bool {
+        let over_min = len.wrapping_sub(usize::from(self.payload_min));
+        let under_max = usize::from(self.payload_max).wrapping_sub(len);
+        let over_reach = len.wrapping_sub(base).wrapping_sub(usize::from(self.reach));
+        let negative = (over_min | under_max | over_reach) >> (usize::BITS - 1);
+        negative | usize::from(!traits & self.traits) == 0
+    }
+}
+
+/// The signatures that are looked for in the same packets at the same place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct Group {
+    /// Which of the window's bytes are hashed.
+    pub(super) window_mask: u64,
+    /// Where the window begins, in bytes from the anchor.
+    pub(super) window_offset: i16,
+    pub(super) anchored_at_query: u8,
+    pub(super) reserved: [u8; 5],
+    /// The first test for each hash, or [`NONE`].
+    pub(super) buckets: [u16; BUCKETS],
+}
+
+impl Group {
+    #[inline(always)]
+    pub(super) fn anchor(&self) -> Anchor {
+        if self.anchored_at_query == 0 {
+            Anchor::Payload
+        } else {
+            Anchor::Query
+        }
+    }
+
+    /// The bucket of a window.
+    #[inline(always)]
+    pub(super) fn bucket(&self, window: u64) -> usize {
+        // The golden ratio spreads the bytes into the upper bits; six of them are a bucket.
+        ((window & self.window_mask).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
+    }
+
+    /// The first test for a packet with this window.
+    #[inline(always)]
+    pub(super) fn first_test(&self, window: u64) -> u16 {
+        self.buckets
+            .get(self.bucket(window))
+            .map_or(NONE, |test| *test)
+    }
+}
+
+/// All signatures, for one map value.
+#[derive(Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub struct SignatureTable {
+    pub(super) groups: [Group; GROUPS_MAX],
+    pub(super) tests: [Test; TESTS_MAX],
+    pub(super) rows: [Row; ROWS_MAX],
+    /// For each port, a bit for each group that looks at packets to (or from) it.
+    pub(super) tcp_destination: [u8; PORTS],
+    pub(super) udp_destination: [u8; PORTS],
+    pub(super) udp_source: [u8; PORTS],
+    pub(super) icmp_echo: u8,
+    pub(super) reserved: [u8; 7],
+}
+
+impl SignatureTable {
+    /// The number of the signature in `row`; 0 if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub fn id(&self, row: usize) -> u16 {
+        self.row(row).map_or(0, |row| row.id)
+    }
+
+    /// The groups that look at TCP segments to `port`.
+    #[inline(always)]
+    pub(super) fn groups_for_tcp(&self, port: u16) -> u8 {
+        groups_of(&self.tcp_destination, port)
+    }
+
+    /// The groups that look at UDP datagrams between these ports.
+    #[inline(always)]
+    pub(super) fn groups_for_udp(&self, source: u16, destination: u16) -> u8 {
+        groups_of(&self.udp_source, source) | groups_of(&self.udp_destination, destination)
+    }
+
+    #[inline(always)]
+    pub(super) fn group(&self, index: u32) -> Option<&Group> {
+        self.groups.get(index as usize)
+    }
+
+    #[inline(always)]
+    pub(super) fn row(&self, index: usize) -> Option<&Row> {
+        self.rows.get(index)
+    }
+
+    #[inline(always)]
+    pub(super) fn test(&self, index: usize) -> Option<&Test> {
+        self.tests.get(index)
+    }
+}
+
+#[inline(always)]
+fn groups_of(entries: &[u8; PORTS], port: u16) -> u8 {
+    entries.get(usize::from(port)).map_or(0, |groups| *groups)
+}

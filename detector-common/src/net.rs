@@ -1,0 +1,195 @@
+//! The small types of the wire: addresses in wire order, ports and types in host order, each a type of its own.
+
+use bytemuck::{Pod, Zeroable};
+
+/// A 48-bit Ethernet address.
+///
+/// One word, the first byte on the wire lowest: the compiler keeps words in registers, and the kernel gives a program
+/// 512 bytes of stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MacAddress {
+    word: u64,
+}
+
+impl MacAddress {
+    /// Every host of the segment.
+    pub const BROADCAST: Self = Self::new([0xff; 6]);
+
+    /// The address with these bytes, in wire order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(octets: [u8; 6]) -> Self {
+        let [a, b, c, d, e, f] = octets;
+        Self::from_word(u64::from_le_bytes([a, b, c, d, e, f, 0, 0]))
+    }
+
+    /// The address in the lower six bytes of `word`.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u64) -> Self {
+        Self {
+            word: word & 0xffff_ffff_ffff,
+        }
+    }
+
+    /// The six bytes as one word, the first one lowest.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_word(self) -> u64 {
+        self.word
+    }
+
+    /// The six bytes in wire order.
+    #[must_use]
+    pub const fn octets(self) -> [u8; 6] {
+        let [a, b, c, d, e, f, _, _] = self.word.to_le_bytes();
+        [a, b, c, d, e, f]
+    }
+
+    /// Whether it is every host of the segment.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_broadcast(self) -> bool {
+        self == Self::BROADCAST
+    }
+}
+
+/// An IPv4 or IPv6 address, an IPv4 one mapped as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2).
+///
+/// Two words in memory order, for the reason that [`MacAddress`] is one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Pod, Zeroable)]
+#[repr(C)]
+pub struct IpAddress {
+    words: [u64; 2],
+}
+
+impl IpAddress {
+    /// The first twelve bytes of a mapped IPv4 address, as words.
+    const MAPPED: [u64; 2] = [0, u64::from_le_bytes([0, 0, 0xff, 0xff, 0, 0, 0, 0])];
+
+    /// An IPv4 address, RFC 791.
+    #[inline(always)]
+    #[must_use]
+    pub fn v4(octets: [u8; 4]) -> Self {
+        let [high, low] = Self::MAPPED;
+        Self {
+            words: [high.to_le(), (low | u64::from(u32::from_le_bytes(octets)) << 32).to_le()],
+        }
+    }
+
+    /// An IPv6 address, RFC 8200, as its two halves, the first byte of each lowest.
+    #[inline(always)]
+    #[must_use]
+    pub fn v6(first: u64, second: u64) -> Self {
+        Self {
+            words: [first.to_le(), second.to_le()],
+        }
+    }
+
+    /// The words, in memory order.
+    #[inline(always)]
+    #[must_use]
+    pub fn words(self) -> [u64; 2] {
+        self.words
+    }
+
+    /// The sixteen bytes in wire order.
+    #[inline(always)]
+    #[must_use]
+    pub fn octets(self) -> [u8; 16] {
+        bytemuck::cast(self.words)
+    }
+
+    /// Whether it is `0.0.0.0`, no address yet (RFC 1122 §3.2.1.3).
+    #[inline(always)]
+    #[must_use]
+    pub fn is_unspecified_v4(self) -> bool {
+        self == Self::v4([0; 4])
+    }
+
+    /// Whether it is the IPv4 address with these bytes.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_v4(self, octets: [u8; 4]) -> bool {
+        self == Self::v4(octets)
+    }
+}
+
+/// The VLAN tags of a frame. `0` is no tag, or a priority tag, which belongs to no VLAN (802.1Q §9.6).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Vlan {
+    /// The 12-bit identifier of the first tag on the wire.
+    pub outer: u16,
+    /// The 12-bit identifier of the second tag.
+    pub inner: u16,
+}
+
+/// The type field of an Ethernet header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EtherType(pub u16);
+
+impl EtherType {
+    /// IPv4, RFC 894.
+    pub const IPV4: Self = Self(0x0800);
+    /// ARP, RFC 826.
+    pub const ARP: Self = Self(0x0806);
+    /// IPv6, RFC 2464.
+    pub const IPV6: Self = Self(0x86dd);
+    /// A customer VLAN tag, 802.1Q.
+    pub const VLAN: Self = Self(0x8100);
+    /// A service VLAN tag, 802.1ad.
+    pub const SERVICE_VLAN: Self = Self(0x88a8);
+    /// Smaller values are the length of an 802.3 frame, not a type.
+    pub const FIRST: Self = Self(0x0600);
+}
+
+/// The protocol field of an IPv4 header, the next header field of an IPv6 one (IANA "Protocol Numbers").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IpProtocol(pub u8);
+
+impl IpProtocol {
+    /// IPv6 hop-by-hop options.
+    pub const HOP_BY_HOP: Self = Self(0);
+    /// ICMP for IPv4.
+    pub const ICMP: Self = Self(1);
+    /// TCP.
+    pub const TCP: Self = Self(6);
+    /// UDP.
+    pub const UDP: Self = Self(17);
+    /// IPv6 routing header.
+    pub const ROUTING: Self = Self(43);
+    /// IPv6 fragment header.
+    pub const FRAGMENT: Self = Self(44);
+    /// IPsec authentication header, RFC 4302.
+    pub const AUTHENTICATION: Self = Self(51);
+    /// ICMP for IPv6.
+    pub const ICMPV6: Self = Self(58);
+    /// IPv6 destination options.
+    pub const DESTINATION_OPTIONS: Self = Self(60);
+    /// IPv6 mobility header, RFC 6275.
+    pub const MOBILITY: Self = Self(135);
+}
+
+/// The flag byte of a TCP header, RFC 9293 §3.1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpFlags(pub u8);
+
+impl TcpFlags {
+    /// The sender has no more data.
+    pub const FIN: Self = Self(0x01);
+    /// A new connection.
+    pub const SYN: Self = Self(0x02);
+    /// The connection is refused or gone.
+    pub const RST: Self = Self(0x04);
+    /// Hand the data to the application.
+    pub const PSH: Self = Self(0x08);
+    /// The acknowledgement field counts.
+    pub const ACK: Self = Self(0x10);
+
+    /// Whether of SYN, ACK, RST and FIN only SYN is set: the first packet of a handshake.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_opening(self) -> bool {
+        self.0 & (Self::SYN.0 | Self::ACK.0 | Self::RST.0 | Self::FIN.0) == Self::SYN.0
+    }
+}

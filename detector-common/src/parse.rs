@@ -1,0 +1,144 @@
+//! From bytes to a [`Packet`]: link layer, then network, then transport.
+//!
+//! Every length is checked before it is used and every way not to understand a packet is a [`Reason`]. Where a
+//! payload ends is what the IP header says; what follows is padding. A later fragment has no transport header, so it
+//! is a reason of its own and never a [`Packet`].
+
+pub mod arp;
+pub mod ethernet;
+pub mod icmp;
+pub mod ipv4;
+pub mod ipv6;
+pub mod tcp;
+pub mod udp;
+
+use crate::{
+    net::{EtherType, IpAddress, IpProtocol},
+    packet::PacketBytes,
+    reason::Reason,
+};
+use arp::Arp;
+use ethernet::Link;
+use icmp::Icmp;
+use tcp::Tcp;
+
+/// A packet that was understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Its Ethernet header and tags.
+    pub link: Link,
+    /// What the Ethernet header carries.
+    pub network: Network,
+}
+
+/// What an Ethernet frame carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// An ARP message.
+    Arp(Arp),
+    /// An IP packet.
+    Ip(Ip),
+}
+
+/// An IP packet with a transport header: whole, or the first fragment of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ip {
+    /// The source address.
+    pub source: IpAddress,
+    /// The destination address.
+    pub destination: IpAddress,
+    /// The transport header.
+    pub transport: Transport,
+    /// Where the transport's payload begins, in bytes from the start of the frame.
+    pub payload_offset: usize,
+    /// The length of that payload in this packet, in bytes, without padding.
+    pub payload_len: usize,
+}
+
+/// A transport header, field by field; what a protocol does not have is zero.
+///
+/// VERIFIER: not an enum of headers. Its variants share memory, which the compiler then copies through the stack at
+/// addresses that the verifier refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transport {
+    /// Which protocol.
+    pub protocol: Protocol,
+    /// The source port of TCP and UDP.
+    pub source_port: u16,
+    /// The destination port of TCP and UDP.
+    pub destination_port: u16,
+    /// What only TCP has.
+    pub tcp: Tcp,
+    /// What only ICMP and ICMPv6 have.
+    pub icmp: Icmp,
+}
+
+/// A transport protocol that is understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// ICMP for IPv4.
+    Icmp,
+    /// ICMP for IPv6.
+    Icmpv6,
+}
+
+/// What an IP header says of what it carries.
+struct Carried {
+    source: IpAddress,
+    destination: IpAddress,
+    protocol: IpProtocol,
+    /// Where the transport header begins, in bytes from the start of the frame.
+    offset: usize,
+    /// Where the IP packet ends, in bytes from the start of the frame.
+    end: usize,
+    /// Whether more fragments follow: then a transport's own length may reach beyond `end`.
+    fragmented: bool,
+}
+
+/// A transport header with what follows it.
+struct Segment {
+    transport: Transport,
+    /// Where the payload begins, in bytes from the start of the frame.
+    payload_offset: usize,
+    /// Where it ends.
+    end: usize,
+}
+
+/// Understands a packet, or says why not.
+#[inline(always)]
+pub fn parse<P: PacketBytes>(packet: &P) -> Result<Packet, Reason> {
+    let (link, ethertype, offset) = ethernet::parse(packet)?;
+    let network = match ethertype {
+        EtherType::ARP => Network::Arp(arp::parse(packet, offset)?),
+        EtherType::IPV4 => Network::Ip(parse_transport(packet, ipv4::parse(packet, offset)?)?),
+        EtherType::IPV6 => Network::Ip(parse_transport(packet, ipv6::parse(packet, offset)?)?),
+        EtherType(_) => return Err(Reason::EtherTypeUnknown),
+    };
+    Ok(Packet { link, network })
+}
+
+#[inline(always)]
+fn parse_transport<P: PacketBytes>(packet: &P, carried: Carried) -> Result<Ip, Reason> {
+    let Segment {
+        transport,
+        payload_offset,
+        end,
+    } = match carried.protocol {
+        IpProtocol::TCP => tcp::parse(packet, &carried)?,
+        IpProtocol::UDP => udp::parse(packet, &carried)?,
+        IpProtocol::ICMP => icmp::parse(packet, &carried, Protocol::Icmp)?,
+        IpProtocol::ICMPV6 => icmp::parse(packet, &carried, Protocol::Icmpv6)?,
+        IpProtocol(_) => return Err(Reason::IpProtocolUnknown),
+    };
+    Ok(Ip {
+        source: carried.source,
+        destination: carried.destination,
+        transport,
+        payload_offset,
+        payload_len: end.saturating_sub(payload_offset),
+    })
+}

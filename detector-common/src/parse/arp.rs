@@ -1,0 +1,145 @@
+//! ARP for IPv4 over Ethernet (RFC 826), with the classes of RFC 5227.
+
+use crate::{net::{IpAddress, MacAddress}, packet::PacketBytes, reason::Reason};
+
+/// The length of an ARP message for IPv4 over Ethernet, in bytes.
+pub const MESSAGE_LEN: usize = 28;
+
+/// An ARP message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arp {
+    /// Whether it asks or answers.
+    pub operation: Operation,
+    /// The MAC that the sender gives as its own.
+    pub sender_mac: MacAddress,
+    /// The IPv4 address that the sender gives as its own.
+    pub sender_ip: IpAddress,
+    /// The IPv4 address it is about.
+    pub target_ip: IpAddress,
+}
+
+/// What an ARP message does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// It asks.
+    Request,
+    /// It answers.
+    Reply,
+}
+
+impl Arp {
+    /// Whether it asks for an address while owning none: an RFC 5227 probe.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_probe(&self) -> bool {
+        self.operation == Operation::Request && self.sender_ip.is_unspecified_v4()
+    }
+
+    /// Whether it is about the sender's own address: an RFC 5227 announcement, or a gratuitous reply.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_announcement(&self) -> bool {
+        self.sender_ip == self.target_ip
+    }
+}
+
+/// Reads the ARP message at `offset`.
+#[inline(always)]
+pub fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Arp, Reason> {
+    let [
+        hardware @ ..,
+        protocol_high,
+        protocol_low,
+        hardware_len,
+        protocol_len,
+        operation_high,
+        operation_low,
+    ] = packet.read::<8>(offset).ok_or(Reason::ArpTruncated)?;
+    let sender_mac = packet
+        .read_word(offset.saturating_add(8))
+        .ok_or(Reason::ArpTruncated)?;
+    let sender_ip = packet.read::<4>(offset.saturating_add(14)).ok_or(Reason::ArpTruncated)?;
+    let target_ip = packet.read::<4>(offset.saturating_add(24)).ok_or(Reason::ArpTruncated)?;
+    // Ethernet is hardware type 1 with 6-byte addresses, IPv4 is protocol type 0x0800 with 4-byte ones.
+    let kind = (
+        u16::from_be_bytes(hardware),
+        u16::from_be_bytes([protocol_high, protocol_low]),
+        hardware_len,
+        protocol_len,
+    );
+    if kind != (1, 0x0800, 6, 4) {
+        return Err(Reason::ArpNotEthernetIpv4);
+    }
+    let operation = match u16::from_be_bytes([operation_high, operation_low]) {
+        1 => Operation::Request,
+        2 => Operation::Reply,
+        _ => return Err(Reason::ArpOperationUnknown),
+    };
+    Ok(Arp {
+        operation,
+        sender_mac: MacAddress::from_word(sender_mac),
+        sender_ip: IpAddress::v4(sender_ip),
+        target_ip: IpAddress::v4(target_ip),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet::Frame;
+
+    const REQUEST: [u8; MESSAGE_LEN] = [
+        0, 1, 8, 0, 6, 4, 0, 1, // Ethernet, IPv4, request
+        2, 0, 0, 0, 0, 1, 192, 0, 2, 1, // from
+        0, 0, 0, 0, 0, 0, 192, 0, 2, 9, // to
+    ];
+
+    fn with(at: usize, value: u8) -> Result<Arp, Reason> {
+        let mut message = REQUEST;
+        message[at] = value;
+        parse(&Frame::whole(&message), 0)
+    }
+
+    #[test]
+    fn a_request_is_read_field_by_field() {
+        let request = Arp {
+            operation: Operation::Request,
+            sender_mac: MacAddress::new([2, 0, 0, 0, 0, 1]),
+            sender_ip: IpAddress::v4([192, 0, 2, 1]),
+            target_ip: IpAddress::v4([192, 0, 2, 9]),
+        };
+        assert_eq!(parse(&Frame::whole(&REQUEST), 0), Ok(request));
+        assert!(!request.is_probe() && !request.is_announcement());
+    }
+
+    #[test]
+    fn arp_for_anything_but_ipv4_over_ethernet_is_a_reason() {
+        for (at, value) in [(0, 1), (1, 6), (2, 0x86), (3, 1), (4, 8), (5, 16)] {
+            assert_eq!(with(at, value), Err(Reason::ArpNotEthernetIpv4), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn an_operation_that_is_neither_request_nor_reply_is_a_reason() {
+        assert_eq!(with(7, 2).map(|arp| arp.operation), Ok(Operation::Reply));
+        assert_eq!(with(7, 0), Err(Reason::ArpOperationUnknown));
+        assert_eq!(with(6, 1), Err(Reason::ArpOperationUnknown));
+    }
+
+    #[test]
+    fn a_message_that_ends_early_is_truncated() {
+        for len in 0..MESSAGE_LEN {
+            assert_eq!(parse(&Frame::whole(&REQUEST[..len]), 0), Err(Reason::ArpTruncated));
+        }
+    }
+
+    #[test]
+    fn probes_and_announcements_are_told_apart() {
+        let mut message = REQUEST;
+        message[14..18].fill(0);
+        assert!(parse(&Frame::whole(&message), 0).is_ok_and(|arp| arp.is_probe() && !arp.is_announcement()));
+        message = REQUEST;
+        message[27] = 1;
+        assert!(parse(&Frame::whole(&message), 0).is_ok_and(|arp| !arp.is_probe() && arp.is_announcement()));
+    }
+}

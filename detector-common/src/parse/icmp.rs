@@ -1,0 +1,46 @@
+//! ICMP (RFC 792) and ICMPv6 (RFC 4443): type and code, and what follows the eight-byte header both share.
+
+use super::{Carried, Protocol, Segment, Transport, tcp::Tcp};
+use crate::{packet::PacketBytes, reason::Reason};
+
+/// The length of the header of every message of both that is defined, in bytes.
+pub const HEADER_LEN: usize = 8;
+
+/// What an ICMP or ICMPv6 header has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Icmp {
+    /// The type.
+    pub kind: u8,
+    /// The code.
+    pub code: u8,
+}
+
+impl Icmp {
+    /// The type and code of an ICMP (not ICMPv6) echo request, RFC 792.
+    pub const ECHO_REQUEST: Self = Self { kind: 8, code: 0 };
+}
+
+/// Reads the ICMP or ICMPv6 header that `carried` begins with.
+#[inline(always)]
+pub(super) fn parse<P: PacketBytes>(
+    packet: &P,
+    carried: &Carried,
+    protocol: Protocol,
+) -> Result<Segment, Reason> {
+    let payload_offset = carried.offset.saturating_add(HEADER_LEN);
+    if payload_offset > carried.end {
+        return Err(Reason::IcmpTruncated);
+    }
+    let [kind, code] = packet.read::<2>(carried.offset).ok_or(Reason::IcmpTruncated)?;
+    Ok(Segment {
+        transport: Transport {
+            protocol,
+            source_port: 0,
+            destination_port: 0,
+            tcp: Tcp::default(),
+            icmp: Icmp { kind, code },
+        },
+        payload_offset,
+        end: carried.end,
+    })
+}

@@ -1,0 +1,140 @@
+//! Why a packet got its verdict: one append-only list.
+//!
+//! A reason is at once the parser's error, the index of the counters, a field of the event and the name in every
+//! output. A number is never used again; a reason that goes away leaves its number reserved.
+
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $name:literal;)+) => {
+        /// Why a packet got its verdict.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Reason {
+            $($(#[doc = $doc])+ $variant = $number,)+
+        }
+
+        impl Reason {
+            /// Every reason, by number.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The name in counters, JSON and metrics: `snake_case`, stable.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name,)+ }
+            }
+
+            /// What it means, in a sentence.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
+            }
+        }
+    };
+}
+
+/// The size of a table indexed by reason: more than the reasons there are, so that a new one moves no other.
+pub const REASON_SLOTS: u32 = 64;
+
+reasons! {
+    /// Understood, and nothing was found.
+    Clean = 0, "clean";
+    /// The frame ends inside its Ethernet header.
+    EthernetTruncated = 1, "ethernet_truncated";
+    /// An 802.3 length stands where Ethernet II has its type.
+    EthernetLengthField = 2, "ethernet_length_field";
+    /// Neither ARP nor IPv4 nor IPv6.
+    EtherTypeUnknown = 3, "ethertype_unknown";
+    /// The frame ends inside a VLAN tag.
+    VlanTruncated = 4, "vlan_truncated";
+    /// More than two VLAN tags.
+    VlanTooDeep = 5, "vlan_too_deep";
+    /// The frame ends inside its ARP message.
+    ArpTruncated = 6, "arp_truncated";
+    /// ARP for something other than IPv4 over Ethernet.
+    ArpNotEthernetIpv4 = 7, "arp_not_ethernet_ipv4";
+    /// Neither an ARP request nor a reply.
+    ArpOperationUnknown = 8, "arp_operation_unknown";
+    /// The frame ends inside its IPv4 header.
+    Ipv4Truncated = 9, "ipv4_truncated";
+    /// The version field of an IPv4 header is not 4.
+    Ipv4Version = 10, "ipv4_version";
+    /// An IPv4 header length below 20 bytes.
+    Ipv4HeaderLength = 11, "ipv4_header_length";
+    /// An IPv4 total length smaller than the header.
+    Ipv4TotalLength = 12, "ipv4_total_length";
+    /// An IPv4 total length larger than the frame.
+    Ipv4BeyondFrame = 13, "ipv4_beyond_frame";
+    /// A later IPv4 fragment, which has no ports.
+    Ipv4LaterFragment = 14, "ipv4_later_fragment";
+    /// The frame ends inside its IPv6 header.
+    Ipv6Truncated = 15, "ipv6_truncated";
+    /// The version field of an IPv6 header is not 6.
+    Ipv6Version = 16, "ipv6_version";
+    /// An IPv6 payload length larger than the frame.
+    Ipv6BeyondFrame = 17, "ipv6_beyond_frame";
+    /// An IPv6 jumbogram, RFC 2675.
+    Ipv6Jumbogram = 18, "ipv6_jumbogram";
+    /// The packet ends inside an IPv6 extension header.
+    Ipv6ExtensionTruncated = 19, "ipv6_extension_truncated";
+    /// More IPv6 extension headers than are followed.
+    Ipv6ExtensionTooDeep = 20, "ipv6_extension_too_deep";
+    /// A later IPv6 fragment, which has no ports.
+    Ipv6LaterFragment = 21, "ipv6_later_fragment";
+    /// Neither TCP nor UDP nor ICMP.
+    IpProtocolUnknown = 22, "ip_protocol_unknown";
+    /// The packet ends inside its TCP header.
+    TcpTruncated = 23, "tcp_truncated";
+    /// A TCP data offset below 20 bytes.
+    TcpDataOffset = 24, "tcp_data_offset";
+    /// The packet ends inside its TCP options.
+    TcpOptionsTruncated = 25, "tcp_options_truncated";
+    /// The packet ends inside its UDP header.
+    UdpTruncated = 26, "udp_truncated";
+    /// A UDP length below 8 bytes or larger than the packet.
+    UdpLength = 27, "udp_length";
+    /// The packet ends inside its ICMP header.
+    IcmpTruncated = 28, "icmp_truncated";
+    /// A broadcast ARP request, within every limit.
+    ArpRequest = 29, "arp_request";
+    /// An ARP request to one host: a neighbour table is refreshed.
+    ArpUnicastRequest = 30, "arp_unicast_request";
+    /// An ARP probe from 0.0.0.0, RFC 5227.
+    ArpProbe = 31, "arp_probe";
+    /// An ARP announcement of the sender's own address, RFC 5227.
+    ArpAnnouncement = 32, "arp_announcement";
+    /// An ARP reply.
+    ArpReply = 33, "arp_reply";
+    /// A worm's signature.
+    Signature = 34, "signature";
+    /// A broadcast ARP request above its sender's limit.
+    ArpFlood = 35, "arp_flood";
+    /// A broadcast ARP request above its segment's limit.
+    ArpFloodSegment = 36, "arp_flood_segment";
+    /// A table of the classifier is missing: nothing was looked for.
+    StateMissing = 37, "state_missing";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_has_no_gap_and_fits_its_slots() {
+        for (index, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, index);
+        }
+        assert!(Reason::ALL.len() <= REASON_SLOTS as usize);
+    }
+
+    #[test]
+    fn a_reason_has_a_name_fit_for_a_metric_and_a_meaning_that_is_a_sentence() {
+        for reason in Reason::ALL {
+            assert!(
+                reason
+                    .name()
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            );
+            assert!(reason.meaning().ends_with('.'), "{}", reason.name());
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The kernel side of detector: an XDP program that hands each packet to the classifier of `detector-common`.
+//!
+//! One copy of [`detector`] is loaded for each interface, with its slot as a constant; all share the maps. What it
+//! decides is [`verdict`]; how it decides is `detector_common::pipeline`.
+
+#![no_std]
+#![no_main]
+#![feature(asm_experimental_arch)]
+
+mod maps;
+mod packet;
+mod runtime;
+
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_DROP, XDP_PASS},
+    helpers::bpf_jiffies64,
+    macros::xdp,
+    programs::XdpContext,
+};
+use detector_common::{pipeline, verdict::Verdict};
+use packet::XdpPacket;
+use runtime::KernelRuntime;
+
+/// Classifies a packet and passes or drops it.
+#[xdp]
+pub fn detector(ctx: XdpContext) -> u32 {
+    let decision = pipeline::classify(&XdpPacket::new(ctx.ctx), &mut KernelRuntime::new());
+    #[cfg(feature = "debug-log")]
+    aya_log_ebpf::debug!(&ctx, "reason {} verdict {}", decision.reason as u8, decision.verdict as u8);
+    verdict(decision.verdict)
+}
+
+/// The action of a verdict. There is no other way out, so what the classifier cannot decide passes.
+#[inline(always)]
+fn verdict(verdict: Verdict) -> u32 {
+    match verdict {
+        Verdict::Pass => XDP_PASS,
+        Verdict::Drop => XDP_DROP,
+    }
+}
+
+/// Writes what the kernel's tick counter shows over the first eight bytes of the packet.
+///
+/// The agent runs it once with `BPF_PROG_TEST_RUN` and knows from it what the times in the maps mean. It is never
+/// attached.
+#[xdp]
+pub fn clock(ctx: XdpContext) -> u32 {
+    // SAFETY: the helper takes no argument and only reads.
+    let ticks = unsafe { bpf_jiffies64() };
+    packet::overwrite(&ctx, ticks.to_le_bytes());
+    XDP_PASS
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // VERIFIER: a panic that can be reached is an endless loop, and the program is refused when it is loaded.
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,72 @@
+//! Every map of the program: what it holds, who writes, who reads. Names, records and sizes are `detector-common::abi`'s.
+
+use aya_ebpf::{
+    Global,
+    btf_maps::{Array, PerCpuArray, RingBuf},
+    macros::btf_map,
+};
+use detector_common::{
+    abi::{
+        COUNTERS_LEN, Counter, EVENTS_BYTES, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter, Tally,
+    },
+    config::Config,
+    detect::signature::table::{ROWS_MAX, SignatureTable},
+    sources::{SETS, SourceSet, SourceState},
+};
+
+/// What the operator decided. The agent writes, the program reads.
+#[btf_map]
+pub static CONFIG: Array<Config, 1> = Array::new();
+
+/// What the signature detector looks for. The agent writes, the program reads.
+#[btf_map]
+pub static SIGNATURES: Array<SignatureTable, 1> = Array::new();
+
+/// Packets by interface, reason and verdict.
+#[btf_map]
+pub static COUNTERS: PerCpuArray<Counter, { COUNTERS_LEN as usize }> = PerCpuArray::new();
+
+/// Packets by row of the signature table.
+#[btf_map]
+pub static SIGNATURE_HITS: PerCpuArray<SignatureCounter, ROWS_MAX> = PerCpuArray::new();
+
+/// The source table, by hash. The program writes, the agent reads and merges.
+#[btf_map]
+pub static SOURCES: PerCpuArray<SourceSet, { SETS as usize }> = PerCpuArray::new();
+
+/// The state of segments. The agent shrinks it to the interfaces there are before it is made.
+#[btf_map]
+pub static SEGMENTS: PerCpuArray<SourceState, { (INTERFACES_MAX * SEGMENTS_PER_INTERFACE) as usize }> =
+    PerCpuArray::new();
+
+/// What befell the tables themselves.
+#[btf_map]
+pub static TALLIES: PerCpuArray<u64, { Tally::ALL.len() }> = PerCpuArray::new();
+
+/// A number that is written and read back, so that the verifier forgets what it knew of it.
+#[btf_map]
+pub static SCRATCH: PerCpuArray<usize, 1> = PerCpuArray::new();
+
+/// Findings for the agent.
+#[btf_map]
+pub static EVENTS: RingBuf<(), { EVENTS_BYTES as usize }> = RingBuf::new();
+
+/// The slot of the interface that this copy of the program is attached to.
+#[unsafe(no_mangle)]
+static INTERFACE: Global<u32> = Global::new(0);
+
+/// Nanoseconds in a tick of the kernel's clock: the agent asks the kernel and never assumes.
+#[unsafe(no_mangle)]
+static TICK_NS: Global<u64> = Global::new(0);
+
+/// The slot of the interface.
+#[inline(always)]
+pub fn interface() -> u32 {
+    INTERFACE.load()
+}
+
+/// Nanoseconds in a tick.
+#[inline(always)]
+pub fn tick_ns() -> u64 {
+    TICK_NS.load()
+}

@@ -1,0 +1,125 @@
+//! The classifier's state in the kernel: this CPU's part of the maps, and the tick counter for a clock.
+
+use aya_ebpf::{bindings::xdp_md, helpers::bpf_jiffies64};
+use detector_common::{
+    abi::{self, SignatureCounter, Tally},
+    config::Config,
+    detect::signature::{Search, table::{ROWS_MAX, SignatureTable}},
+    event::Event,
+    pipeline::Runtime,
+    sources::{SourceSet, SourceState},
+    verdict::Decision,
+};
+
+use crate::{maps, packet::XdpPacket};
+
+/// Searches the packet of `ctx`: the row of the signature found, or [`u64::MAX`].
+///
+/// VERIFIER: a global function, which is verified once and for itself. Inlined, it would be verified anew for each of
+/// the many ways to parse a packet, a million instructions in all. Only packets to a watched port pay for the call.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn search_packet(ctx: *mut xdp_md, search: u64) -> u64 {
+    maps::SIGNATURES
+        .get(0)
+        .and_then(|table| Search::from_word(search).run(&XdpPacket::new(ctx), table))
+        .map_or(u64::MAX, |row| row as u64)
+}
+
+/// One packet's view of the maps.
+pub struct KernelRuntime {
+    interface: u32,
+}
+
+impl KernelRuntime {
+    /// The runtime of this copy of the program.
+    #[inline(always)]
+    pub fn new() -> Self {
+        Self {
+            interface: maps::interface(),
+        }
+    }
+}
+
+impl Runtime<'static, XdpPacket> for KernelRuntime {
+    #[inline(always)]
+    fn interface(&self) -> u8 {
+        self.interface as u8
+    }
+
+    /// The tick counter costs nothing, the nanosecond clock more than all the rest.
+    #[inline(always)]
+    fn now_ns(&self) -> u64 {
+        // SAFETY: the helper takes no argument and only reads.
+        unsafe { bpf_jiffies64() }.wrapping_mul(maps::tick_ns())
+    }
+
+    #[inline(always)]
+    fn config(&self) -> Option<&'static Config> {
+        maps::CONFIG.get(0)
+    }
+
+    #[inline(always)]
+    fn signatures(&self) -> Option<&'static SignatureTable> {
+        maps::SIGNATURES.get(0)
+    }
+
+    #[inline(always)]
+    fn search(&self, packet: &XdpPacket, search: Search, _: &SignatureTable) -> Option<usize> {
+        let row = search_packet(packet.ctx, search.to_word()) as usize;
+        (row < ROWS_MAX).then_some(row)
+    }
+
+    #[inline(always)]
+    fn source_set(&mut self, index: u32) -> Option<&mut SourceSet> {
+        // SAFETY: the slot is this CPU's, XDP is not re-entered on a CPU, and the agent only reads.
+        maps::SOURCES.get_ptr_mut(index).map(|set| unsafe { &mut *set })
+    }
+
+    #[inline(always)]
+    fn segment(&mut self, index: u32) -> Option<&mut SourceState> {
+        // SAFETY: as for `source_set`.
+        maps::SEGMENTS.get_ptr_mut(index).map(|state| unsafe { &mut *state })
+    }
+
+    #[inline(always)]
+    fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
+        // SAFETY: as for `source_set`.
+        maps::SIGNATURE_HITS.get_ptr_mut(row as u32).map(|counter| unsafe { &mut *counter })
+    }
+
+    #[inline(always)]
+    fn count(&mut self, decision: Decision, bytes: u64) {
+        let index = abi::counter_index(self.interface, decision.reason, decision.verdict);
+        if let Some(counter) = maps::COUNTERS.get_ptr_mut(index) {
+            // SAFETY: as for `source_set`.
+            let counter = unsafe { &mut *counter };
+            counter.packets = counter.packets.wrapping_add(1);
+            counter.bytes = counter.bytes.wrapping_add(bytes);
+        }
+    }
+
+    #[inline(always)]
+    fn tally(&mut self, tally: Tally) {
+        if let Some(count) = maps::TALLIES.get_ptr_mut(tally as u32) {
+            // SAFETY: as for `source_set`.
+            let count = unsafe { &mut *count };
+            *count = count.wrapping_add(1);
+        }
+    }
+
+    #[inline(always)]
+    fn found(&mut self, due: bool, event: impl FnOnce() -> Event) {
+        if !due {
+            return;
+        }
+        match maps::EVENTS.reserve_untyped::<Event>(0) {
+            Some(mut slot) => {
+                slot.write(event());
+                slot.submit(0);
+                self.tally(Tally::EventsSent);
+            }
+            None => self.tally(Tally::EventsLost),
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The cargo command that compiles package detector-ebpf for the kernel.
+//!
+//! It runs inside another cargo: detector's build script. So it has a target directory of its own, or the two would wait
+//! for each other's lock for ever, and an environment scrubbed of what the outer cargo says about the host's build.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::{env, fmt, io};
+
+use crate::rustc::{BPF_TARGET, Way};
+use crate::toolchain::Toolchain;
+
+const PACKAGE: &str = "detector-ebpf";
+
+/// Flags of every compilation for BPF, beside the `cfg` of the host's architecture. One line each.
+const RUSTFLAGS: &[&str] = &[
+    // BTF is made from the debug information; loaders and the verifier's messages use it.
+    "-Cdebuginfo=2",
+    "-Clink-arg=--btf",
+];
+
+/// Variables that cargo sets for a build script or a lint run, or a user for the host's build.
+const HOST_ONLY: &[&str] = &[
+    "CLIPPY_ARGS",
+    "DEBUG",
+    "HOST",
+    "NUM_JOBS",
+    "OPT_LEVEL",
+    "OUT_DIR",
+    "PROFILE",
+    "RUSTDOC",
+    "RUSTDOCFLAGS",
+    "RUSTFLAGS",
+    "TARGET",
+];
+
+/// The `CARGO_` variables that say where and how to fetch and print, not what to build.
+const CARGO_KEPT: &[&str] = &[
+    "CARGO_HOME",
+    "CARGO_HTTP_",
+    "CARGO_MAKEFLAGS",
+    "CARGO_NET_",
+    "CARGO_REGISTR",
+    "CARGO_TERM_",
+];
+
+/// The two objects of package detector-ebpf.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    /// The XDP program.
+    pub detector: PathBuf,
+    /// Programs for measuring against.
+    pub bench: PathBuf,
+}
+
+/// Why there are no objects.
+#[derive(Debug)]
+pub enum Error {
+    /// Cargo could not be started.
+    Start(PathBuf, io::Error),
+    /// Cargo ran and failed; it has said why on standard error.
+    Failed(ExitStatus),
+    /// The compiler has no clippy.
+    NoClippy(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(cargo, error) => {
+                write!(f, "cannot run {}: {error}", cargo.display())
+            }
+            Self::Failed(status) => write!(
+                f,
+                "{PACKAGE} does not compile for {BPF_TARGET} ({status}): the compiler's messages say why"
+            ),
+            Self::NoClippy(compiler) => {
+                write!(f, "{compiler} has no clippy: run `cargo xtask setup`")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Compiles the kernel program, its output below `target_dir`, and gives the object files.
+///
+/// # Errors
+/// Cargo cannot be started or fails.
+pub fn build(
+    toolchain: &Toolchain,
+    workspace_root: &Path,
+    target_dir: &Path,
+    features: &[&str],
+) -> Result<Objects, Error> {
+    let status = cargo("build", toolchain, workspace_root, target_dir, features)
+        .status()
+        .map_err(|error| Error::Start(toolchain.compiler.cargo.clone(), error))?;
+    if !status.success() {
+        return Err(Error::Failed(status));
+    }
+    let directory = own_target_dir(target_dir, features)
+        .join(BPF_TARGET)
+        .join("release");
+    Ok(Objects {
+        detector: directory.join("detector"),
+        bench: directory.join("bench"),
+    })
+}
+
+/// Gives the command that runs clippy over the kernel program and the crates of the workspace below it, for BPF.
+///
+/// # Errors
+/// The compiler's own clippy is not installed: no other can read its `core`.
+pub fn clippy(
+    toolchain: &Toolchain,
+    workspace_root: &Path,
+    target_dir: &Path,
+    features: &[&str],
+) -> Result<Command, Error> {
+    let driver = toolchain
+        .compiler
+        .clippy()
+        .ok_or_else(|| Error::NoClippy(toolchain.compiler.to_string()))?;
+    let mut command = cargo("check", toolchain, workspace_root, target_dir, features);
+    // What `cargo clippy` does: the driver wraps the compiler for the workspace's own crates.
+    command
+        .env("RUSTC_WORKSPACE_WRAPPER", driver)
+        .env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
+    Ok(command)
+}
+
+/// Gives the target directory of the cargo that made `path`, which cargo marks as a cache.
+#[must_use]
+pub fn target_dir(path: &Path) -> &Path {
+    path.ancestors()
+        .find(|directory| directory.join("CACHEDIR.TAG").is_file())
+        .unwrap_or(path)
+}
+
+fn cargo(
+    subcommand: &str,
+    toolchain: &Toolchain,
+    workspace_root: &Path,
+    target_dir: &Path,
+    features: &[&str],
+) -> Command {
+    let own_target_dir = own_target_dir(target_dir, features);
+    let mut command = Command::new(&toolchain.compiler.cargo);
+    scrub(&mut command);
+    command
+        .current_dir(workspace_root)
+        .args([subcommand, "--package", PACKAGE, "--bins", "--release"])
+        .args(["--target", BPF_TARGET, "--target-dir"])
+        .arg(&own_target_dir)
+        .args(features.iter().flat_map(|feature| ["--features", feature]))
+        // Where the user's configuration names a build directory, it would be the outer cargo's, which is locked.
+        .env("CARGO_BUILD_BUILD_DIR", &own_target_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags())
+        .env(
+            "CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER",
+            &toolchain.linker.path,
+        )
+        .env("RUSTC", &toolchain.compiler.rustc)
+        // Empty, not unset: that also overrules the user's configuration.
+        .env("RUSTC_WRAPPER", "")
+        .env("RUSTC_WORKSPACE_WRAPPER", "");
+    match toolchain.compiler.way {
+        // aya-ebpf alone uses an unstable feature (asm_experimental_arch), so it alone gets them.
+        Way::Debian => command.env("RUSTC_BOOTSTRAP", "aya_ebpf"),
+        Way::Nightly => command.arg("-Zbuild-std=core"),
+    };
+    command
+}
+
+/// One directory per set of features, so that two builds at a time do not overwrite each other's objects.
+fn own_target_dir(target_dir: &Path, features: &[&str]) -> PathBuf {
+    target_dir.join([&["bpf"], features].concat().join("-"))
+}
+
+fn rustflags() -> String {
+    // In a build script it is the machine detector is built for, which need not be the one that compiles.
+    let arch = env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_else(|_| env::consts::ARCH.to_owned());
+    let mut flags = format!("--cfg=bpf_target_arch=\"{arch}\"");
+    for flag in RUSTFLAGS {
+        // Cargo's separator within this variable.
+        flags.push('\x1f');
+        flags.push_str(flag);
+    }
+    flags
+}
+
+/// Takes away what would make this build a part of the outer one.
+pub fn scrub(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(belongs_to_the_outer_build) {
+            command.env_remove(name);
+        }
+    }
+}
+
+fn belongs_to_the_outer_build(name: &str) -> bool {
+    let starts_with = |prefixes: &[&str]| prefixes.iter().any(|prefix| name.starts_with(prefix));
+    HOST_ONLY.contains(&name)
+        || starts_with(&["DEP_", "RUSTC"])
+        || name.starts_with("CARGO") && !starts_with(CARGO_KEPT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{belongs_to_the_outer_build, own_target_dir, rustflags};
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn what_the_outer_cargo_says_of_its_build_does_not_reach_the_inner_one() {
+        for name in [
+            "CARGO",
+            "CARGO_BUILD_TARGET",
+            "CARGO_CFG_TARGET_ARCH",
+            "CARGO_ENCODED_RUSTFLAGS",
+            "CARGO_FEATURE_DEBUG_LOG",
+            "CARGO_TARGET_DIR",
+            "DEP_Z_INCLUDE",
+            "RUSTC",
+            "RUSTC_WORKSPACE_WRAPPER",
+            "RUSTFLAGS",
+            "TARGET",
+        ] {
+            assert!(belongs_to_the_outer_build(name), "{name} should be removed");
+        }
+    }
+
+    #[test]
+    fn what_fetching_and_printing_need_is_kept() {
+        for name in [
+            "CARGO_HOME",
+            "CARGO_HTTP_PROXY",
+            "CARGO_MAKEFLAGS",
+            "CARGO_NET_OFFLINE",
+            "CARGO_TERM_COLOR",
+            "HOME",
+            "PATH",
+            "RUSTUP_HOME",
+            "RUSTUP_TOOLCHAIN",
+        ] {
+            assert!(!belongs_to_the_outer_build(name), "{name} should be kept");
+        }
+    }
+
+    #[test]
+    fn each_set_of_features_has_its_own_directory() {
+        let target = Path::new("/target");
+        assert_eq!(own_target_dir(target, &[]), PathBuf::from("/target/bpf"));
+        assert_eq!(
+            own_target_dir(target, &["debug-log"]),
+            PathBuf::from("/target/bpf-debug-log")
+        );
+    }
+
+    #[test]
+    fn flags_are_separated_as_cargo_expects() {
+        let flags = rustflags();
+        let flags: Vec<&str> = flags.split('\x1f').collect();
+        assert!(
+            flags[0].starts_with("--cfg=bpf_target_arch=\""),
+            "{flags:?}"
+        );
+        assert_eq!(flags[1..], *super::RUSTFLAGS);
+    }
+}

@@ -1,0 +1,34 @@
+//! `cargo xtask ci`: the one list of what a change must pass, cheapest first.
+//!
+//! `DETECTOR_REQUIRE_KERNEL=1` and `DETECTOR_REQUIRE_CAPTURES=1`, which `.ci/run` sets, turn tests that this machine
+//! cannot run into failures.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+
+use crate::setup::Scope;
+use crate::{clippy, run, setup, test};
+
+pub(crate) fn run() -> Result<()> {
+    let toolchain = setup::ready(Scope::All)?;
+    step("format", || {
+        run::status(run::cargo(&["fmt", "--all", "--check"]))
+    })?;
+    step("lints for the host", clippy::host)?;
+    step("lints for BPF", || clippy::kernel(&toolchain))?;
+    step("tests", || test::run(&[]))?;
+    println!("ci: all passed");
+    Ok(())
+}
+
+fn step(name: &'static str, run: impl FnOnce() -> Result<()>) -> Result<()> {
+    println!("ci: {name}");
+    let started = Instant::now();
+    run().context(name)?;
+    println!(
+        "ci: {name}: passed in {:.1} s",
+        started.elapsed().as_secs_f64()
+    );
+    Ok(())
+}

@@ -1,0 +1,183 @@
+//! Debian's packages: what apt knows, and installing them.
+//!
+//! Only root installs; anyone else is given the exact command. Nothing is ever removed: rustc-web conflicts with Debian's
+//! rustc and rustup packages, and a user who has those keeps them.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Result, bail};
+use xtask::program;
+use xtask::rustc::{OLDEST, is_at_least};
+
+use super::machine;
+use crate::run;
+
+const INSTALL: &[&str] = &["install", "-y", "--no-install-recommends", "--no-remove"];
+
+const OTHER_WAY: &str = "install rustup's nightly with rust-src \
+    (`rustup toolchain install nightly --component rust-src`) and a bpf-linker built with the LLVM that \
+    `rustc +nightly -vV` names";
+
+/// Apt, and whether its lists have been fetched by this run.
+#[derive(Default)]
+pub(crate) struct Apt {
+    updated: bool,
+}
+
+impl Apt {
+    /// Installs packages.
+    pub(crate) fn install(&mut self, packages: &[&str]) -> Result<()> {
+        let names = packages.join(" ");
+        let distribution = machine::distribution();
+        if program::find("apt-get").is_none() {
+            bail!(
+                "{distribution} has no apt-get: install what Debian 12 calls {names}; {OTHER_WAY}"
+            );
+        }
+        if !machine::is_root() {
+            if !machine::is_debian_12() {
+                check_candidates(packages)?;
+            }
+            let install = INSTALL.join(" ");
+            bail!(
+                "not root: have root run the next line, then run `cargo xtask setup` again\n\
+                 apt-get update && DEBIAN_FRONTEND=noninteractive apt-get {install} {names}"
+            );
+        }
+        if !self.updated {
+            run::status(apt_get(&["update"]))?;
+            self.updated = true;
+        }
+        check_candidates(packages)?;
+        if run::status(apt_get(&[INSTALL, packages].concat())).is_err() {
+            bail!(
+                "apt-get has not installed {names} (its messages are above): check the network and the disk; if it would \
+                 have to remove Debian's own rustc or rustup package, remove that yourself"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Gives those of the packages that are not installed.
+pub(crate) fn not_installed(mut packages: Vec<String>) -> Vec<String> {
+    packages.retain(|package| {
+        let status = query("dpkg-query", &["-W", "-f=${db:Status-Status} ", package]);
+        !status
+            .split_whitespace()
+            .any(|status| status == "installed")
+    });
+    packages
+}
+
+/// Gives the LLVM that rustc-web would bring, where apt's lists are there to tell.
+pub(crate) fn llvm_of_rustc_web() -> Option<u32> {
+    let only_depends = [
+        "depends",
+        "--recurse",
+        "--no-recommends",
+        "--no-suggests",
+        "--no-conflicts",
+        "--no-breaks",
+        "--no-replaces",
+        "--no-enhances",
+        "rustc-web",
+    ];
+    newest_llvm(&query("apt-cache", &only_depends))
+}
+
+/// Refuses packages that apt does not have, or has too old, before it has fetched anything.
+fn check_candidates(packages: &[&str]) -> Result<()> {
+    let policy = query("apt-cache", &[&["policy"], packages].concat());
+    for package in packages {
+        let found = match candidate(&policy, package) {
+            None => format!("no package {package}"),
+            Some(version) if *package == "rustc-web" && !is_at_least(version, OLDEST) => {
+                format!("{package} {version}, and {OLDEST} is needed")
+            }
+            Some(_) => continue,
+        };
+        let distribution = machine::distribution();
+        let cure = if machine::is_debian_12() {
+            "turn on the main and the security package source"
+        } else {
+            OTHER_WAY
+        };
+        bail!("{distribution} has {found}: {cure}");
+    }
+    Ok(())
+}
+
+fn apt_get(arguments: &[&str]) -> Command {
+    let mut command = Command::new("apt-get");
+    command
+        .arg("-qq")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        // Its progress, several hundred lines; what goes wrong comes on standard error.
+        .stdout(Stdio::null());
+    command
+}
+
+/// Gives what a package tool prints, in the one language whose words are known here.
+fn query(name: &str, arguments: &[&str]) -> String {
+    let output = Command::new(name)
+        .args(arguments)
+        .env("LC_ALL", "C")
+        .stderr(Stdio::null())
+        .output();
+    output.map_or_else(
+        |_| String::new(),
+        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+    )
+}
+
+fn newest_llvm(depends: &str) -> Option<u32> {
+    depends
+        .lines()
+        .filter_map(|line| {
+            line.trim()
+                .strip_prefix("Depends: libllvm")?
+                .parse::<u32>()
+                .ok()
+        })
+        .max()
+}
+
+fn candidate<'a>(policy: &'a str, package: &str) -> Option<&'a str> {
+    let (_, after) = policy.split_once(&format!("{package}:\n"))?;
+    let version = after
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Candidate: "))?;
+    (version != "(none)").then_some(version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{candidate, newest_llvm};
+
+    const POLICY: &str = "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0+dfsg1-1~deb12u2\n  Version table:\n     \
+        1.96.0+dfsg1-1~deb12u2 500\nmawk:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n";
+
+    #[test]
+    fn apt_tells_the_version_it_would_install() {
+        assert_eq!(
+            candidate(POLICY, "rustc-web"),
+            Some("1.96.0+dfsg1-1~deb12u2")
+        );
+    }
+
+    #[test]
+    fn a_package_apt_cannot_install_has_no_candidate() {
+        assert_eq!(candidate(POLICY, "mawk"), None);
+        assert_eq!(candidate(POLICY, "gcc"), None);
+    }
+
+    #[test]
+    fn the_llvm_of_rustc_web_is_that_of_its_standard_library() {
+        let depends = "rustc-web\n  Depends: libstd-rust-web-dev\nlibstd-rust-web-1.96\n  Depends: libc6\n  \
+            Depends: libllvm22\nlibllvm22\n  Depends: libffi8\n";
+        assert_eq!(newest_llvm(depends), Some(22));
+        assert_eq!(newest_llvm("rustc-web\n  Depends: gcc\n"), None);
+    }
+}

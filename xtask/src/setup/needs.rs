@@ -1,0 +1,176 @@
+//! What a command needs of the machine: how each need is checked, and what cures its absence.
+//!
+//! A C compiler is no entry: without one cargo could not have built this program. Packages are named only where something
+//! does not work, not because they are not installed.
+
+use std::fmt;
+use std::path::Path;
+
+use xtask::rustc::{Compiler, DEBIAN_RUSTC, Way};
+use xtask::toolchain::{self, Toolchain};
+use xtask::{linker, program};
+
+use super::{Scope, apt, components};
+
+/// What is there and what is not.
+pub(crate) struct Survey {
+    /// What is needed, and which one was found.
+    pub(crate) found: Vec<(&'static str, String)>,
+    /// What is needed and is not there.
+    pub(crate) missing: Vec<Missing>,
+    /// The toolchain, where one was found.
+    pub(crate) toolchain: Option<Toolchain>,
+}
+
+/// One thing that is not there.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Missing {
+    what: &'static str,
+    why: String,
+    /// What to do about it.
+    pub(crate) cure: Cure,
+}
+
+/// What brings a missing thing.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Cure {
+    /// Debian packages.
+    Packages(Vec<String>),
+    /// A bpf-linker built with this LLVM, whose development files are installed.
+    Linker(u32),
+    /// A component of a rustup toolchain.
+    Component(components::Component),
+}
+
+const COMPILER: &str = "compiler for BPF";
+const LINKER: &str = "linker for BPF";
+const LINTER: &str = "clippy for BPF";
+
+/// The programs that detector's demo and tests run, and the packages they are in.
+const PROGRAMS: &[(&str, &str, &str)] = &[
+    ("network namespaces", "ip", "iproute2"),
+    ("entering namespaces", "nsenter", "util-linux"),
+];
+
+impl Survey {
+    /// Looks at the machine.
+    pub(crate) fn take(scope: Scope) -> Self {
+        let mut survey = Self {
+            found: Vec::new(),
+            missing: Vec::new(),
+            toolchain: None,
+        };
+        match toolchain::find() {
+            Ok(toolchain) => survey.complete(scope, toolchain),
+            Err(toolchain::Missing::Linker(compiler)) => survey.linker_missing(scope, &compiler),
+            Err(missing @ toolchain::Missing::Compiler { .. }) => {
+                survey.compiler_missing(scope, &missing);
+            }
+        }
+        if scope >= Scope::Run {
+            for &(what, name, package) in PROGRAMS {
+                match program::find(name) {
+                    Some(path) => survey.found.push((what, path.display().to_string())),
+                    None => survey.lacks(what, format!("no program {name}"), packages(&[package])),
+                }
+            }
+        }
+        if scope >= Scope::All {
+            for component in components::of_the_host() {
+                match component.version() {
+                    Some(version) => survey.found.push((component.what, version)),
+                    None => survey.lacks(
+                        component.what,
+                        format!("no component {}", component.name),
+                        Cure::Component(component),
+                    ),
+                }
+            }
+        }
+        survey
+    }
+
+    fn complete(&mut self, scope: Scope, toolchain: Toolchain) {
+        self.found.push((COMPILER, toolchain.compiler.to_string()));
+        self.found.push((LINKER, toolchain.linker.to_string()));
+        self.linter(scope, &toolchain.compiler);
+        self.toolchain = Some(toolchain);
+    }
+
+    fn linker_missing(&mut self, scope: Scope, compiler: &Compiler) {
+        self.found.push((COMPILER, compiler.to_string()));
+        self.linter(scope, compiler);
+        let llvm = compiler.version.llvm;
+        let needed = apt::not_installed(linker_packages(llvm));
+        let cure = if needed.is_empty() {
+            Cure::Linker(llvm)
+        } else {
+            Cure::Packages(needed)
+        };
+        self.lacks(LINKER, format!("none has LLVM {llvm} or newer"), cure);
+    }
+
+    fn compiler_missing(&mut self, scope: Scope, missing: &toolchain::Missing) {
+        self.lacks(
+            COMPILER,
+            missing.what(),
+            packages(&["rustc-web", "libstd-rust-web-dev-bpf"]),
+        );
+        if scope >= Scope::All
+            && !Path::new(DEBIAN_RUSTC)
+                .with_file_name("clippy-driver")
+                .is_file()
+        {
+            self.lacks(LINTER, "none".to_owned(), packages(&["rust-web-clippy"]));
+        }
+        // Apt may know which LLVM that compiler will bring; if not, the compiler says so once it is here.
+        if let Some(llvm) = apt::llvm_of_rustc_web()
+            && linker::fitting(llvm).is_none()
+        {
+            let needed = apt::not_installed(linker_packages(llvm));
+            if !needed.is_empty() {
+                let why = format!("none has LLVM {llvm} or newer");
+                self.lacks(LINKER, why, Cure::Packages(needed));
+            }
+        }
+    }
+
+    fn linter(&mut self, scope: Scope, compiler: &Compiler) {
+        if scope < Scope::All {
+            return;
+        }
+        if let Some(driver) = compiler.clippy() {
+            self.found.push((LINTER, driver.display().to_string()));
+            return;
+        }
+        let cure = match compiler.way {
+            Way::Debian => packages(&["rust-web-clippy"]),
+            Way::Nightly => Cure::Component(components::NIGHTLY_CLIPPY),
+        };
+        self.lacks(LINTER, format!("{compiler} has none"), cure);
+    }
+
+    fn lacks(&mut self, what: &'static str, why: String, cure: Cure) {
+        self.missing.push(Missing { what, why, cure });
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.what, self.why)
+    }
+}
+
+fn packages(names: &[&str]) -> Cure {
+    Cure::Packages(names.iter().map(|&name| name.to_owned()).collect())
+}
+
+/// What bpf-linker is built with: LLVM's libraries, and those that `llvm-config` names beside them.
+fn linker_packages(llvm: u32) -> Vec<String> {
+    vec![
+        format!("llvm-{llvm}-dev"),
+        format!("libpolly-{llvm}-dev"),
+        "libzstd-dev".to_owned(),
+        "zlib1g-dev".to_owned(),
+    ]
+}
