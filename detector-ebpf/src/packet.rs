@@ -60,14 +60,14 @@ impl PacketBytes for XdpPacket {
         // with the same value, of which the verifier knows nothing.
         // SAFETY: moves a register to itself. (An empty text would give two instructions one line's place, which the
         // kernel refuses.)
-        unsafe { asm!("{0} = {0}", inout(reg) start, options(pure, nomem, nostack)) };
+        unsafe { asm!("{0} = {0}", inout(reg) start, options(nomem, nostack)) };
         if start.wrapping_add(8) > self.data_end {
             return None;
         }
         let word: u64;
         // SAFETY: `start..start + 8` was just found to lie inside the packet. One load at any alignment, which packet
         // memory allows and the compiler does not know of: it would load byte by byte.
-        unsafe { asm!("{0} = *(u64 *)({1} + 0)", out(reg) word, in(reg) start, options(pure, readonly, nostack)) };
+        unsafe { asm!("{0} = *(u64 *)({1} + 0)", out(reg) word, in(reg) start, options(readonly, nostack)) };
         Some(u64::from_le(word))
     }
 
