@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
-    reason::{Reason, REASON_SLOTS},
+    reason::{REASON_SLOTS, Reason},
     verdict::Verdict,
 };
 
@@ -177,7 +177,10 @@ mod tests {
     fn the_last_index_of_every_map_is_inside_it() {
         let last = counter_index(INTERFACES_MAX - 1, Reason::StateMissing, Verdict::Drop);
         assert!(last < COUNTERS_LEN);
-        let vlan = Vlan { outer: 4095, inner: 4095 };
+        let vlan = Vlan {
+            outer: 4095,
+            inner: 4095,
+        };
         assert!(segment_index(INTERFACES_MAX - 1, vlan) < INTERFACES_MAX * SEGMENTS_PER_INTERFACE);
     }
 }

@@ -22,7 +22,9 @@ impl Detector {
     /// The detector of a number in a key.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|detector| *detector as u8 == number)
+        Self::ALL
+            .into_iter()
+            .find(|detector| *detector as u8 == number)
     }
 
     /// The name in every output.

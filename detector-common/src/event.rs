@@ -116,8 +116,10 @@ impl Event {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let event: Self = bytemuck::try_pod_read_unaligned(bytes).ok()?;
-        (event.head.version == EVENT_VERSION && event.reason().is_some() && event.key.detector().is_some())
-            .then_some(event)
+        (event.head.version == EVENT_VERSION
+            && event.reason().is_some()
+            && event.key.detector().is_some())
+        .then_some(event)
     }
 
     /// Why the packet got its verdict.
@@ -154,7 +156,10 @@ mod tests {
 
     #[test]
     fn a_record_is_read_back_as_it_was_written() {
-        assert_eq!(Event::from_bytes(bytemuck::bytes_of(&event())), Some(event()));
+        assert_eq!(
+            Event::from_bytes(bytemuck::bytes_of(&event())),
+            Some(event())
+        );
     }
 
     #[test]

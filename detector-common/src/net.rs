@@ -73,7 +73,10 @@ impl IpAddress {
     pub fn v4(octets: [u8; 4]) -> Self {
         let [high, low] = Self::MAPPED;
         Self {
-            words: [high.to_le(), (low | u64::from(u32::from_le_bytes(octets)) << 32).to_le()],
+            words: [
+                high.to_le(),
+                (low | u64::from(u32::from_le_bytes(octets)) << 32).to_le(),
+            ],
         }
     }
 

@@ -12,7 +12,7 @@ use crate::{
     },
     event::{Event, Head, Target},
     packet::PacketBytes,
-    parse::{arp::Arp, ethernet::Link, parse, Ip, Network},
+    parse::{Ip, Network, arp::Arp, ethernet::Link, parse},
     reason::Reason,
     sources::{Companion, SourceKey, SourceSet, SourceState, Visit},
     token_bucket::Limit,
@@ -80,7 +80,8 @@ where
     if policy == Policy::Off {
         return Decision::pass(Reason::Clean);
     }
-    let Some(row) = Search::of(ip, table).and_then(|search| runtime.search(packet, search, table)) else {
+    let Some(row) = Search::of(ip, table).and_then(|search| runtime.search(packet, search, table))
+    else {
         return Decision::pass(Reason::Clean);
     };
 
@@ -177,7 +178,13 @@ struct Excess {
 
 impl Excess {
     #[inline(always)]
-    fn of(state: &mut SourceState, limit: &Limit, config: &Config, decision: Decision, now_ns: u64) -> Option<Self> {
+    fn of(
+        state: &mut SourceState,
+        limit: &Limit,
+        config: &Config,
+        decision: Decision,
+        now_ns: u64,
+    ) -> Option<Self> {
         if state.bucket.take(limit, now_ns) {
             return None;
         }
@@ -214,7 +221,12 @@ fn account<'t, P: PacketBytes, R: Runtime<'t, P>, T>(
 
 /// Hands a finding on as its policy says.
 #[inline(always)]
-fn hand_on<'t, P: PacketBytes, R: Runtime<'t, P>>(runtime: &mut R, policy: Policy, due: bool, event: impl FnOnce() -> Event) {
+fn hand_on<'t, P: PacketBytes, R: Runtime<'t, P>>(
+    runtime: &mut R,
+    policy: Policy,
+    due: bool,
+    event: impl FnOnce() -> Event,
+) {
     let reports = policy.reports();
     if reports && !due {
         runtime.tally(Tally::EventsHeld);

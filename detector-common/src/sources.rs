@@ -67,7 +67,8 @@ impl SourceKey {
     #[must_use]
     pub fn mac(&self) -> Option<MacAddress> {
         let [word, _] = self.address;
-        (self.detector() == Some(Detector::ArpFlood)).then_some(MacAddress::from_word(u64::from_le(word)))
+        (self.detector() == Some(Detector::ArpFlood))
+            .then_some(MacAddress::from_word(u64::from_le(word)))
     }
 
     /// The IP address, where the source is a host.
@@ -357,11 +358,7 @@ mod tests {
     const SECOND: u64 = 1_000_000_000;
 
     fn sender(number: u8) -> SourceKey {
-        SourceKey::of_sender(
-            0,
-            Vlan::default(),
-            MacAddress::new([2, 0, 0, 0, 0, number]),
-        )
+        SourceKey::of_sender(0, Vlan::default(), MacAddress::new([2, 0, 0, 0, 0, number]))
     }
 
     fn see(set: &mut SourceSet, key: &SourceKey, now_ns: u64, flagged: bool) -> Visit<u64> {
@@ -378,7 +375,10 @@ mod tests {
     fn a_source_is_found_again() {
         let mut set = SourceSet::zeroed();
         for packet in 1..=10 {
-            assert_eq!(see(&mut set, &sender(1), packet, false), Visit::Known(packet));
+            assert_eq!(
+                see(&mut set, &sender(1), packet, false),
+                Visit::Known(packet)
+            );
         }
     }
 
@@ -418,10 +418,16 @@ mod tests {
 
     #[test]
     fn a_key_gives_back_what_it_was_made_of() {
-        let vlan = Vlan { outer: 4095, inner: 7 };
+        let vlan = Vlan {
+            outer: 4095,
+            inner: 7,
+        };
         let key = SourceKey::of_host(65535, 15, vlan, IpAddress::v4([192, 0, 2, 1]));
         assert_eq!(key.detector(), Some(Detector::Signature));
-        assert_eq!((key.signature(), key.interface(), key.vlan()), (65535, 15, vlan));
+        assert_eq!(
+            (key.signature(), key.interface(), key.vlan()),
+            (65535, 15, vlan)
+        );
         assert_eq!(key.ip(), Some(IpAddress::v4([192, 0, 2, 1])));
         assert_eq!(key.mac(), None);
     }
@@ -455,10 +461,25 @@ mod tests {
 
     #[test]
     fn merging_adds_counts_and_keeps_the_first_and_the_last() {
-        let mut mine = SourceState { first_ns: 5, last_ns: 9, packets: 2, flagged: 1, ..Default::default() };
-        let theirs = SourceState { first_ns: 3, last_ns: 7, packets: 3, flagged: 3, ..Default::default() };
+        let mut mine = SourceState {
+            first_ns: 5,
+            last_ns: 9,
+            packets: 2,
+            flagged: 1,
+            ..Default::default()
+        };
+        let theirs = SourceState {
+            first_ns: 3,
+            last_ns: 7,
+            packets: 3,
+            flagged: 3,
+            ..Default::default()
+        };
         mine.merge(&theirs);
-        assert_eq!((mine.first_ns, mine.last_ns, mine.packets, mine.flagged), (3, 9, 5, 4));
+        assert_eq!(
+            (mine.first_ns, mine.last_ns, mine.packets, mine.flagged),
+            (3, 9, 5, 4)
+        );
         mine.merge(&SourceState::default());
         assert_eq!(mine.first_ns, 3);
     }

@@ -78,7 +78,10 @@ mod tests {
         let passed = (0..100_000_u64)
             .filter(|packet| bucket.take(&limit, SECOND + packet * SECOND / 1000))
             .count();
-        assert!((15 * 100 + 28..=15 * 100 + 31).contains(&passed), "{passed} passed in 100 s");
+        assert!(
+            (15 * 100 + 28..=15 * 100 + 31).contains(&passed),
+            "{passed} passed in 100 s"
+        );
     }
 
     #[test]

@@ -26,7 +26,12 @@ use runtime::KernelRuntime;
 pub fn detector(ctx: XdpContext) -> u32 {
     let decision = pipeline::classify(&XdpPacket::new(ctx.ctx), &mut KernelRuntime::new());
     #[cfg(feature = "debug-log")]
-    aya_log_ebpf::debug!(&ctx, "reason {} verdict {}", decision.reason as u8, decision.verdict as u8);
+    aya_log_ebpf::debug!(
+        &ctx,
+        "reason {} verdict {}",
+        decision.reason as u8,
+        decision.verdict as u8
+    );
     verdict(decision.verdict)
 }
 

@@ -7,7 +7,8 @@ use aya_ebpf::{
 };
 use detector_common::{
     abi::{
-        COUNTERS_LEN, Counter, EVENTS_BYTES, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter, Tally,
+        COUNTERS_LEN, Counter, EVENTS_BYTES, INTERFACES_MAX, SEGMENTS_PER_INTERFACE,
+        SignatureCounter, Tally,
     },
     config::Config,
     detect::signature::table::{ROWS_MAX, SignatureTable},
@@ -36,8 +37,10 @@ pub static SOURCES: PerCpuArray<SourceSet, { SETS as usize }> = PerCpuArray::new
 
 /// The state of segments. The agent shrinks it to the interfaces there are before it is made.
 #[btf_map]
-pub static SEGMENTS: PerCpuArray<SourceState, { (INTERFACES_MAX * SEGMENTS_PER_INTERFACE) as usize }> =
-    PerCpuArray::new();
+pub static SEGMENTS: PerCpuArray<
+    SourceState,
+    { (INTERFACES_MAX * SEGMENTS_PER_INTERFACE) as usize },
+> = PerCpuArray::new();
 
 /// What befell the tables themselves.
 #[btf_map]

@@ -67,7 +67,9 @@ impl PacketBytes for XdpPacket {
         let word: u64;
         // SAFETY: `start..start + 8` was just found to lie inside the packet. One load at any alignment, which packet
         // memory allows and the compiler does not know of: it would load byte by byte.
-        unsafe { asm!("{0} = *(u64 *)({1} + 0)", out(reg) word, in(reg) start, options(readonly, nostack)) };
+        unsafe {
+            asm!("{0} = *(u64 *)({1} + 0)", out(reg) word, in(reg) start, options(readonly, nostack))
+        };
         Some(u64::from_le(word))
     }
 

@@ -4,7 +4,10 @@ use aya_ebpf::{bindings::xdp_md, helpers::bpf_jiffies64};
 use detector_common::{
     abi::{self, SignatureCounter, Tally},
     config::Config,
-    detect::signature::{Search, table::{ROWS_MAX, SignatureTable}},
+    detect::signature::{
+        Search,
+        table::{ROWS_MAX, SignatureTable},
+    },
     event::Event,
     pipeline::Runtime,
     sources::{SourceSet, SourceState},
@@ -73,19 +76,25 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     #[inline(always)]
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet> {
         // SAFETY: the slot is this CPU's, XDP is not re-entered on a CPU, and the agent only reads.
-        maps::SOURCES.get_ptr_mut(index).map(|set| unsafe { &mut *set })
+        maps::SOURCES
+            .get_ptr_mut(index)
+            .map(|set| unsafe { &mut *set })
     }
 
     #[inline(always)]
     fn segment(&mut self, index: u32) -> Option<&mut SourceState> {
         // SAFETY: as for `source_set`.
-        maps::SEGMENTS.get_ptr_mut(index).map(|state| unsafe { &mut *state })
+        maps::SEGMENTS
+            .get_ptr_mut(index)
+            .map(|state| unsafe { &mut *state })
     }
 
     #[inline(always)]
     fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
         // SAFETY: as for `source_set`.
-        maps::SIGNATURE_HITS.get_ptr_mut(row as u32).map(|counter| unsafe { &mut *counter })
+        maps::SIGNATURE_HITS
+            .get_ptr_mut(row as u32)
+            .map(|counter| unsafe { &mut *counter })
     }
 
     #[inline(always)]

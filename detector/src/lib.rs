@@ -1,0 +1,3 @@
+//! The userspace side of detector: captures through the classifier.
+
+pub mod replay;

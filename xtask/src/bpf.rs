@@ -17,6 +17,10 @@ const RUSTFLAGS: &[&str] = &[
     // BTF is made from the debug information; loaders and the verifier's messages use it.
     "-Cdebuginfo=2",
     "-Clink-arg=--btf",
+    // 32-bit instructions and jumps, which every kernel with a ring buffer has.
+    "-Ctarget-cpu=v3",
+    // Sets and copies memory with whole words; in order, it calls a loop over bytes.
+    "-Clink-arg=--disable-expand-memcpy-in-order",
 ];
 
 /// Variables that cargo sets for a build script or a lint run, or a user for the host's build.
@@ -167,7 +171,7 @@ fn cargo(
         .env("RUSTC_WORKSPACE_WRAPPER", "");
     match toolchain.compiler.way {
         // aya-ebpf alone uses an unstable feature (asm_experimental_arch), so it alone gets them.
-        Way::Debian => command.env("RUSTC_BOOTSTRAP", "aya_ebpf"),
+        Way::Debian => command.env("RUSTC_BOOTSTRAP", "aya_ebpf,detector"),
         Way::Nightly => command.arg("-Zbuild-std=core"),
     };
     command

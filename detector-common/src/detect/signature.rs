@@ -69,7 +69,9 @@ impl Search {
         let transport = &ip.transport;
         let groups = match transport.protocol {
             Protocol::Tcp => table.groups_for_tcp(transport.destination_port),
-            Protocol::Udp => table.groups_for_udp(transport.source_port, transport.destination_port),
+            Protocol::Udp => {
+                table.groups_for_udp(transport.source_port, transport.destination_port)
+            }
             Protocol::Icmp if transport.icmp == Icmp::ECHO_REQUEST => table.icmp_echo,
             Protocol::Icmp | Protocol::Icmpv6 => 0,
         };
@@ -127,7 +129,12 @@ impl Search {
 
     /// Runs the decision program of `group` that the payload's window hashes to.
     #[inline(always)]
-    fn run_group<P: PacketBytes>(self, packet: &P, table: &SignatureTable, group: &Group) -> Option<usize> {
+    fn run_group<P: PacketBytes>(
+        self,
+        packet: &P,
+        table: &SignatureTable,
+        group: &Group,
+    ) -> Option<usize> {
         let base = match group.anchor() {
             Anchor::Payload => 0,
             Anchor::Query => P::forget(self.find_query(packet)?) & (QUERY_REACH - 1),
@@ -138,7 +145,8 @@ impl Search {
         let mut exit = usize::from(group.first_test(window(packet, anchor, group.window_offset)?));
         for _ in 0..STEPS_MAX {
             if let Some(test) = table.test(exit) {
-                let holds = window(packet, anchor, test.offset).is_some_and(|window| test.holds(window));
+                let holds =
+                    window(packet, anchor, test.offset).is_some_and(|window| test.holds(window));
                 exit = usize::from(if holds { test.then } else { test.otherwise });
             } else {
                 let index = exit.wrapping_sub(usize::from(FOUND));

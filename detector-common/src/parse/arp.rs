@@ -1,6 +1,10 @@
 //! ARP for IPv4 over Ethernet (RFC 826), with the classes of RFC 5227.
 
-use crate::{net::{IpAddress, MacAddress}, packet::PacketBytes, reason::Reason};
+use crate::{
+    net::{IpAddress, MacAddress},
+    packet::PacketBytes,
+    reason::Reason,
+};
 
 /// The length of an ARP message for IPv4 over Ethernet, in bytes.
 pub const MESSAGE_LEN: usize = 28;
@@ -58,8 +62,12 @@ pub fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Arp, Reason> {
     let sender_mac = packet
         .read_word(offset.saturating_add(8))
         .ok_or(Reason::ArpTruncated)?;
-    let sender_ip = packet.read::<4>(offset.saturating_add(14)).ok_or(Reason::ArpTruncated)?;
-    let target_ip = packet.read::<4>(offset.saturating_add(24)).ok_or(Reason::ArpTruncated)?;
+    let sender_ip = packet
+        .read::<4>(offset.saturating_add(14))
+        .ok_or(Reason::ArpTruncated)?;
+    let target_ip = packet
+        .read::<4>(offset.saturating_add(24))
+        .ok_or(Reason::ArpTruncated)?;
     // Ethernet is hardware type 1 with 6-byte addresses, IPv4 is protocol type 0x0800 with 4-byte ones.
     let kind = (
         u16::from_be_bytes(hardware),
@@ -115,7 +123,11 @@ mod tests {
     #[test]
     fn arp_for_anything_but_ipv4_over_ethernet_is_a_reason() {
         for (at, value) in [(0, 1), (1, 6), (2, 0x86), (3, 1), (4, 8), (5, 16)] {
-            assert_eq!(with(at, value), Err(Reason::ArpNotEthernetIpv4), "byte {at}");
+            assert_eq!(
+                with(at, value),
+                Err(Reason::ArpNotEthernetIpv4),
+                "byte {at}"
+            );
         }
     }
 
@@ -129,7 +141,10 @@ mod tests {
     #[test]
     fn a_message_that_ends_early_is_truncated() {
         for len in 0..MESSAGE_LEN {
-            assert_eq!(parse(&Frame::whole(&REQUEST[..len]), 0), Err(Reason::ArpTruncated));
+            assert_eq!(
+                parse(&Frame::whole(&REQUEST[..len]), 0),
+                Err(Reason::ArpTruncated)
+            );
         }
     }
 
@@ -137,9 +152,15 @@ mod tests {
     fn probes_and_announcements_are_told_apart() {
         let mut message = REQUEST;
         message[14..18].fill(0);
-        assert!(parse(&Frame::whole(&message), 0).is_ok_and(|arp| arp.is_probe() && !arp.is_announcement()));
+        assert!(
+            parse(&Frame::whole(&message), 0)
+                .is_ok_and(|arp| arp.is_probe() && !arp.is_announcement())
+        );
         message = REQUEST;
         message[27] = 1;
-        assert!(parse(&Frame::whole(&message), 0).is_ok_and(|arp| !arp.is_probe() && arp.is_announcement()));
+        assert!(
+            parse(&Frame::whole(&message), 0)
+                .is_ok_and(|arp| !arp.is_probe() && arp.is_announcement())
+        );
     }
 }

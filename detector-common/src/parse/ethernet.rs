@@ -63,7 +63,9 @@ fn is_tag(ethertype: EtherType) -> bool {
 /// The VLAN identifier of the tag at `offset`, and the type behind it.
 #[inline(always)]
 fn parse_tag<P: PacketBytes>(packet: &P, offset: usize) -> Result<(u16, EtherType), Reason> {
-    let [high, low, type_high, type_low] = packet.read::<TAG_LEN>(offset).ok_or(Reason::VlanTruncated)?;
+    let [high, low, type_high, type_low] = packet
+        .read::<TAG_LEN>(offset)
+        .ok_or(Reason::VlanTruncated)?;
     Ok((
         u16::from_be_bytes([high, low]) & 0x0fff,
         EtherType(u16::from_be_bytes([type_high, type_low])),
@@ -93,8 +95,14 @@ mod tests {
     fn up_to_two_tags_are_followed_and_a_third_is_a_reason() {
         assert_eq!(result(&frame(&[0x0800])), Ok((EtherType::IPV4, 14)));
         assert_eq!(result(&frame(&[0x8100, 0x0806])), Ok((EtherType::ARP, 18)));
-        assert_eq!(result(&frame(&[0x88a8, 0x8100, 0x86dd])), Ok((EtherType::IPV6, 22)));
-        assert_eq!(result(&frame(&[0x88a8, 0x8100, 0x8100, 0x0800])), Err(Reason::VlanTooDeep));
+        assert_eq!(
+            result(&frame(&[0x88a8, 0x8100, 0x86dd])),
+            Ok((EtherType::IPV6, 22))
+        );
+        assert_eq!(
+            result(&frame(&[0x88a8, 0x8100, 0x8100, 0x0800])),
+            Err(Reason::VlanTooDeep)
+        );
     }
 
     #[test]
@@ -102,7 +110,13 @@ mod tests {
         let mut tagged = frame(&[0x8100, 0x0800]);
         tagged[14..16].copy_from_slice(&0xffff_u16.to_be_bytes());
         let vlan = parse(&Frame::whole(&tagged)).map(|(link, ..)| link.vlan);
-        assert_eq!(vlan, Ok(Vlan { outer: 4095, inner: 0 }));
+        assert_eq!(
+            vlan,
+            Ok(Vlan {
+                outer: 4095,
+                inner: 0
+            })
+        );
     }
 
     #[test]
@@ -120,6 +134,9 @@ mod tests {
     #[test]
     fn a_length_field_is_not_a_type() {
         assert_eq!(result(&frame(&[0x05ff])), Err(Reason::EthernetLengthField));
-        assert_eq!(result(&frame(&[0x8100, 0x0026])), Err(Reason::EthernetLengthField));
+        assert_eq!(
+            result(&frame(&[0x8100, 0x0026])),
+            Err(Reason::EthernetLengthField)
+        );
     }
 }

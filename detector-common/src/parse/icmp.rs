@@ -31,7 +31,9 @@ pub(super) fn parse<P: PacketBytes>(
     if payload_offset > carried.end {
         return Err(Reason::IcmpTruncated);
     }
-    let [kind, code] = packet.read::<2>(carried.offset).ok_or(Reason::IcmpTruncated)?;
+    let [kind, code] = packet
+        .read::<2>(carried.offset)
+        .ok_or(Reason::IcmpTruncated)?;
     Ok(Segment {
         transport: Transport {
             protocol,

@@ -34,7 +34,9 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Carried
         f,
         g,
         h,
-    ] = packet.read::<HEADER_LEN>(offset).ok_or(Reason::Ipv4Truncated)?;
+    ] = packet
+        .read::<HEADER_LEN>(offset)
+        .ok_or(Reason::Ipv4Truncated)?;
 
     if version_and_length >> 4 != 4 {
         return Err(Reason::Ipv4Version);

@@ -23,8 +23,25 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Seg
     if carried.offset.saturating_add(HEADER_LEN) > carried.end {
         return Err(Reason::TcpTruncated);
     }
-    let [a, b, c, d, s0, s1, s2, s3, _, _, _, _, data_offset, flags, ..] =
-        packet.read::<HEADER_LEN>(carried.offset).ok_or(Reason::TcpTruncated)?;
+    let [
+        a,
+        b,
+        c,
+        d,
+        s0,
+        s1,
+        s2,
+        s3,
+        _,
+        _,
+        _,
+        _,
+        data_offset,
+        flags,
+        ..,
+    ] = packet
+        .read::<HEADER_LEN>(carried.offset)
+        .ok_or(Reason::TcpTruncated)?;
     let header_len = usize::from(data_offset >> 4) << 2;
     if header_len < HEADER_LEN {
         return Err(Reason::TcpDataOffset);

@@ -13,8 +13,9 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Seg
     if payload_offset > carried.end {
         return Err(Reason::UdpTruncated);
     }
-    let [a, b, c, d, length_high, length_low, ..] =
-        packet.read::<HEADER_LEN>(carried.offset).ok_or(Reason::UdpTruncated)?;
+    let [a, b, c, d, length_high, length_low, ..] = packet
+        .read::<HEADER_LEN>(carried.offset)
+        .ok_or(Reason::UdpTruncated)?;
     let length = usize::from(u16::from_be_bytes([length_high, length_low]));
     if length < HEADER_LEN {
         return Err(Reason::UdpLength);

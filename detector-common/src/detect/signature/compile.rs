@@ -9,7 +9,8 @@ use bytemuck::Zeroable;
 use super::{
     Traits,
     table::{
-        FOUND, GROUPS_MAX, GROUPS_PER_PACKET, Group, NONE, ROWS_MAX, Row, STEPS_MAX, SignatureTable, TESTS_MAX, Test,
+        FOUND, GROUPS_MAX, GROUPS_PER_PACKET, Group, NONE, ROWS_MAX, Row, STEPS_MAX,
+        SignatureTable, TESTS_MAX, Test,
     },
     worms::{self, Signature, Traffic},
 };
@@ -42,9 +43,14 @@ impl core::fmt::Display for CompileError {
             Self::TooManyRows => write!(out, "more than {ROWS_MAX} signatures"),
             Self::TooManyGroups => write!(out, "more than {GROUPS_MAX} kinds of traffic"),
             Self::TooManyTests => write!(out, "more than {TESTS_MAX} tests"),
-            Self::TooManySteps(name) => write!(out, "more than {STEPS_MAX} tests for packets that begin like {name}"),
+            Self::TooManySteps(name) => write!(
+                out,
+                "more than {STEPS_MAX} tests for packets that begin like {name}"
+            ),
             Self::Pattern(name) => write!(out, "the pattern of {name} cannot be compiled"),
-            Self::PortShared(port) => write!(out, "too many signatures look at TCP port {port} already"),
+            Self::PortShared(port) => {
+                write!(out, "too many signatures look at TCP port {port} already")
+            }
         }
     }
 }
@@ -63,7 +69,11 @@ pub fn compile(
     }
     let mut images = [Image::EMPTY; ROWS_MAX];
     let mut used = 0;
-    for (((index, signature), row), image) in (FOUND..).zip(signatures).zip(&mut table.rows).zip(&mut images) {
+    for (((index, signature), row), image) in (FOUND..)
+        .zip(signatures)
+        .zip(&mut table.rows)
+        .zip(&mut images)
+    {
         let mut program = Program {
             tests: table.tests.get_mut(used..).unwrap_or_default(),
             first: used,
@@ -76,13 +86,23 @@ pub fn compile(
     let mut groups = 0;
     for (index, signature) in signatures.iter().enumerate() {
         let earlier = signatures.get(..index).unwrap_or_default();
-        if earlier.iter().any(|other| other.traffic == signature.traffic) {
+        if earlier
+            .iter()
+            .any(|other| other.traffic == signature.traffic)
+        {
             continue;
         }
         let Some(group) = table.groups.get_mut(groups) else {
             return Err(CompileError::TooManyGroups);
         };
-        compile_group(group, &mut table.tests, &mut table.rows, signatures, &images, signature.traffic)?;
+        compile_group(
+            group,
+            &mut table.tests,
+            &mut table.rows,
+            signatures,
+            &images,
+            signature.traffic,
+        )?;
         watch(table, signature.traffic, http_ports, 1 << groups);
         groups = groups.saturating_add(1);
     }
@@ -106,7 +126,10 @@ struct Program<'a> {
 impl Program<'_> {
     /// Adds a test, which leads to the one behind it.
     fn push(&mut self, mut test: Test) -> Result<(), CompileError> {
-        let place = self.tests.get_mut(self.len).ok_or(CompileError::TooManyTests)?;
+        let place = self
+            .tests
+            .get_mut(self.len)
+            .ok_or(CompileError::TooManyTests)?;
         self.len = self.len.saturating_add(1);
         let next = self.first.saturating_add(self.len);
         test.then = u16::try_from(next).map_err(|_| CompileError::TooManyTests)?;
@@ -117,7 +140,11 @@ impl Program<'_> {
 
     /// Has the last test lead to the finding.
     fn end(&mut self, found: u16) {
-        if let Some(test) = self.len.checked_sub(1).and_then(|last| self.tests.get_mut(last)) {
+        if let Some(test) = self
+            .len
+            .checked_sub(1)
+            .and_then(|last| self.tests.get_mut(last))
+        {
             test.then = found;
         }
     }
@@ -154,12 +181,23 @@ impl Image {
     /// The window at `offset`: its mask and its value.
     fn window(&self, offset: i16) -> Option<(u64, u64)> {
         let index = Self::index(offset)?;
-        let read = |bytes: &[u8; IMAGE]| bytes.get(index..)?.first_chunk().copied().map(u64::from_le_bytes);
+        let read = |bytes: &[u8; IMAGE]| {
+            bytes
+                .get(index..)?
+                .first_chunk()
+                .copied()
+                .map(u64::from_le_bytes)
+        };
         Some((read(&self.mask)?, read(&self.value)?))
     }
 
     /// Takes in a signature, writes its program, which leads to `found`, and gives its row.
-    fn compile(&mut self, signature: &Signature, program: &mut Program<'_>, found: u16) -> Result<Row, CompileError> {
+    fn compile(
+        &mut self,
+        signature: &Signature,
+        program: &mut Program<'_>,
+        found: u16,
+    ) -> Result<Row, CompileError> {
         let malformed = CompileError::Pattern(signature.name);
         let row = self.draw(signature).ok_or(malformed)?;
         let reach = i16::try_from(row.reach).map_err(|_| malformed)?;
@@ -208,7 +246,10 @@ impl Image {
                         reach = reach.max(at.checked_add(1)?);
                     }
                 }
-                worms::Test::Letter { at, letters: (one, other) } => {
+                worms::Test::Letter {
+                    at,
+                    letters: (one, other),
+                } => {
                     let differ = one ^ other;
                     if !differ.is_power_of_two() {
                         return None;
@@ -216,8 +257,12 @@ impl Image {
                     self.fix(at, case_mask(one) & !differ, one)?;
                     reach = reach.max(at.checked_add(1)?);
                 }
-                worms::Test::Run { at, len, .. } => reach = reach.max(at.checked_add_unsigned(len)?),
-                worms::Test::PayloadLen { min, max } => (row.payload_min, row.payload_max) = (min, max),
+                worms::Test::Run { at, len, .. } => {
+                    reach = reach.max(at.checked_add_unsigned(len)?)
+                }
+                worms::Test::PayloadLen { min, max } => {
+                    (row.payload_min, row.payload_max) = (min, max)
+                }
                 worms::Test::Headers(traits) => row.traits = Traits::all(traits).0,
             }
         }
@@ -226,7 +271,12 @@ impl Image {
     }
 
     /// Covers every byte that is fixed with a window that ends at or before `reach`.
-    fn compare(&self, reach: i16, program: &mut Program<'_>, malformed: CompileError) -> Result<(), CompileError> {
+    fn compare(
+        &self,
+        reach: i16,
+        program: &mut Program<'_>,
+        malformed: CompileError,
+    ) -> Result<(), CompileError> {
         let last_window = reach.saturating_sub(8);
         let mut at = 0_i16.saturating_sub_unsigned(BEFORE);
         while at < reach {
@@ -279,13 +329,20 @@ fn compare_run(
         if offset == last_window {
             return Ok(());
         }
-        offset = offset.saturating_add(8).saturating_sub_unsigned(period).min(last_window);
+        offset = offset
+            .saturating_add(8)
+            .saturating_sub_unsigned(period)
+            .min(last_window);
     }
 }
 
 /// A letter matches in either case when the bit that tells the cases apart does not count.
 fn case_mask(byte: u8) -> u8 {
-    if byte.is_ascii_alphabetic() { !0x20 } else { 0xff }
+    if byte.is_ascii_alphabetic() {
+        !0x20
+    } else {
+        0xff
+    }
 }
 
 /// Makes the group of all signatures for `traffic`: the window that tells most of them apart, and its chains.
@@ -316,7 +373,8 @@ fn compile_group(
         let value = |image: &Image| image.window(offset).map_or(0, |(_, value)| value & mask);
         let distinct = members()
             .filter(|(index, (_, image))| {
-                !members().any(|(other, (_, earlier))| other < *index && value(earlier) == value(image))
+                !members()
+                    .any(|(other, (_, earlier))| other < *index && value(earlier) == value(image))
             })
             .count();
         if mask != 0 && (distinct, mask.count_ones()) > best {
@@ -332,17 +390,20 @@ fn compile_group(
             group.bucket(value)
         };
         let bucket = bucket_of(image);
-        let before = members().filter(|(other, (_, earlier))| *other < index && bucket_of(earlier) == bucket);
+        let before = members()
+            .filter(|(other, (_, earlier))| *other < index && bucket_of(earlier) == bucket);
         // A finding is a step as well.
         let steps = before
             .clone()
             .map(|(_, (_, earlier))| earlier.tests)
-            .fold(image.tests, |all, tests| all.saturating_add(tests).saturating_add(1));
+            .fold(image.tests, |all, tests| {
+                all.saturating_add(tests).saturating_add(1)
+            });
         if steps >= STEPS_MAX {
             return Err(CompileError::TooManySteps(signature.name));
         }
         let first_test = u16::try_from(image.first_test).map_err(|_| CompileError::TooManyTests)?;
-        match before.last() {
+        match before.max_by_key(|(other, _)| *other) {
             // Where the program of the signature before fails, this one's begins.
             Some((other, (_, earlier))) => {
                 if let Some(row) = rows.get_mut(other) {
@@ -395,13 +456,20 @@ mod tests {
     use super::*;
     use worms::SIGNATURES;
 
-    fn compiled(signatures: &[Signature], http_ports: &[u16]) -> Result<Box<SignatureTable>, CompileError> {
+    fn compiled(
+        signatures: &[Signature],
+        http_ports: &[u16],
+    ) -> Result<Box<SignatureTable>, CompileError> {
         let mut table = Box::new(SignatureTable::zeroed());
         compile(&mut table, signatures, http_ports)?;
         Ok(table)
     }
 
-    const fn signature(name: &'static str, traffic: Traffic, tests: &'static [worms::Test]) -> Signature {
+    const fn signature(
+        name: &'static str,
+        traffic: Traffic,
+        tests: &'static [worms::Test],
+    ) -> Signature {
         Signature {
             id: 1,
             name,
@@ -421,9 +489,16 @@ mod tests {
             if test.then & FOUND == 0 {
                 continue;
             }
-            let in_bucket = table.groups.iter().any(|group| group.buckets.contains(&first));
+            let in_bucket = table
+                .groups
+                .iter()
+                .any(|group| group.buckets.contains(&first));
             let in_chain = table.tests.iter().any(|test| test.otherwise == first);
-            assert!(in_bucket || in_chain, "{}", SIGNATURES[usize::from(test.then & !FOUND)].name);
+            assert!(
+                in_bucket || in_chain,
+                "{}",
+                SIGNATURES[usize::from(test.then & !FOUND)].name
+            );
             first = index + 1;
         }
         assert!(usize::from(first) > SIGNATURES.len());
@@ -435,7 +510,11 @@ mod tests {
         let mut row = 0;
         for test in table.tests.iter().take_while(|test| test.then != 0) {
             let reach = i32::from(table.rows[row].reach);
-            assert!(i32::from(test.offset) + 8 <= reach, "{}", SIGNATURES[row].name);
+            assert!(
+                i32::from(test.offset) + 8 <= reach,
+                "{}",
+                SIGNATURES[row].name
+            );
             row += usize::from(test.then & FOUND != 0);
         }
         assert_eq!(row, SIGNATURES.len());
@@ -449,24 +528,62 @@ mod tests {
             signature("c", Traffic::TcpTo(&[80..=80]), &[]),
             signature("d", Traffic::TcpTo(&[80..=81]), &[]),
         ];
-        assert_eq!(compiled(&EVERYWHERE, &[80]).err(), Some(CompileError::PortShared(80)));
+        assert_eq!(
+            compiled(&EVERYWHERE, &[80]).err(),
+            Some(CompileError::PortShared(80))
+        );
         assert!(compiled(&EVERYWHERE[..3], &[80]).is_ok());
     }
 
     #[test]
     fn a_pattern_that_does_not_fit_is_refused_by_name() {
-        let long = signature("long", Traffic::Http, &[worms::Test::Bytes { at: 0, bytes: &[1; 600] }]);
-        let far = signature("far", Traffic::Http, &[worms::Test::Bytes { at: 600, bytes: &[1] }]);
-        let run = signature("run", Traffic::Http, &[worms::Test::Run { at: 0, len: 7, period: 1 }]);
+        let long = signature(
+            "long",
+            Traffic::Http,
+            &[worms::Test::Bytes {
+                at: 0,
+                bytes: &[1; 600],
+            }],
+        );
+        let far = signature(
+            "far",
+            Traffic::Http,
+            &[worms::Test::Bytes {
+                at: 600,
+                bytes: &[1],
+            }],
+        );
+        let run = signature(
+            "run",
+            Traffic::Http,
+            &[worms::Test::Run {
+                at: 0,
+                len: 7,
+                period: 1,
+            }],
+        );
         for one in [long, far, run] {
-            assert_eq!(compiled(&[one], &[80]).err(), Some(CompileError::Pattern(one.name)));
+            assert_eq!(
+                compiled(&[one], &[80]).err(),
+                Some(CompileError::Pattern(one.name))
+            );
         }
     }
 
     #[test]
     fn more_signatures_that_begin_alike_than_a_packet_may_take_steps_are_refused() {
-        let same = [signature("same", Traffic::Http, &[worms::Test::Bytes { at: 0, bytes: b"12345678" }]); STEPS_MAX / 2 + 1];
-        assert_eq!(compiled(&same, &[80]).err(), Some(CompileError::TooManySteps("same")));
+        let same = [signature(
+            "same",
+            Traffic::Http,
+            &[worms::Test::Bytes {
+                at: 0,
+                bytes: b"12345678",
+            }],
+        ); STEPS_MAX / 2 + 1];
+        assert_eq!(
+            compiled(&same, &[80]).err(),
+            Some(CompileError::TooManySteps("same"))
+        );
         assert!(compiled(&same[1..], &[80]).is_ok());
     }
 }

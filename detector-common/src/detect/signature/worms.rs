@@ -179,20 +179,103 @@ pub const SIGNATURES: &[Signature] = &[
     },
     nimda(11, "nimda-01", &[text(0, "GET /scripts/root.exe?/c+")]),
     nimda(12, "nimda-02", &[text(0, "GET /MSADC/root.exe?/c+")]),
-    nimda(13, "nimda-03", &[text(0, "GET /c/winnt/system32/cmd.exe?/c+")]),
-    nimda(14, "nimda-04", &[text(0, "GET /d/winnt/system32/cmd.exe?/c+")]),
-    nimda(15, "nimda-05", &[text(0, "GET /scripts/..%255c../winnt/system32/cmd.exe?/c+")]),
-    nimda(16, "nimda-06", &[text(0, "GET /_vti_bin/..%255c../..%255c../..%255c../winnt/system32/cmd.exe?/c+")]),
-    nimda(17, "nimda-07", &[text(0, "GET /_mem_bin/..%255c../..%255c../..%255c../winnt/system32/cmd.exe?/c+")]),
-    nimda(18, "nimda-08", &[text(0, "GET /msadc/..%255c../..%255c../..%255c/..%c1%1c../..%c1%1c../..%c1%1c../winnt/system32/cmd.exe?/c+")]),
-    nimda(19, "nimda-09", &[text(0, "GET /scripts/..%c1%1c../winnt/system32/cmd.exe?/c+")]),
-    nimda(20, "nimda-10", &[text(0, "GET /scripts/..%c0%2f../winnt/system32/cmd.exe?/c+")]),
-    nimda(21, "nimda-11", &[text(0, "GET /scripts/..%c0%af../winnt/system32/cmd.exe?/c+")]),
-    nimda(22, "nimda-12", &[text(0, "GET /scripts/..%c1%9c../winnt/system32/cmd.exe?/c+")]),
-    nimda(23, "nimda-13", &[text(0, "GET /scripts/..%%35%63../winnt/system32/cmd.exe?/c+")]),
-    nimda(24, "nimda-14", &[text(0, "GET /scripts/..%%35c../winnt/system32/cmd.exe?/c+")]),
-    nimda(25, "nimda-15", &[text(0, "GET /scripts/..%25%35%63../winnt/system32/cmd.exe?/c+")]),
-    nimda(26, "nimda-16", &[text(0, "GET /scripts/..%252f../winnt/system32/cmd.exe?/c+")]),
+    nimda(
+        13,
+        "nimda-03",
+        &[text(0, "GET /c/winnt/system32/cmd.exe?/c+")],
+    ),
+    nimda(
+        14,
+        "nimda-04",
+        &[text(0, "GET /d/winnt/system32/cmd.exe?/c+")],
+    ),
+    nimda(
+        15,
+        "nimda-05",
+        &[text(0, "GET /scripts/..%255c../winnt/system32/cmd.exe?/c+")],
+    ),
+    nimda(
+        16,
+        "nimda-06",
+        &[text(
+            0,
+            "GET /_vti_bin/..%255c../..%255c../..%255c../winnt/system32/cmd.exe?/c+",
+        )],
+    ),
+    nimda(
+        17,
+        "nimda-07",
+        &[text(
+            0,
+            "GET /_mem_bin/..%255c../..%255c../..%255c../winnt/system32/cmd.exe?/c+",
+        )],
+    ),
+    nimda(
+        18,
+        "nimda-08",
+        &[text(
+            0,
+            "GET /msadc/..%255c../..%255c../..%255c/..%c1%1c../..%c1%1c../..%c1%1c../winnt/system32/cmd.exe?/c+",
+        )],
+    ),
+    nimda(
+        19,
+        "nimda-09",
+        &[text(
+            0,
+            "GET /scripts/..%c1%1c../winnt/system32/cmd.exe?/c+",
+        )],
+    ),
+    nimda(
+        20,
+        "nimda-10",
+        &[text(
+            0,
+            "GET /scripts/..%c0%2f../winnt/system32/cmd.exe?/c+",
+        )],
+    ),
+    nimda(
+        21,
+        "nimda-11",
+        &[text(
+            0,
+            "GET /scripts/..%c0%af../winnt/system32/cmd.exe?/c+",
+        )],
+    ),
+    nimda(
+        22,
+        "nimda-12",
+        &[text(
+            0,
+            "GET /scripts/..%c1%9c../winnt/system32/cmd.exe?/c+",
+        )],
+    ),
+    nimda(
+        23,
+        "nimda-13",
+        &[text(
+            0,
+            "GET /scripts/..%%35%63../winnt/system32/cmd.exe?/c+",
+        )],
+    ),
+    nimda(
+        24,
+        "nimda-14",
+        &[text(0, "GET /scripts/..%%35c../winnt/system32/cmd.exe?/c+")],
+    ),
+    nimda(
+        25,
+        "nimda-15",
+        &[text(
+            0,
+            "GET /scripts/..%25%35%63../winnt/system32/cmd.exe?/c+",
+        )],
+    ),
+    nimda(
+        26,
+        "nimda-16",
+        &[text(0, "GET /scripts/..%252f../winnt/system32/cmd.exe?/c+")],
+    ),
     Signature {
         id: 30,
         name: "sadmind-iis",
@@ -253,7 +336,10 @@ pub const SIGNATURES: &[Signature] = &[
         reference: "CVE-2004-0362, SID 2446",
         traffic: Traffic::UdpFrom(4000),
         tests: &[
-            Test::PayloadLen { min: 640, max: u16::MAX },
+            Test::PayloadLen {
+                min: 640,
+                max: u16::MAX,
+            },
             bytes(0, &[5, 0]),
             bytes(7, &[0x12, 2]),
         ],
@@ -274,9 +360,10 @@ pub const SIGNATURES: &[Signature] = &[
         severity: Severity::High,
         reference: "CVE-2017-0144, ET 2025649",
         traffic: Traffic::TcpTo(&[445..=445]),
-        tests: &[
-            bytes(4, &[0xff, b'S', b'M', b'B', 0x25, 0, 0, 0, 0, 0x18, 1, 0x28]),
-        ],
+        tests: &[bytes(
+            4,
+            &[0xff, b'S', b'M', b'B', 0x25, 0, 0, 0, 0, 0x18, 1, 0x28],
+        )],
     },
     Signature {
         id: 51,
@@ -285,9 +372,12 @@ pub const SIGNATURES: &[Signature] = &[
         severity: Severity::High,
         reference: "ET 2024766",
         traffic: Traffic::TcpTo(&[445..=445]),
-        tests: &[
-            bytes(0, &[0, 0, 0, 0x4e, 0xff, b'S', b'M', b'B', 0x32, 0, 0, 0, 0, 0x18, 7, 0xc0]),
-        ],
+        tests: &[bytes(
+            0,
+            &[
+                0, 0, 0, 0x4e, 0xff, b'S', b'M', b'B', 0x32, 0, 0, 0, 0, 0x18, 7, 0xc0,
+            ],
+        )],
     },
     Signature {
         id: 60,
