@@ -163,7 +163,7 @@ impl IpProtocol {
     pub const ROUTING: Self = Self(43);
     /// IPv6 fragment header.
     pub const FRAGMENT: Self = Self(44);
-    /// IPsec authentication header, RFC 4302.
+    /// `IPsec` authentication header, RFC 4302.
     pub const AUTHENTICATION: Self = Self(51);
     /// ICMP for IPv6.
     pub const ICMPV6: Self = Self(58);

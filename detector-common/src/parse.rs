@@ -69,7 +69,7 @@ pub struct Transport {
     pub destination_port: u16,
     /// What only TCP has.
     pub tcp: Tcp,
-    /// What only ICMP and ICMPv6 have.
+    /// What only ICMP and `ICMPv6` have.
     pub icmp: Icmp,
 }
 
@@ -114,24 +114,24 @@ pub fn parse<P: PacketBytes>(packet: &P) -> Result<Packet, Reason> {
     let (link, ethertype, offset) = ethernet::parse(packet)?;
     let network = match ethertype {
         EtherType::ARP => Network::Arp(arp::parse(packet, offset)?),
-        EtherType::IPV4 => Network::Ip(parse_transport(packet, ipv4::parse(packet, offset)?)?),
-        EtherType::IPV6 => Network::Ip(parse_transport(packet, ipv6::parse(packet, offset)?)?),
+        EtherType::IPV4 => Network::Ip(parse_transport(packet, &ipv4::parse(packet, offset)?)?),
+        EtherType::IPV6 => Network::Ip(parse_transport(packet, &ipv6::parse(packet, offset)?)?),
         EtherType(_) => return Err(Reason::EtherTypeUnknown),
     };
     Ok(Packet { link, network })
 }
 
 #[inline(always)]
-fn parse_transport<P: PacketBytes>(packet: &P, carried: Carried) -> Result<Ip, Reason> {
+fn parse_transport<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Ip, Reason> {
     let Segment {
         transport,
         payload_offset,
         end,
     } = match carried.protocol {
-        IpProtocol::TCP => tcp::parse(packet, &carried)?,
-        IpProtocol::UDP => udp::parse(packet, &carried)?,
-        IpProtocol::ICMP => icmp::parse(packet, &carried, Protocol::Icmp)?,
-        IpProtocol::ICMPV6 => icmp::parse(packet, &carried, Protocol::Icmpv6)?,
+        IpProtocol::TCP => tcp::parse(packet, carried)?,
+        IpProtocol::UDP => udp::parse(packet, carried)?,
+        IpProtocol::ICMP => icmp::parse(packet, carried, Protocol::Icmp)?,
+        IpProtocol::ICMPV6 => icmp::parse(packet, carried, Protocol::Icmpv6)?,
         IpProtocol(_) => return Err(Reason::IpProtocolUnknown),
     };
     Ok(Ip {

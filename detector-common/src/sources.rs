@@ -17,6 +17,8 @@ use crate::{
 pub const WAYS: usize = 4;
 /// Sets of a table, a power of two.
 pub const SETS: u32 = 4096;
+/// How far the hash is moved down to be a set.
+const SET_SHIFT: u32 = u64::BITS - SETS.trailing_zeros();
 /// How long after its last packet an offender still outranks every stranger, in nanoseconds: one hour.
 pub const OFFENDER_HOLD_NS: u64 = 3_600_000_000_000;
 
@@ -120,7 +122,7 @@ impl SourceKey {
         hash ^= hash >> 32;
         hash = (hash ^ self.context).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
         // The upper bits depend on all of the key.
-        (hash >> (64 - SETS.trailing_zeros())) as u32
+        (hash >> SET_SHIFT) as u32
     }
 
     #[inline(always)]

@@ -21,8 +21,10 @@ impl Limit {
     /// `rate` packets per second, `burst` at once, each at least 1.
     #[must_use]
     pub const fn new(rate: u32, burst: u32) -> Self {
-        let rate = if rate == 0 { 1 } else { rate as u64 };
-        let interval_ns = NANOS_PER_SECOND / rate;
+        let interval_ns = match NANOS_PER_SECOND.checked_div(rate as u64) {
+            Some(interval_ns) => interval_ns,
+            None => NANOS_PER_SECOND,
+        };
         Self {
             interval_ns,
             tolerance_ns: interval_ns.saturating_mul((burst as u64).saturating_sub(1)),

@@ -175,7 +175,7 @@ impl Search {
             let at = usize::from(self.offset).wrapping_add(step << 3);
             // A byte of `zeroed` is zero where the window has a `?`. Borrows reach only bytes above the first such
             // byte, and only the first one counts.
-            let zeroed = packet.read_word(at).unwrap_or(0) ^ ONES.wrapping_mul(b'?' as u64);
+            let zeroed = packet.read_word(at).unwrap_or(0) ^ ONES.wrapping_mul(u64::from(b'?'));
             let here = zeroed.wrapping_sub(ONES) & !zeroed & HIGHS;
             found |= here.wrapping_mul(GATHER) >> 56 << (step << 3);
         }

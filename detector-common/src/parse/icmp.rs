@@ -1,4 +1,4 @@
-//! ICMP (RFC 792) and ICMPv6 (RFC 4443): type and code, and what follows the eight-byte header both share.
+//! ICMP (RFC 792) and `ICMPv6` (RFC 4443): type and code, and what follows the eight-byte header both share.
 
 use super::{Carried, Protocol, Segment, Transport, tcp::Tcp};
 use crate::{packet::PacketBytes, reason::Reason};
@@ -6,7 +6,7 @@ use crate::{packet::PacketBytes, reason::Reason};
 /// The length of the header of every message of both that is defined, in bytes.
 pub const HEADER_LEN: usize = 8;
 
-/// What an ICMP or ICMPv6 header has.
+/// What an ICMP or `ICMPv6` header has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Icmp {
     /// The type.
@@ -16,11 +16,11 @@ pub struct Icmp {
 }
 
 impl Icmp {
-    /// The type and code of an ICMP (not ICMPv6) echo request, RFC 792.
+    /// The type and code of an ICMP (not `ICMPv6`) echo request, RFC 792.
     pub const ECHO_REQUEST: Self = Self { kind: 8, code: 0 };
 }
 
-/// Reads the ICMP or ICMPv6 header that `carried` begins with.
+/// Reads the ICMP or `ICMPv6` header that `carried` begins with.
 #[inline(always)]
 pub(super) fn parse<P: PacketBytes>(
     packet: &P,

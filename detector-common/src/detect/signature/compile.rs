@@ -258,10 +258,10 @@ impl Image {
                     reach = reach.max(at.checked_add(1)?);
                 }
                 worms::Test::Run { at, len, .. } => {
-                    reach = reach.max(at.checked_add_unsigned(len)?)
+                    reach = reach.max(at.checked_add_unsigned(len)?);
                 }
                 worms::Test::PayloadLen { min, max } => {
-                    (row.payload_min, row.payload_max) = (min, max)
+                    (row.payload_min, row.payload_max) = (min, max);
                 }
                 worms::Test::Headers(traits) => row.traits = Traits::all(traits).0,
             }

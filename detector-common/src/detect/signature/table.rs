@@ -139,7 +139,7 @@ impl Group {
 }
 
 /// All signatures, for one map value.
-#[derive(Clone, Copy, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct SignatureTable {
     pub(super) groups: [Group; GROUPS_MAX],
