@@ -10,6 +10,7 @@
     unreachable_pub,
     clippy::needless_pass_by_value,
     clippy::empty_loop,
+    clippy::semicolon_if_nothing_returned,
     clippy::undocumented_unsafe_blocks,
     clippy::missing_safety_doc,
     clippy::not_unsafe_ptr_arg_deref,

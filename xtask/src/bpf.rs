@@ -23,6 +23,10 @@ const RUSTFLAGS: &[&str] = &[
     "-Clink-arg=--disable-expand-memcpy-in-order",
 ];
 
+/// The crates that use an unstable feature, inline assembly for BPF (asm_experimental_arch), which a stable compiler allows
+/// to those it is told by name: aya-ebpf, and the kernel program's own.
+const UNSTABLE_CRATES: &str = "aya_ebpf,detector";
+
 /// Variables that cargo sets for a build script or a lint run, or a user for the host's build.
 const HOST_ONLY: &[&str] = &[
     "CLIPPY_ARGS",
