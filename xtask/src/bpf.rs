@@ -23,8 +23,8 @@ const RUSTFLAGS: &[&str] = &[
     "-Clink-arg=--disable-expand-memcpy-in-order",
 ];
 
-/// The crates that use an unstable feature, inline assembly for BPF (asm_experimental_arch), which a stable compiler allows
-/// to those it is told by name: aya-ebpf, and the kernel program's own.
+/// The crates with inline assembly for BPF, an unstable feature (`asm_experimental_arch`) that Debian's compiler allows to
+/// those it is told by name: aya-ebpf and the kernel program.
 const UNSTABLE_CRATES: &str = "aya_ebpf,detector";
 
 /// Variables that cargo sets for a build script or a lint run, or a user for the host's build.
@@ -174,8 +174,7 @@ fn cargo(
         .env("RUSTC_WRAPPER", "")
         .env("RUSTC_WORKSPACE_WRAPPER", "");
     match toolchain.compiler.way {
-        // aya-ebpf alone uses an unstable feature (asm_experimental_arch), so it alone gets them.
-        Way::Debian => command.env("RUSTC_BOOTSTRAP", "aya_ebpf,detector"),
+        Way::Debian => command.env("RUSTC_BOOTSTRAP", UNSTABLE_CRATES),
         Way::Nightly => command.arg("-Zbuild-std=core"),
     };
     command

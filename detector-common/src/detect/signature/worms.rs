@@ -360,10 +360,16 @@ pub const SIGNATURES: &[Signature] = &[
         severity: Severity::High,
         reference: "CVE-2017-0144, ET 2025649",
         traffic: Traffic::TcpTo(&[445..=445]),
-        tests: &[bytes(
-            4,
-            &[0xff, b'S', b'M', b'B', 0x25, 0, 0, 0, 0, 0x18, 1, 0x28],
-        )],
+        tests: &[
+            bytes(
+                4,
+                &[0xff, b'S', b'M', b'B', 0x25, 0, 0, 0, 0, 0x18, 1, 0x28],
+            ),
+            bytes(
+                65,
+                &[0x23, 0, 0, 0, 7, 0, b'\\', b'P', b'I', b'P', b'E', b'\\', 0],
+            ),
+        ],
     },
     Signature {
         id: 51,
@@ -372,11 +378,10 @@ pub const SIGNATURES: &[Signature] = &[
         severity: Severity::High,
         reference: "ET 2024766",
         traffic: Traffic::TcpTo(&[445..=445]),
+        // The upload of a payload begins alike; the length before it and what follows differ.
         tests: &[bytes(
-            0,
-            &[
-                0, 0, 0, 0x4e, 0xff, b'S', b'M', b'B', 0x32, 0, 0, 0, 0, 0x18, 7, 0xc0,
-            ],
+            4,
+            &[0xff, b'S', b'M', b'B', 0x32, 0, 0, 0, 0, 0x18, 7, 0xc0],
         )],
     },
     Signature {
