@@ -75,26 +75,23 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
 
     #[inline(always)]
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet> {
+        let set = maps::SOURCES.get_ptr_mut(index)?;
         // SAFETY: the slot is this CPU's, XDP is not re-entered on a CPU, and the agent only reads.
-        maps::SOURCES
-            .get_ptr_mut(index)
-            .map(|set| unsafe { &mut *set })
+        Some(unsafe { &mut *set })
     }
 
     #[inline(always)]
     fn segment(&mut self, index: u32) -> Option<&mut SourceState> {
+        let state = maps::SEGMENTS.get_ptr_mut(index)?;
         // SAFETY: as for `source_set`.
-        maps::SEGMENTS
-            .get_ptr_mut(index)
-            .map(|state| unsafe { &mut *state })
+        Some(unsafe { &mut *state })
     }
 
     #[inline(always)]
     fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
+        let counter = maps::SIGNATURE_HITS.get_ptr_mut(row as u32)?;
         // SAFETY: as for `source_set`.
-        maps::SIGNATURE_HITS
-            .get_ptr_mut(row as u32)
-            .map(|counter| unsafe { &mut *counter })
+        Some(unsafe { &mut *counter })
     }
 
     #[inline(always)]

@@ -7,10 +7,7 @@
     unreachable_pub,
     clippy::needless_pass_by_value,
     clippy::empty_loop,
-    clippy::undocumented_unsafe_blocks,
-    clippy::missing_safety_doc,
     clippy::not_unsafe_ptr_arg_deref,
-    clippy::new_without_default,
     reason = "the xdp macro makes public items without documentation; nothing links against a kernel program"
 )]
 
