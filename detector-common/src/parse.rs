@@ -22,6 +22,10 @@ use ethernet::Link;
 use icmp::Icmp;
 use tcp::Tcp;
 
+/// The farthest that a payload may begin, in bytes from the start of the frame. Only IPv6 extension headers reach
+/// farther, and six sensible ones do not.
+pub const PAYLOAD_OFFSET_MAX: usize = 2047;
+
 /// A packet that was understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Packet {
@@ -49,7 +53,7 @@ pub struct Ip {
     pub destination: IpAddress,
     /// The transport header.
     pub transport: Transport,
-    /// Where the transport's payload begins, in bytes from the start of the frame.
+    /// Where the transport's payload begins, in bytes from the start of the frame; at most [`PAYLOAD_OFFSET_MAX`].
     pub payload_offset: usize,
     /// The length of that payload in this packet, in bytes, without padding.
     pub payload_len: usize,

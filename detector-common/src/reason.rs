@@ -75,7 +75,7 @@ reasons! {
     Ipv6Jumbogram = 18, "ipv6_jumbogram";
     /// The packet ends inside an IPv6 extension header.
     Ipv6ExtensionTruncated = 19, "ipv6_extension_truncated";
-    /// More IPv6 extension headers than are followed.
+    /// More or longer IPv6 extension headers than are followed.
     Ipv6ExtensionTooDeep = 20, "ipv6_extension_too_deep";
     /// A later IPv6 fragment, which has no ports.
     Ipv6LaterFragment = 21, "ipv6_later_fragment";

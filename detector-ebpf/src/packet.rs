@@ -3,7 +3,7 @@
 use core::{arch::asm, hint::black_box};
 
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
-use detector_common::packet::PacketBytes;
+use detector_common::packet::{MAX_OFFSET, PacketBytes, Word};
 
 use crate::maps;
 
@@ -54,23 +54,36 @@ impl PacketBytes for XdpPacket {
     }
 
     #[inline(always)]
-    fn word(&self, offset: usize) -> Option<u64> {
-        let mut start = self.data.wrapping_add(offset);
-        // VERIFIER: the compiler must not see where `start` comes from, or it checks one sum and reads from another
-        // with the same value, of which the verifier knows nothing.
-        // SAFETY: moves a register to itself. (An empty text would give two instructions one line's place, which the
-        // kernel refuses.)
-        unsafe { asm!("{0} = {0}", inout(reg) start, options(nomem, nostack)) };
-        if start.wrapping_add(8) > self.data_end {
-            return None;
-        }
-        let word: u64;
-        // SAFETY: `start..start + 8` was just found to lie inside the packet. One load at any alignment, which packet
-        // memory allows and the compiler does not know of: it would load byte by byte.
+    fn load_word(&self, offset: usize) -> Word {
+        let (bits, missing): (u64, u64);
+        // VERIFIER: what is checked and what is read from must be one register, and the compiler likes to make two. So
+        // the whole read is one text.
+        // SAFETY: loads eight bytes at any alignment, which packet memory allows, only after it found that they lie
+        // inside the packet.
         unsafe {
-            asm!("{0} = *(u64 *)({1} + 0)", out(reg) word, in(reg) start, options(readonly, nostack))
+            asm!(
+                "{bits} = 0",
+                "{missing} = 1",
+                "if {offset} > {max} goto +6",
+                "{start} = {data}",
+                "{start} += {offset}",
+                "{end} = {start}",
+                "{end} += 8",
+                "if {end} > {data_end} goto +2",
+                "{bits} = *(u64 *)({start} + 0)",
+                "{missing} = 0",
+                data = in(reg) self.data,
+                data_end = in(reg) self.data_end,
+                offset = in(reg) offset,
+                max = const MAX_OFFSET,
+                start = out(reg) _,
+                end = out(reg) _,
+                bits = out(reg) bits,
+                missing = out(reg) missing,
+                options(pure, readonly, nostack)
+            )
         };
-        Some(u64::from_le(word))
+        Word { bits, missing }
     }
 
     #[inline(always)]

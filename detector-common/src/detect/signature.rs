@@ -9,10 +9,10 @@ pub mod table;
 pub mod worms;
 
 use crate::{
-    packet::PacketBytes,
-    parse::{Ip, Protocol, icmp::Icmp},
+    packet::{PacketBytes, Word},
+    parse::{Ip, PAYLOAD_OFFSET_MAX, Protocol, icmp::Icmp},
 };
-use table::{Anchor, FOUND, GROUPS_PER_PACKET, Group, QUERY_REACH, STEPS_MAX, SignatureTable};
+use table::{FOUND, NONE, QUERY_REACH, STEPS_MAX, SignatureTable};
 
 /// What a row may ask of a packet's headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,44 +110,32 @@ impl Search {
     }
 
     /// The first signature that `packet` shows, as its row in `table`.
+    ///
+    /// VERIFIER: one flat loop over groups, tests and rows, whose whole state is two numbers from the table, so that
+    /// all ways through a step go on as one.
     #[inline(always)]
     pub fn run<P: PacketBytes>(self, packet: &P, table: &SignatureTable) -> Option<usize> {
-        let mut groups = self.groups;
-        // VERIFIER: one step for each group that may share a port, which `compile` checks.
-        for _ in 0..GROUPS_PER_PACKET {
-            if groups == 0 {
-                return None;
-            }
-            let group = table.group(groups.trailing_zeros())?;
-            groups &= groups.wrapping_sub(1);
-            if let Some(row) = self.run_group(packet, table, group) {
-                return Some(row);
-            }
-        }
-        None
-    }
-
-    /// Runs the decision program of `group` that the payload's window hashes to.
-    #[inline(always)]
-    fn run_group<P: PacketBytes>(
-        self,
-        packet: &P,
-        table: &SignatureTable,
-        group: &Group,
-    ) -> Option<usize> {
-        let base = match group.anchor() {
-            Anchor::Payload => 0,
-            Anchor::Query => P::forget(self.find_query(packet)?) & (QUERY_REACH - 1),
-        };
-        let anchor = usize::from(self.offset).wrapping_add(base);
+        // VERIFIER: the parser holds this bound, but it went through a word.
+        let start = usize::from(self.offset) & PAYLOAD_OFFSET_MAX;
         let len = usize::from(self.len);
-        // VERIFIER: a word, so that the register that is checked is the one that is used.
-        let mut exit = usize::from(group.first_test(window(packet, anchor, group.window_offset)?));
+        let query = find_query(packet, start);
+        let mut groups = self.groups;
+        let mut base = 0;
+        let mut exit = usize::from(NONE);
         for _ in 0..STEPS_MAX {
+            let anchor = start.wrapping_add(base);
             if let Some(test) = table.test(exit) {
-                let holds =
-                    window(packet, anchor, test.offset).is_some_and(|window| test.holds(window));
+                let holds = test.holds(window(packet, anchor, test.offset));
                 exit = usize::from(if holds { test.then } else { test.otherwise });
+            } else if exit == usize::from(NONE) {
+                if groups == 0 {
+                    return None;
+                }
+                let group = table.group(groups.trailing_zeros())?;
+                groups &= groups.wrapping_sub(1);
+                base = group.base(query);
+                let window = window(packet, start.wrapping_add(base), group.window_offset);
+                exit = usize::from(group.first_test(window.bits));
             } else {
                 let index = exit.wrapping_sub(usize::from(FOUND));
                 let row = table.row(index)?;
@@ -159,32 +147,33 @@ impl Search {
         }
         None
     }
+}
 
-    /// Where the first `?` stands: the end of a request's path. Only the first [`QUERY_REACH`] bytes are looked at.
-    ///
-    /// VERIFIER: a bit for every byte and one look at them in the end. Leaving the loop where the first is found would
-    /// leave the verifier with as many states as there are steps.
-    #[inline(always)]
-    fn find_query<P: PacketBytes>(self, packet: &P) -> Option<usize> {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        const HIGHS: u64 = ONES << 7;
-        // Gathers the highest bit of each byte in the highest byte, in order.
-        const GATHER: u64 = 0x0002_0408_1020_4081;
-        let mut found = 0_u64;
-        for step in 0..QUERY_REACH / 8 {
-            let at = usize::from(self.offset).wrapping_add(step << 3);
-            // A byte of `zeroed` is zero where the window has a `?`. Borrows reach only bytes above the first such
-            // byte, and only the first one counts.
-            let zeroed = packet.read_word(at).unwrap_or(0) ^ ONES.wrapping_mul(u64::from(b'?'));
-            let here = zeroed.wrapping_sub(ONES) & !zeroed & HIGHS;
-            found |= here.wrapping_mul(GATHER) >> 56 << (step << 3);
-        }
-        (found != 0).then(|| found.trailing_zeros() as usize)
+/// Where the first `?` of the payload at `start` stands: the end of a request's path. Only the first [`QUERY_REACH`]
+/// bytes are looked at; 64 if there is none.
+///
+/// VERIFIER: a bit for every byte and one look at them in the end. Leaving the loop where the first is found would
+/// leave the verifier with as many states as there are steps.
+#[inline(always)]
+fn find_query<P: PacketBytes>(packet: &P, start: usize) -> usize {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = ONES << 7;
+    // Gathers the highest bit of each byte in the highest byte, in order.
+    const GATHER: u64 = 0x0002_0408_1020_4081;
+    let mut found = 0_u64;
+    for step in 0..QUERY_REACH / 8 {
+        // A byte of `zeroed` is zero where the window has a `?`. Borrows reach only bytes above the first such byte,
+        // and only the first one counts.
+        let window = packet.load_word(start.wrapping_add(step << 3));
+        let zeroed = window.bits ^ ONES.wrapping_mul(u64::from(b'?'));
+        let here = zeroed.wrapping_sub(ONES) & !zeroed & HIGHS;
+        found |= here.wrapping_mul(GATHER) >> 56 << (step << 3);
     }
+    P::forget(found as usize).trailing_zeros() as usize
 }
 
 /// The eight bytes at `offset` from `anchor`. They may begin in the header before the payload.
 #[inline(always)]
-fn window<P: PacketBytes>(packet: &P, anchor: usize, offset: i16) -> Option<u64> {
-    packet.read_word(anchor.wrapping_add_signed(isize::from(offset)))
+fn window<P: PacketBytes>(packet: &P, anchor: usize, offset: i16) -> Word {
+    packet.load_word(anchor.wrapping_add_signed(isize::from(offset)))
 }

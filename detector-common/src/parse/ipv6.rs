@@ -1,6 +1,6 @@
 //! IPv6 (RFC 8200): the fixed header and a bounded walk over the extension headers.
 
-use super::Carried;
+use super::{Carried, PAYLOAD_OFFSET_MAX};
 use crate::{
     net::{IpAddress, IpProtocol},
     packet::PacketBytes,
@@ -11,6 +11,8 @@ use crate::{
 pub const HEADER_LEN: usize = 40;
 /// How many extension headers are followed. RFC 8200 §4.1 has each at most once, destination options twice: six.
 pub const EXTENSIONS_MAX: usize = 6;
+/// The farthest that a transport header may begin: the longest one still ends before [`PAYLOAD_OFFSET_MAX`].
+const TRANSPORT_OFFSET_MAX: usize = PAYLOAD_OFFSET_MAX - 60;
 
 /// Reads the IPv6 header at `offset` and walks to the transport header.
 #[inline(always)]
@@ -62,7 +64,7 @@ fn walk<P: PacketBytes>(packet: &P, mut carried: Carried) -> Result<Carried, Rea
     // VERIFIER: a loop with a constant bound; an open one costs half a million instructions to verify.
     for _ in 0..EXTENSIONS_MAX {
         if !is_extension(carried.protocol) {
-            return Ok(carried);
+            break;
         }
         // Every extension header begins with the next one's type, and is at least eight bytes long.
         if carried.offset.saturating_add(8) > carried.end {
@@ -91,7 +93,7 @@ fn walk<P: PacketBytes>(packet: &P, mut carried: Carried) -> Result<Carried, Rea
             return Err(Reason::Ipv6ExtensionTruncated);
         }
     }
-    if is_extension(carried.protocol) {
+    if is_extension(carried.protocol) || carried.offset > TRANSPORT_OFFSET_MAX {
         return Err(Reason::Ipv6ExtensionTooDeep);
     }
     Ok(carried)

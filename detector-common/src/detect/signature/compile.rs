@@ -1,24 +1,20 @@
 //! From the rows of [`super::worms`] to a [`SignatureTable`]. Runs on the host, once at start.
 //!
-//! A pattern becomes windows of eight bytes that all end inside it, so that no test reads behind a payload. A group's
-//! signatures are told apart by one window more, whose bytes every one of them fixes; those that it cannot tell apart
-//! are tested one after the other.
+//! A pattern becomes windows of eight bytes that all end inside it, so that no test reads behind a payload ([`image`]).
+//! A group's signatures are told apart by one window more, whose bytes every one of them fixes; those that it cannot
+//! tell apart are tested one after the other ([`chain`]).
+
+mod chain;
+mod image;
 
 use bytemuck::Zeroable;
 
 use super::{
-    Traits,
-    table::{
-        FOUND, GROUPS_MAX, GROUPS_PER_PACKET, Group, NONE, ROWS_MAX, Row, STEPS_MAX,
-        SignatureTable, TESTS_MAX, Test,
-    },
-    worms::{self, Signature, Traffic},
+    table::{FOUND, GROUPS_MAX, Group, NONE, ROWS_MAX, STEPS_MAX, SignatureTable, TESTS_MAX},
+    worms::{Signature, Traffic},
 };
-
-/// How far before the anchor a pattern's image begins, in bytes: a window of a short pattern begins there.
-const BEFORE: u16 = 8;
-/// The length of a pattern's image, in bytes.
-const IMAGE: usize = 512;
+use chain::Steps;
+use image::{Image, Program};
 
 /// Why a table could not be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +29,7 @@ pub enum CompileError {
     TooManySteps(&'static str),
     /// The pattern of this signature is too long, or malformed.
     Pattern(&'static str),
-    /// More groups than a packet may have look at this TCP port.
+    /// So many kinds of traffic meet at this TCP port that a packet to it would take too many steps.
     PortShared(u16),
 }
 
@@ -95,286 +91,67 @@ pub fn compile(
         let Some(group) = table.groups.get_mut(groups) else {
             return Err(CompileError::TooManyGroups);
         };
-        compile_group(
-            group,
-            &mut table.tests,
-            &mut table.rows,
-            signatures,
-            &images,
-            signature.traffic,
-        )?;
+        compile_group(group, groups, signatures, &mut images, signature.traffic);
         watch(table, signature.traffic, http_ports, 1 << groups);
         groups = groups.saturating_add(1);
     }
+
+    for index in 0..signatures.len() {
+        chain::link(&mut table.tests, &mut table.rows, &images, index);
+    }
+    let steps = Steps::count(&table.tests, &table.rows, &images);
+    for (signature, image) in signatures.iter().zip(&images) {
+        if steps.of_test(image.first_test) >= STEPS_MAX {
+            return Err(CompileError::TooManySteps(signature.name));
+        }
+    }
     for (port, groups) in (0..=u16::MAX).zip(&table.tcp_destination) {
-        if groups.count_ones() as usize > GROUPS_PER_PACKET {
+        let all = (0_u32..)
+            .zip(&table.groups)
+            .filter(|(group, _)| groups >> group & 1 == 1)
+            .fold(0_usize, |all, (_, group)| {
+                all.saturating_add(steps.of_group(group))
+            });
+        if all > STEPS_MAX {
             return Err(CompileError::PortShared(port));
         }
     }
     Ok(())
 }
 
-/// The tests of one signature, in the order they are run.
-struct Program<'a> {
-    /// Where they go, with room for those of the signatures behind.
-    tests: &'a mut [Test],
-    /// The index of the first one in the table.
-    first: usize,
-    len: usize,
-}
-
-impl Program<'_> {
-    /// Adds a test, which leads to the one behind it.
-    fn push(&mut self, mut test: Test) -> Result<(), CompileError> {
-        let place = self
-            .tests
-            .get_mut(self.len)
-            .ok_or(CompileError::TooManyTests)?;
-        self.len = self.len.saturating_add(1);
-        let next = self.first.saturating_add(self.len);
-        test.then = u16::try_from(next).map_err(|_| CompileError::TooManyTests)?;
-        test.otherwise = NONE;
-        *place = test;
-        Ok(())
-    }
-
-    /// Has the last test lead to the finding.
-    fn end(&mut self, found: u16) {
-        if let Some(test) = self
-            .len
-            .checked_sub(1)
-            .and_then(|last| self.tests.get_mut(last))
-        {
-            test.then = found;
-        }
-    }
-}
-
-/// What a pattern fixes, byte for byte, from [`BEFORE`] bytes before its anchor; and where its program is.
-#[derive(Clone, Copy)]
-struct Image {
-    mask: [u8; IMAGE],
-    value: [u8; IMAGE],
-    first_test: usize,
-    tests: usize,
-}
-
-impl Image {
-    const EMPTY: Self = Self {
-        mask: [0; IMAGE],
-        value: [0; IMAGE],
-        first_test: 0,
-        tests: 0,
-    };
-
-    fn index(at: i16) -> Option<usize> {
-        BEFORE.checked_add_signed(at).map(usize::from)
-    }
-
-    fn fix(&mut self, at: i16, mask: u8, value: u8) -> Option<()> {
-        let index = Self::index(at)?;
-        *self.mask.get_mut(index)? = mask;
-        *self.value.get_mut(index)? = value & mask;
-        Some(())
-    }
-
-    /// The window at `offset`: its mask and its value.
-    fn window(&self, offset: i16) -> Option<(u64, u64)> {
-        let index = Self::index(offset)?;
-        let read = |bytes: &[u8; IMAGE]| {
-            bytes
-                .get(index..)?
-                .first_chunk()
-                .copied()
-                .map(u64::from_le_bytes)
-        };
-        Some((read(&self.mask)?, read(&self.value)?))
-    }
-
-    /// Takes in a signature, writes its program, which leads to `found`, and gives its row.
-    fn compile(
-        &mut self,
-        signature: &Signature,
-        program: &mut Program<'_>,
-        found: u16,
-    ) -> Result<Row, CompileError> {
-        let malformed = CompileError::Pattern(signature.name);
-        let row = self.draw(signature).ok_or(malformed)?;
-        let reach = i16::try_from(row.reach).map_err(|_| malformed)?;
-        self.compare(reach, program, malformed)?;
-        for test in signature.tests {
-            if let worms::Test::Run { at, len, period } = *test {
-                compare_run(at, len, period, program, malformed)?;
-            }
-        }
-        if program.len == 0 {
-            // Nothing but headers is asked for: a test that always holds.
-            program.push(Test {
-                offset: 0_i16.saturating_sub_unsigned(BEFORE),
-                ..Test::zeroed()
-            })?;
-        }
-        program.end(found);
-        self.first_test = program.first;
-        self.tests = program.len;
-        Ok(row)
-    }
-
-    /// Draws what the signature fixes, and gives what it asks besides; `None` if it does not fit.
-    fn draw(&mut self, signature: &Signature) -> Option<Row> {
-        let mut row = Row {
-            id: signature.id,
-            payload_min: 0,
-            payload_max: u16::MAX,
-            reach: 0,
-            traits: 0,
-            otherwise: NONE,
-        };
-        // One behind the last byte that anything asks of the payload.
-        let mut reach = 0_i16;
-        for test in signature.tests {
-            match *test {
-                worms::Test::Bytes { at, bytes } => {
-                    for (at, byte) in (at..).zip(bytes) {
-                        self.fix(at, 0xff, *byte)?;
-                        reach = reach.max(at.checked_add(1)?);
-                    }
-                }
-                worms::Test::Text { at, text } => {
-                    for (at, byte) in (at..).zip(text.bytes()) {
-                        self.fix(at, case_mask(byte), byte)?;
-                        reach = reach.max(at.checked_add(1)?);
-                    }
-                }
-                worms::Test::Letter {
-                    at,
-                    letters: (one, other),
-                } => {
-                    let differ = one ^ other;
-                    if !differ.is_power_of_two() {
-                        return None;
-                    }
-                    self.fix(at, case_mask(one) & !differ, one)?;
-                    reach = reach.max(at.checked_add(1)?);
-                }
-                worms::Test::Run { at, len, .. } => {
-                    reach = reach.max(at.checked_add_unsigned(len)?);
-                }
-                worms::Test::PayloadLen { min, max } => {
-                    (row.payload_min, row.payload_max) = (min, max);
-                }
-                worms::Test::Headers(traits) => row.traits = Traits::all(traits).0,
-            }
-        }
-        row.reach = u16::try_from(reach).ok()?;
-        Some(row)
-    }
-
-    /// Covers every byte that is fixed with a window that ends at or before `reach`.
-    fn compare(
-        &self,
-        reach: i16,
-        program: &mut Program<'_>,
-        malformed: CompileError,
-    ) -> Result<(), CompileError> {
-        let last_window = reach.saturating_sub(8);
-        let mut at = 0_i16.saturating_sub_unsigned(BEFORE);
-        while at < reach {
-            let fixed = Self::index(at).and_then(|index| self.mask.get(index));
-            if *fixed.ok_or(malformed)? == 0 {
-                at = at.saturating_add(1);
-                continue;
-            }
-            let offset = at.min(last_window);
-            let (mask, value) = self.window(offset).ok_or(malformed)?;
-            program.push(Test {
-                mask,
-                value,
-                offset,
-                ..Test::zeroed()
-            })?;
-            at = offset.saturating_add(8);
-        }
-        Ok(())
-    }
-}
-
-/// Covers a run with windows that overlap by a period, so that what holds in each holds across all.
-fn compare_run(
-    at: i16,
-    len: u16,
-    period: u16,
-    program: &mut Program<'_>,
-    malformed: CompileError,
-) -> Result<(), CompileError> {
-    if period == 0 || period > 2 {
-        return Err(malformed);
-    }
-    // Moved down by its period, a run is what it was.
-    let shift = period.saturating_mul(8);
-    let kept = u64::MAX.wrapping_shr(u32::from(shift));
-    let last_window = at.saturating_add_unsigned(len).saturating_sub(8);
-    if last_window < at {
-        return Err(malformed);
-    }
-    let mut offset = at;
-    loop {
-        program.push(Test {
-            mask: kept,
-            same: kept,
-            offset,
-            shift,
-            ..Test::zeroed()
-        })?;
-        if offset == last_window {
-            return Ok(());
-        }
-        offset = offset
-            .saturating_add(8)
-            .saturating_sub_unsigned(period)
-            .min(last_window);
-    }
-}
-
-/// A letter matches in either case when the bit that tells the cases apart does not count.
-fn case_mask(byte: u8) -> u8 {
-    if byte.is_ascii_alphabetic() {
-        !0x20
-    } else {
-        0xff
-    }
-}
-
-/// Makes the group of all signatures for `traffic`: the window that tells most of them apart, and its chains.
+/// Makes the group of all signatures for `traffic`: the window that tells most of them apart, and its buckets.
 fn compile_group(
     group: &mut Group,
-    tests: &mut [Test; TESTS_MAX],
-    rows: &mut [Row; ROWS_MAX],
+    number: usize,
     signatures: &[Signature],
-    images: &[Image; ROWS_MAX],
+    images: &mut [Image; ROWS_MAX],
     traffic: Traffic,
-) -> Result<(), CompileError> {
+) {
+    if traffic == Traffic::HttpQuery {
+        group.base_mask = u16::MAX;
+    }
+    group.buckets.fill(NONE);
+    group.window_offset = -8;
+
     let members = || {
         signatures
             .iter()
-            .zip(images)
-            .enumerate()
-            .filter(|(_, (signature, _))| signature.traffic == traffic)
+            .zip(&*images)
+            .filter(|(signature, _)| signature.traffic == traffic)
+            .map(|(_, image)| image)
     };
-    group.anchored_at_query = u8::from(traffic == Traffic::HttpQuery);
-    group.buckets.fill(NONE);
-
     let mut best = (0, 0);
-    group.window_offset = -8;
     for offset in -7..=8_i16 {
         let mask = members()
-            .filter_map(|(_, (_, image))| image.window(offset))
+            .filter_map(|image| image.window(offset))
             .fold(u64::MAX, |all, (mask, _)| all & mask);
         let value = |image: &Image| image.window(offset).map_or(0, |(_, value)| value & mask);
         let distinct = members()
-            .filter(|(index, (_, image))| {
+            .enumerate()
+            .filter(|(index, image)| {
                 !members()
-                    .any(|(other, (_, earlier))| other < *index && value(earlier) == value(image))
+                    .take(*index)
+                    .any(|earlier| value(earlier) == value(image))
             })
             .count();
         if mask != 0 && (distinct, mask.count_ones()) > best {
@@ -384,44 +161,17 @@ fn compile_group(
         }
     }
 
-    for (index, (signature, image)) in members() {
-        let bucket_of = |image: &Image| {
-            let (_, value) = image.window(group.window_offset).unwrap_or_default();
-            group.bucket(value)
-        };
-        let bucket = bucket_of(image);
-        let before = members()
-            .filter(|(other, (_, earlier))| *other < index && bucket_of(earlier) == bucket);
-        // A finding is a step as well.
-        let steps = before
-            .clone()
-            .map(|(_, (_, earlier))| earlier.tests)
-            .fold(image.tests, |all, tests| {
-                all.saturating_add(tests).saturating_add(1)
-            });
-        if steps >= STEPS_MAX {
-            return Err(CompileError::TooManySteps(signature.name));
+    for (signature, image) in signatures.iter().zip(images) {
+        if signature.traffic != traffic {
+            continue;
         }
-        let first_test = u16::try_from(image.first_test).map_err(|_| CompileError::TooManyTests)?;
-        match before.max_by_key(|(other, _)| *other) {
-            // Where the program of the signature before fails, this one's begins.
-            Some((other, (_, earlier))) => {
-                if let Some(row) = rows.get_mut(other) {
-                    row.otherwise = first_test;
-                }
-                let end = earlier.first_test.saturating_add(earlier.tests);
-                for test in tests.get_mut(earlier.first_test..end).unwrap_or_default() {
-                    test.otherwise = first_test;
-                }
-            }
-            None => {
-                if let Some(first) = group.buckets.get_mut(bucket) {
-                    *first = first_test;
-                }
-            }
+        let (_, value) = image.window(group.window_offset).unwrap_or_default();
+        image.group = number;
+        image.bucket = group.bucket(value);
+        if let Some(first @ &mut NONE) = group.buckets.get_mut(image.bucket) {
+            *first = image.first_test as u16;
         }
     }
-    Ok(())
 }
 
 /// Has `table` look at the packets of `traffic` with the groups of `bits`.
@@ -451,10 +201,10 @@ fn watch(table: &mut SignatureTable, traffic: Traffic, http_ports: &[u16], bits:
 #[cfg(test)]
 mod tests {
     extern crate std;
-    use std::boxed::Box;
+    use std::{boxed::Box, vec::Vec};
 
     use super::*;
-    use worms::SIGNATURES;
+    use crate::detect::signature::worms::{self, SIGNATURES};
 
     fn compiled(
         signatures: &[Signature],
@@ -482,26 +232,25 @@ mod tests {
     }
 
     #[test]
-    fn the_table_of_worms_compiles_and_every_program_can_be_reached() {
+    fn the_table_of_worms_compiles_and_every_signature_can_be_found() {
         let table = compiled(SIGNATURES, &[80, 8080]).expect("the table compiles");
-        let mut first = 0;
-        for (index, test) in (0_u16..).zip(&table.tests).take(TESTS_MAX) {
-            if test.then & FOUND == 0 {
-                continue;
+        let mut exits: Vec<u16> = table
+            .groups
+            .iter()
+            .flat_map(|group| group.buckets)
+            .collect();
+        let mut found = [false; ROWS_MAX];
+        while let Some(exit) = exits.pop() {
+            if let Some(test) = table.test(usize::from(exit)) {
+                exits.extend([test.then, test.otherwise]);
+            } else if let Some(row) = exit.checked_sub(FOUND) {
+                found[usize::from(row)] = true;
+                exits.push(table.rows[usize::from(row)].otherwise);
             }
-            let in_bucket = table
-                .groups
-                .iter()
-                .any(|group| group.buckets.contains(&first));
-            let in_chain = table.tests.iter().any(|test| test.otherwise == first);
-            assert!(
-                in_bucket || in_chain,
-                "{}",
-                SIGNATURES[usize::from(test.then & !FOUND)].name
-            );
-            first = index + 1;
         }
-        assert!(usize::from(first) > SIGNATURES.len());
+        for (signature, found) in SIGNATURES.iter().zip(found) {
+            assert!(found, "{}", signature.name);
+        }
     }
 
     #[test]
@@ -521,18 +270,22 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_too_many_groups_watch_is_refused_by_number() {
-        const EVERYWHERE: [Signature; 4] = [
-            signature("a", Traffic::Http, &[]),
-            signature("b", Traffic::HttpQuery, &[]),
-            signature("c", Traffic::TcpTo(&[80..=80]), &[]),
-            signature("d", Traffic::TcpTo(&[80..=81]), &[]),
+    fn a_port_where_a_packet_would_take_too_many_steps_is_refused_by_number() {
+        const LONG: worms::Test = worms::Test::Bytes {
+            at: 0,
+            bytes: &[7; STEPS_MAX * 8 / 3],
+        };
+        const EVERYWHERE: [Signature; 3] = [
+            signature("a", Traffic::Http, &[LONG]),
+            signature("b", Traffic::HttpQuery, &[LONG]),
+            signature("c", Traffic::TcpTo(&[79..=80]), &[LONG]),
         ];
         assert_eq!(
             compiled(&EVERYWHERE, &[80]).err(),
             Some(CompileError::PortShared(80))
         );
-        assert!(compiled(&EVERYWHERE[..3], &[80]).is_ok());
+        assert!(compiled(&EVERYWHERE, &[81]).is_ok());
+        assert!(compiled(&EVERYWHERE[..2], &[80]).is_ok());
     }
 
     #[test]
@@ -571,19 +324,19 @@ mod tests {
     }
 
     #[test]
-    fn more_signatures_that_begin_alike_than_a_packet_may_take_steps_are_refused() {
-        let same = [signature(
-            "same",
-            Traffic::Http,
-            &[worms::Test::Bytes {
-                at: 0,
+    fn too_many_signatures_that_nothing_tells_apart_are_refused() {
+        let mut alike = Vec::new();
+        for at in (0..).step_by(8).take(STEPS_MAX / 2) {
+            let tests = Box::leak(Box::new([worms::Test::Bytes {
+                at,
                 bytes: b"12345678",
-            }],
-        ); STEPS_MAX / 2 + 1];
+            }]));
+            alike.push(signature("alike", Traffic::Http, tests));
+        }
         assert_eq!(
-            compiled(&same, &[80]).err(),
-            Some(CompileError::TooManySteps("same"))
+            compiled(&alike, &[80]).err(),
+            Some(CompileError::TooManySteps("alike"))
         );
-        assert!(compiled(&same[1..], &[80]).is_ok());
+        assert!(compiled(&alike[1..], &[80]).is_ok());
     }
 }

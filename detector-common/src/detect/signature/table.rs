@@ -5,30 +5,21 @@
 
 use bytemuck::{Pod, Zeroable};
 
+use crate::packet::Word;
+
 /// The most signatures a table holds.
 pub const ROWS_MAX: usize = 64;
 /// The most groups a table holds: a bit each in a port's entry.
 pub const GROUPS_MAX: usize = 8;
-/// The most groups that may share a port.
-pub const GROUPS_PER_PACKET: usize = 3;
 /// The most tests of all signatures together.
 pub const TESTS_MAX: usize = 512;
-/// The most tests that are run on a packet for one group.
-pub const STEPS_MAX: usize = 96;
+/// The most steps that are taken for a packet: one for each group, test and finding.
+pub const STEPS_MAX: usize = 40;
 /// How far into a payload the `?` that ends a request's path is looked for, in bytes.
 pub const QUERY_REACH: usize = 64;
 
 const BUCKETS: usize = 64;
 const PORTS: usize = 1 << 16;
-
-/// The place in a payload that a group's offsets count from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Anchor {
-    /// The payload's first byte.
-    Payload,
-    /// The first `?` of the payload.
-    Query,
-}
 
 /// The exit to the signature whose row is the rest of the number.
 pub(super) const FOUND: u16 = 0x8000;
@@ -60,8 +51,10 @@ pub(super) struct Test {
 
 impl Test {
     #[inline(always)]
-    pub(super) fn holds(&self, window: u64) -> bool {
-        window.wrapping_shr(u32::from(self.shift)) & self.mask == self.value | (window & self.same)
+    pub(super) fn holds(&self, window: Word) -> bool {
+        let bits = window.bits.wrapping_shr(u32::from(self.shift)) & self.mask;
+        let differ = bits ^ (self.value | (window.bits & self.same));
+        differ | window.missing == 0
     }
 }
 
@@ -106,20 +99,18 @@ pub(super) struct Group {
     pub(super) window_mask: u64,
     /// Where the window begins, in bytes from the anchor.
     pub(super) window_offset: i16,
-    pub(super) anchored_at_query: u8,
-    pub(super) reserved: [u8; 5],
+    /// All ones if offsets count from the first `?`, zero if they count from the payload's first byte.
+    pub(super) base_mask: u16,
+    pub(super) reserved: [u8; 4],
     /// The first test for each hash, or [`NONE`].
     pub(super) buckets: [u16; BUCKETS],
 }
 
 impl Group {
+    /// Where the anchor stands in a payload whose first `?` stands at `query`.
     #[inline(always)]
-    pub(super) fn anchor(&self) -> Anchor {
-        if self.anchored_at_query == 0 {
-            Anchor::Payload
-        } else {
-            Anchor::Query
-        }
+    pub(super) fn base(&self, query: usize) -> usize {
+        query & usize::from(self.base_mask)
     }
 
     /// The bucket of a window.
