@@ -33,6 +33,21 @@ pub mod map {
     pub const TALLIES: &str = "TALLIES";
     /// Ring buffer of [`crate::event::Event`].
     pub const EVENTS: &str = "EVENTS";
+    /// Per CPU: a number that the program writes and reads back.
+    pub const SCRATCH: &str = "SCRATCH";
+
+    /// Every map.
+    pub const ALL: [&str; 9] = [
+        CONFIG,
+        SIGNATURES,
+        COUNTERS,
+        SIGNATURE_HITS,
+        SOURCES,
+        SEGMENTS,
+        TALLIES,
+        EVENTS,
+        SCRATCH,
+    ];
 }
 
 /// Names of the constants that the agent sets in each interface's program before it is loaded.
@@ -82,6 +97,14 @@ pub fn counter_index(interface: u32, reason: Reason, verdict: Verdict) -> u32 {
         .wrapping_mul(REASON_SLOTS * 2)
         .wrapping_add((reason as u32).wrapping_mul(2))
         .wrapping_add(verdict as u32)
+}
+
+/// What is counted at `index`: the slot of the interface, the reason and the verdict; `None` where nothing is.
+#[must_use]
+pub fn counter_place(index: u32) -> Option<(u32, Reason, Verdict)> {
+    let verdict = Verdict::ALL.get((index & 1) as usize)?;
+    let reason = Reason::ALL.get((index >> 1 & (REASON_SLOTS - 1)) as usize)?;
+    Some((index / (REASON_SLOTS * 2), *reason, *verdict))
 }
 
 /// Where the state of a segment is. A frame with two tags shares the entry of a VLAN identifier with others.
@@ -159,17 +182,20 @@ mod tests {
 
     #[test]
     fn map_names_fit_into_what_the_kernel_keeps() {
-        for name in [
-            map::CONFIG,
-            map::SIGNATURES,
-            map::COUNTERS,
-            map::SIGNATURE_HITS,
-            map::SOURCES,
-            map::SEGMENTS,
-            map::TALLIES,
-            map::EVENTS,
-        ] {
+        for name in map::ALL {
             assert!(name.len() <= 15, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_counter_is_found_again_at_its_index() {
+        for interface in 0..INTERFACES_MAX {
+            for reason in Reason::ALL {
+                for verdict in Verdict::ALL {
+                    let index = counter_index(interface, *reason, verdict);
+                    assert_eq!(counter_place(index), Some((interface, *reason, verdict)));
+                }
+            }
         }
     }
 

@@ -1,5 +1,7 @@
-//! The userspace side of detector: captures through the classifier.
+//! The userspace side of detector: the agent around the kernel program, and captures through the same classifier.
 
+pub mod agent;
 pub mod cli;
 pub mod exit;
 pub mod replay;
+pub mod tables;

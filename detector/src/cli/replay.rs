@@ -8,10 +8,8 @@ use detector_common::{config::Config, detect::signature::worms::by_id, packet::F
 
 use crate::{
     exit::{Exit, Failure},
-    replay::{
-        capture::CaptureReader,
-        runtime::{Replay, Tables},
-    },
+    replay::{capture::CaptureReader, runtime::Replay},
+    tables::Tables,
 };
 
 /// Runs the classifier over a capture; exits with 10 if it finds something

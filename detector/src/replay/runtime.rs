@@ -5,15 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use bytemuck::{Zeroable, allocation::zeroed_box};
+use bytemuck::Zeroable;
 use detector_common::{
     abi::{INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter, Tally},
     config::Config,
-    detect::signature::{
-        compile::{CompileError, compile},
-        table::SignatureTable,
-        worms::SIGNATURES,
-    },
+    detect::signature::table::SignatureTable,
     event::Event,
     packet::Frame,
     pipeline::{self, Runtime},
@@ -22,21 +18,7 @@ use detector_common::{
     verdict::{Decision, Verdict},
 };
 
-/// What the classifier only reads.
-#[derive(Debug)]
-pub struct Tables {
-    config: Config,
-    signatures: Box<SignatureTable>,
-}
-
-impl Tables {
-    /// The tables of a configuration, with the HTTP signatures on `http_ports`.
-    pub fn new(config: Config, http_ports: &[u16]) -> Result<Self, CompileError> {
-        let mut signatures = zeroed_box();
-        compile(&mut signatures, SIGNATURES, http_ports)?;
-        Ok(Self { config, signatures })
-    }
-}
+use crate::tables::Tables;
 
 /// What was found of one source under one detector. Times are nanoseconds of the capture's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

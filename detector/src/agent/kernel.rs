@@ -1,0 +1,118 @@
+//! The kernel program with its maps: a copy of the program for each interface, all around the same maps.
+//!
+//! A copy differs from the others by one constant, its interface's slot, so that the program looks nothing up to know
+//! where it is. That the copies share their maps is what pins are for: the first makes and pins them, the others find
+//! them there. Dropping a [`Kernel`] detaches every copy and removes the pins.
+
+mod clock;
+mod error;
+mod maps;
+mod pins;
+
+use std::path::Path;
+
+use aya::{Ebpf, EbpfLoader, programs::Xdp};
+use detector_common::abi::{self, SEGMENTS_PER_INTERFACE, global, map};
+
+pub use self::{
+    clock::Clock,
+    error::KernelError,
+    maps::{Counted, Maps, PerCpu, Source},
+    pins::Pins,
+};
+use crate::tables::Tables;
+
+/// The kernel program as the build script compiled it.
+const OBJECT: &[u8] = aya::include_bytes_aligned!(env!("DETECTOR_OBJECT"));
+
+/// The loaded program.
+pub struct Kernel {
+    /// By slot.
+    copies: Vec<Ebpf>,
+    maps: Maps,
+    /// Last, for it is dropped last.
+    _pins: Pins,
+}
+
+impl Kernel {
+    /// Loads a copy of the program for each of `interfaces` (at most [`abi::INTERFACES_MAX`]), gives it its tables, and
+    /// pins the maps in the directory `pins`, which is made if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// Another agent uses the directory, it is not on a bpf filesystem, the process may not load programs, or the kernel
+    /// refuses this one.
+    pub fn load(tables: &Tables, interfaces: u32, pins: &Path) -> Result<Self, KernelError> {
+        let pins = Pins::take(pins)?;
+        let tick_ns = clock::tick_ns()?;
+        let mut copies = Vec::new();
+        for slot in 0..interfaces.clamp(1, abi::INTERFACES_MAX) {
+            let mut loader = EbpfLoader::new();
+            loader
+                .override_global(global::INTERFACE, &slot, true)
+                .override_global(global::TICK_NS, &tick_ns, true)
+                .map_max_entries(map::SEGMENTS, interfaces * SEGMENTS_PER_INTERFACE);
+            for name in map::ALL {
+                loader.map_pin_path(name, pins.path_of(name));
+            }
+            let mut copy = loader.load(OBJECT)?;
+            load_program(&mut copy, abi::PROGRAM)?;
+            copies.push(copy);
+        }
+        let [first, ..] = &mut *copies else {
+            return Err(KernelError::Missing(abi::PROGRAM));
+        };
+        load_program(first, abi::CLOCK_PROGRAM)?;
+        let mut maps = Maps::take(first)?;
+        maps.set_tables(tables)?;
+        Ok(Self {
+            copies,
+            maps,
+            _pins: pins,
+        })
+    }
+
+    /// The copy of the program for the interface in `slot`.
+    ///
+    /// # Errors
+    ///
+    /// There is no such slot.
+    pub fn program(&mut self, slot: u32) -> Result<&mut Xdp, KernelError> {
+        let copy = self.copies.get_mut(slot as usize);
+        program(
+            copy.ok_or(KernelError::Missing(abi::PROGRAM))?,
+            abi::PROGRAM,
+        )
+    }
+
+    /// The maps.
+    #[must_use]
+    pub fn maps(&self) -> &Maps {
+        &self.maps
+    }
+
+    /// The maps, to change the tables or to take the events.
+    pub fn maps_mut(&mut self) -> &mut Maps {
+        &mut self.maps
+    }
+
+    /// What time the program's clock shows.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not run the program that tells.
+    pub fn clock(&mut self) -> Result<Clock, KernelError> {
+        let first = self.copies.first_mut();
+        let first = first.ok_or(KernelError::Missing(abi::CLOCK_PROGRAM))?;
+        Clock::read(program(first, abi::CLOCK_PROGRAM)?)
+    }
+}
+
+fn load_program(object: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {
+    Ok(program(object, name)?.load()?)
+}
+
+fn program<'a>(object: &'a mut Ebpf, name: &'static str) -> Result<&'a mut Xdp, KernelError> {
+    let program = object.program_mut(name);
+    Ok(program.ok_or(KernelError::Missing(name))?.try_into()?)
+}

@@ -1,0 +1,143 @@
+//! Why the kernel program cannot be loaded or its maps not be read, in one line each, with the cure.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "aya's errors are many, and only a few of them need words of ours"
+)]
+
+use std::{io, path::PathBuf};
+
+use aya::{EbpfError, maps::MapError, programs::ProgramError};
+
+use crate::exit::Exit;
+
+/// The kernel program cannot be loaded, or its maps not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// The process may not do it.
+    #[error("not permitted to {0}: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
+    NotPermitted(&'static str),
+    /// The pins' directory cannot be made or used.
+    #[error("cannot use {} for pins: {error}", path.display())]
+    Pins {
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system said.
+        error: io::Error,
+    },
+    /// The pins' directory is on another filesystem.
+    #[error(
+        "{} is not on a bpf filesystem: mount one (mount -t bpf bpf /sys/fs/bpf), or name a directory on one with --pin-dir",
+        path.display()
+    )]
+    NotBpffs {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Another agent has the directory.
+    #[error(
+        "another agent uses {}: stop it first, or give this one a directory of its own with --pin-dir",
+        path.display()
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The kernel does not say how long a tick is.
+    #[error("cannot read the kernel's clock: {0}")]
+    Clock(io::Error),
+    /// The kernel refuses the program.
+    #[error(
+        "the kernel refuses the program ({error}); it needs Linux 5.10 or later. The verifier ends with: {verdict}"
+    )]
+    Refused {
+        /// What the operating system said.
+        error: io::Error,
+        /// The last line of what the verifier said.
+        verdict: String,
+    },
+    /// The object does not have what it should.
+    #[error("the kernel object has no {0}: build detector again")]
+    Missing(&'static str),
+    /// Something else about the object.
+    #[error(transparent)]
+    Object(EbpfError),
+    /// Something else about a map.
+    #[error(transparent)]
+    Map(MapError),
+    /// Something else about a program.
+    #[error(transparent)]
+    Program(ProgramError),
+}
+
+impl KernelError {
+    /// The exit code that tells a script of it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NotPermitted(_) => Exit::NotPermitted,
+            Self::Refused { .. } => Exit::Unsupported,
+            Self::Pins { .. }
+            | Self::NotBpffs { .. }
+            | Self::InUse { .. }
+            | Self::Clock(_)
+            | Self::Missing(_)
+            | Self::Object(_)
+            | Self::Map(_)
+            | Self::Program(_) => Exit::Failed,
+        }
+    }
+}
+
+impl From<EbpfError> for KernelError {
+    fn from(error: EbpfError) -> Self {
+        match error {
+            EbpfError::MapError(error) => error.into(),
+            EbpfError::ProgramError(error) => error.into(),
+            other => Self::Object(other),
+        }
+    }
+}
+
+impl From<MapError> for KernelError {
+    fn from(error: MapError) -> Self {
+        match &error {
+            MapError::CreateError { io_error, .. } if is_denied(io_error) => {
+                Self::NotPermitted("make BPF maps")
+            }
+            _ => Self::Map(error),
+        }
+    }
+}
+
+impl From<ProgramError> for KernelError {
+    fn from(error: ProgramError) -> Self {
+        match error {
+            ProgramError::LoadError { io_error, .. } if is_denied(&io_error) => {
+                Self::NotPermitted("load BPF programs")
+            }
+            ProgramError::LoadError {
+                io_error,
+                verifier_log,
+            } => Self::Refused {
+                error: io_error,
+                verdict: last_line(&verifier_log.to_string()),
+            },
+            other => Self::Program(other),
+        }
+    }
+}
+
+fn is_denied(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::EPERM)
+}
+
+/// The last line that says something else than how much was processed.
+fn last_line(log: &str) -> String {
+    log.lines()
+        .rev()
+        .find(|line| !line.trim().is_empty() && !line.starts_with("processed "))
+        .unwrap_or("nothing")
+        .trim()
+        .to_owned()
+}

@@ -1,0 +1,204 @@
+//! The maps of the kernel program, with their types: what the agent writes, and what it reads and sums over CPUs.
+
+use std::collections::BTreeMap;
+
+use aya::{
+    Ebpf, Pod,
+    maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
+};
+use detector_common::{
+    abi::{self, COUNTERS_LEN, Counter, SEGMENTS_PER_INTERFACE, SignatureCounter, Tally, map},
+    config::Config,
+    detect::signature::table::SignatureTable,
+    net::Vlan,
+    reason::Reason,
+    sources::{SourceKey, SourceSet, SourceState},
+    verdict::Verdict,
+};
+
+use super::KernelError;
+use crate::tables::Tables;
+
+/// A record of the shared crate as aya wants it.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Record<T>(T);
+
+// SAFETY: a `bytemuck::Pod` is valid for every bit pattern and has no padding, which is all that `aya::Pod` asks for.
+unsafe impl<T: bytemuck::Pod> Pod for Record<T> {}
+
+/// A value for each CPU, by its number.
+pub type PerCpu<T> = Vec<T>;
+
+/// How many packets of an interface got a verdict for a reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted {
+    /// The slot of the interface.
+    pub interface: u32,
+    /// The reason.
+    pub reason: Reason,
+    /// The verdict.
+    pub verdict: Verdict,
+    /// How many there were.
+    pub packets: PerCpu<Counter>,
+}
+
+/// What all CPUs together saw of one source under one detector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Which source under which detector.
+    pub key: SourceKey,
+    /// What it did.
+    pub state: SourceState,
+}
+
+/// The maps.
+pub struct Maps {
+    config: Array<MapData, Record<Config>>,
+    signatures: Array<MapData, Record<SignatureTable>>,
+    counters: PerCpuArray<MapData, Record<Counter>>,
+    signature_hits: PerCpuArray<MapData, Record<SignatureCounter>>,
+    sources: PerCpuArray<MapData, Record<SourceSet>>,
+    segments: PerCpuArray<MapData, Record<SourceState>>,
+    tallies: PerCpuArray<MapData, u64>,
+    events: Option<RingBuf<MapData>>,
+}
+
+impl Maps {
+    pub(super) fn take(object: &mut Ebpf) -> Result<Self, KernelError> {
+        Ok(Self {
+            config: take(object, map::CONFIG)?,
+            signatures: take(object, map::SIGNATURES)?,
+            counters: take(object, map::COUNTERS)?,
+            signature_hits: take(object, map::SIGNATURE_HITS)?,
+            sources: take(object, map::SOURCES)?,
+            segments: take(object, map::SEGMENTS)?,
+            tallies: take(object, map::TALLIES)?,
+            events: Some(take(object, map::EVENTS)?),
+        })
+    }
+
+    /// Gives the program its tables. Each is replaced as a whole, but a packet may meet the old one of one and the new one
+    /// of the other.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn set_tables(&mut self, tables: &Tables) -> Result<(), KernelError> {
+        self.config.set(0, Record(tables.config), 0)?;
+        // A reference to the table is one to the record around it, which has the same layout; it is too large to copy.
+        let signatures: &Record<SignatureTable> = Record::wrap(&tables.signatures);
+        Ok(self.signatures.set(0, signatures, 0)?)
+    }
+
+    /// The ring buffer of events; `None` if somebody has taken it already.
+    pub fn take_events(&mut self) -> Option<RingBuf<MapData>> {
+        self.events.take()
+    }
+
+    /// Packets by interface, reason and verdict, where there were any.
+    ///
+    /// # Errors
+    ///
+    /// The map cannot be read.
+    pub fn counters(&self) -> Result<Vec<Counted>, KernelError> {
+        let mut found = Vec::new();
+        for index in 0..COUNTERS_LEN {
+            let Some((interface, reason, verdict)) = abi::counter_place(index) else {
+                continue;
+            };
+            let packets = read(&self.counters, index)?;
+            if packets.iter().any(|counter| counter.packets != 0) {
+                found.push(Counted {
+                    interface,
+                    reason,
+                    verdict,
+                    packets,
+                });
+            }
+        }
+        Ok(found)
+    }
+
+    /// What each row of the signature table met, per CPU, where there was anything.
+    ///
+    /// # Errors
+    ///
+    /// The map cannot be read.
+    pub fn signature_hits(&self) -> Result<Vec<(usize, PerCpu<SignatureCounter>)>, KernelError> {
+        let mut found = Vec::new();
+        for row in 0..self.signature_hits.len() {
+            let values = read(&self.signature_hits, row)?;
+            if values.iter().any(|counter| counter.packets != 0) {
+                found.push((row as usize, values));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What befell the tables themselves, per CPU.
+    ///
+    /// # Errors
+    ///
+    /// The map cannot be read.
+    pub fn tallies(&self) -> Result<Vec<(Tally, PerCpu<u64>)>, KernelError> {
+        Tally::ALL
+            .into_iter()
+            .map(|tally| Ok((tally, self.tallies.get(&(tally as u32), 0)?.to_vec())))
+            .collect()
+    }
+
+    /// Every source and segment that is known, with what all CPUs saw of it.
+    ///
+    /// A segment with two VLAN tags shares its state with others and is given by the identifier it is found at.
+    ///
+    /// # Errors
+    ///
+    /// A map cannot be read.
+    pub fn sources(&self) -> Result<Vec<Source>, KernelError> {
+        let mut merged: BTreeMap<SourceKey, SourceState> = BTreeMap::new();
+        let mut merge =
+            |key: SourceKey, state: &SourceState| merged.entry(key).or_default().merge(state);
+        for index in 0..self.sources.len() {
+            for set in read(&self.sources, index)? {
+                set.entries().for_each(|(key, state)| merge(*key, state));
+            }
+        }
+        for index in 0..self.segments.len() {
+            for state in read(&self.segments, index)? {
+                if state.packets != 0 {
+                    let vlan = Vlan {
+                        outer: (index % SEGMENTS_PER_INTERFACE) as u16,
+                        inner: 0,
+                    };
+                    let interface = (index / SEGMENTS_PER_INTERFACE) as u8;
+                    merge(SourceKey::of_segment(interface, vlan), &state);
+                }
+            }
+        }
+        let source = |(key, state)| Source { key, state };
+        Ok(merged.into_iter().map(source).collect())
+    }
+}
+
+impl<T> Record<T> {
+    fn wrap(value: &T) -> &Self {
+        // SAFETY: `Self` is transparent over `T`.
+        unsafe { &*std::ptr::from_ref(value).cast() }
+    }
+}
+
+fn read<T: bytemuck::Pod>(
+    map: &PerCpuArray<MapData, Record<T>>,
+    index: u32,
+) -> Result<PerCpu<T>, KernelError> {
+    Ok(map.get(&index, 0)?.iter().map(|record| record.0).collect())
+}
+
+fn take<T: TryFrom<Map, Error = MapError>>(
+    object: &mut Ebpf,
+    name: &'static str,
+) -> Result<T, KernelError> {
+    let map = object.take_map(name).ok_or(KernelError::Missing(name))?;
+    Ok(map.try_into()?)
+}

@@ -1,0 +1,103 @@
+//! The directory on a bpf filesystem where the maps are pinned while an agent runs.
+//!
+//! One agent has it at a time: it is locked, and the lock ends with the process, however that ends. What an agent that was
+//! killed has left there is of no use to anybody (its programs went with it) and is removed before the first map is made.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use detector_common::abi::map;
+use nix::sys::statfs::{BPF_FS_MAGIC, fstatfs};
+
+use super::KernelError;
+
+/// The pins of a running agent; removed when dropped.
+#[derive(Debug)]
+pub struct Pins {
+    directory: PathBuf,
+    /// Whether it was made here.
+    made: bool,
+    /// Holds the lock.
+    _lock: File,
+}
+
+impl Pins {
+    /// Makes `directory` if it is not there, locks it, and removes what an agent that was killed has left in it.
+    pub(super) fn take(directory: &Path) -> Result<Self, KernelError> {
+        let path = || directory.to_owned();
+        let failed = |error: io::Error| {
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                return KernelError::NotPermitted("pin BPF maps");
+            }
+            KernelError::Pins {
+                path: path(),
+                error,
+            }
+        };
+        let made = match fs::create_dir(directory) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            // Without a bpf filesystem there is an empty directory of sysfs, which takes nothing.
+            Err(_) if !is_on_bpffs(directory.parent()) => {
+                return Err(KernelError::NotBpffs { path: path() });
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let lock = File::open(directory).map_err(failed)?;
+        let kind = fstatfs(&lock).map_err(|errno| failed(errno.into()))?;
+        if kind.filesystem_type() != BPF_FS_MAGIC {
+            if made {
+                // It is empty, and nobody else needs it.
+                let _ = fs::remove_dir(directory);
+            }
+            return Err(KernelError::NotBpffs { path: path() });
+        }
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(KernelError::InUse { path: path() }),
+            Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let pins = Self {
+            directory: path(),
+            made,
+            _lock: lock,
+        };
+        pins.clear().map_err(failed)?;
+        Ok(pins)
+    }
+
+    /// Where the map of this name is pinned.
+    pub(super) fn path_of(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    fn clear(&self) -> io::Result<()> {
+        for name in map::ALL {
+            match fs::remove_file(self.path_of(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        // Nobody is left to tell; the next agent clears what stays.
+        let _ = self.clear();
+        if self.made {
+            let _ = fs::remove_dir(&self.directory);
+        }
+    }
+}
+
+fn is_on_bpffs(directory: Option<&Path>) -> bool {
+    directory
+        .and_then(|directory| File::open(directory).ok())
+        .and_then(|directory| fstatfs(&directory).ok())
+        .is_some_and(|kind| kind.filesystem_type() == BPF_FS_MAGIC)
+}
