@@ -9,6 +9,9 @@ use crate::{
 /// The length of an ARP message for IPv4 over Ethernet, in bytes.
 pub const MESSAGE_LEN: usize = 28;
 
+/// How a message for IPv4 over Ethernet begins: hardware type 1, protocol type 0x0800, addresses of 6 and of 4 bytes.
+const ETHERNET_IPV4: u64 = u64::from_le_bytes([0, 1, 8, 0, 6, 4, 0, 0]);
+
 /// An ARP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arp {
@@ -55,8 +58,6 @@ pub fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Arp, Reason> {
     let [sender, target] = packet
         .two_words::<6>(offset.saturating_add(14))
         .or(Reason::ArpTruncated)?;
-    // Ethernet is hardware type 1 with 6-byte addresses, IPv4 is protocol type 0x0800 with 4-byte ones.
-    const ETHERNET_IPV4: u64 = u64::from_le_bytes([0, 1, 8, 0, 6, 4, 0, 0]);
     if kind.0 << 16 != ETHERNET_IPV4 << 16 {
         return Err(Reason::ArpNotEthernetIpv4);
     }

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what a packet costs in the kernel, beside the empty program, in one run.
 //!
-//! Machines are shared, so nothing here is a time by itself: each row runs the program and the floor in turns and
-//! compares their medians.
+//! Machines are shared, so a time alone says little: each row runs the floor and the program in turns, and what counts is
+//! the median of their ratios.
 
 #[path = "bench/kernel.rs"]
 mod kernel;
@@ -16,7 +16,7 @@ use detector_tests::requirements::require_kernel;
 #[derive(Parser)]
 struct Arguments {
     /// How often each row is measured; the median counts
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 21, value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
 }
 
