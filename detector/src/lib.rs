@@ -3,5 +3,6 @@
 pub mod agent;
 pub mod cli;
 pub mod exit;
+pub mod output;
 pub mod replay;
 pub mod tables;
