@@ -5,4 +5,5 @@ pub mod cli;
 pub mod exit;
 pub mod output;
 pub mod replay;
+pub mod settings;
 pub mod tables;
