@@ -85,6 +85,15 @@ impl Kernel {
         )
     }
 
+    /// How many instructions the verifier went through for one copy of the program, where the kernel tells.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not answer.
+    pub fn verified_instructions(&mut self) -> Result<Option<u32>, KernelError> {
+        Ok(self.program(0)?.info()?.verified_instruction_count())
+    }
+
     /// The maps.
     #[must_use]
     pub fn maps(&self) -> &Maps {
