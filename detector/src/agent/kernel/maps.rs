@@ -7,7 +7,10 @@ use aya::{
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
 };
 use detector_common::{
-    abi::{self, COUNTERS_LEN, Counter, SEGMENTS_PER_INTERFACE, SignatureCounter, Tally, map},
+    abi::{
+        self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter,
+        Tally, map,
+    },
     config::Config,
     detect::signature::table::SignatureTable,
     net::Vlan,
@@ -103,7 +106,8 @@ impl Maps {
     /// The map cannot be read.
     pub fn counters(&self) -> Result<Vec<Counted>, KernelError> {
         let mut found = Vec::new();
-        for index in 0..COUNTERS_LEN {
+        let interfaces = self.segments.len() / SEGMENTS_PER_INTERFACE;
+        for index in 0..interfaces * (COUNTERS_LEN / INTERFACES_MAX) {
             let Some((interface, reason, verdict)) = abi::counter_place(index) else {
                 continue;
             };
