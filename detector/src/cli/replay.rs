@@ -1,5 +1,7 @@
 //! `detector replay`: captures through the classifier.
 
+mod human;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -8,7 +10,7 @@ use detector_common::config::Mode;
 use crate::{
     exit::{Exit, Failure, OrExit as _},
     output::{self, Reader, complain},
-    replay::{Replayed, Report, replay, write_human},
+    replay::{Replayed, Report, replay},
     settings::Settings,
     tables::{HashSeed, Tables},
 };
@@ -81,7 +83,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     };
     match arguments.output {
         ReportFormat::Human => captures.report(settings.mode, |report| {
-            output::print(|out| write_human(report, out))
+            output::print(|out| human::write(report, out))
         }),
         ReportFormat::Json => captures.report(settings.mode, |report| output::print_json(report)),
         ReportFormat::Jsonl => captures.report_each(),

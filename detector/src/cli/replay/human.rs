@@ -2,16 +2,17 @@
 
 use std::{fmt, io};
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{CellAlignment, Table};
 use detector_common::{config::Mode, reason::Reason};
 
-use super::report::{FoundIn, Report};
+use super::super::table;
+use crate::replay::{FoundIn, Report};
 
 /// The most findings that are listed; `json` has all.
 const ROWS_MAX: usize = 50;
 
 /// Writes the report.
-pub fn write_human(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+pub(super) fn write(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let counts = &report.counts;
     let verdicts = counts.verdicts;
     let mut packets = format!(
@@ -44,27 +45,27 @@ pub fn write_human(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<(
 /// A column of the findings: its title, and what stands in it.
 type Column = (&'static str, fn(&FoundIn<'_>) -> String);
 
-const FILE: Column = ("FILE", |found| found.file.to_string());
-const INTERFACE: Column = ("INTERFACE", |found| found.found.interface.to_string());
+const FILE: Column = ("file", |found| found.file.to_string());
+const INTERFACE: Column = ("interface", |found| found.found.interface.to_string());
 const COLUMNS: [Column; 8] = [
-    ("FOUND", |found| found.found.identity.name().to_owned()),
-    ("SEVERITY", |found| {
+    ("found", |found| found.found.identity.name().to_owned()),
+    ("severity", |found| {
         or_none(found.found.identity.severity.as_ref())
     }),
-    ("PACKETS", |found| found.found.count.to_string()),
-    ("SOURCE", |found| {
+    ("packets", |found| found.found.count.to_string()),
+    ("source", |found| {
         or_none(found.found.identity.source.ip.as_ref())
     }),
-    ("MAC", |found| {
+    ("mac", |found| {
         or_none(found.found.identity.source.mac.as_ref())
     }),
-    ("VLAN", |found| {
+    ("vlan", |found| {
         let tags = &found.found.identity.source.vlan;
         let tags: Vec<_> = tags.iter().map(u16::to_string).collect();
         or_none((!tags.is_empty()).then(|| tags.join(".")).as_ref())
     }),
-    ("FIRST", |found| found.found.first.to_string()),
-    ("LAST", |found| found.found.last.to_string()),
+    ("first", |found| found.found.first.to_string()),
+    ("last", |found| found.found.last.to_string()),
 ];
 
 fn findings(report: &Report<'_>) -> Table {
@@ -76,12 +77,12 @@ fn findings(report: &Report<'_>) -> Table {
     if report.files.len() > 1 {
         columns.insert(0, FILE);
     }
-    let mut table = plain_table();
-    table.set_header(columns.iter().map(|(title, _)| *title));
+    let titles: Vec<_> = columns.iter().map(|(title, _)| *title).collect();
+    let mut table = table::with_header(&titles);
     for found in report.findings.iter().take(ROWS_MAX) {
         table.add_row(columns.iter().map(|(_, cell)| cell(found)));
     }
-    let is_number = |(title, _): &Column| *title == "PACKETS";
+    let is_number = |(title, _): &Column| *title == "packets";
     if let Some(packets) = columns.iter().position(is_number) {
         align_right(&mut table, packets);
     }
@@ -89,20 +90,13 @@ fn findings(report: &Report<'_>) -> Table {
 }
 
 fn reasons(report: &Report<'_>) -> Table {
-    let mut table = plain_table();
-    table.set_header(["PACKETS", "REASON", ""]);
+    let mut table = table::with_header(&["packets", "reason", ""]);
     for reason in Reason::ALL {
         if let Some(packets) = report.counts.reasons.get(reason.name()) {
             table.add_row([&packets.to_string(), reason.name(), reason.meaning()]);
         }
     }
     align_right(&mut table, 0);
-    table
-}
-
-fn plain_table() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
     table
 }
 
