@@ -19,6 +19,17 @@ pub enum Mode {
     Enforce = 1,
 }
 
+impl Mode {
+    /// The name in the configuration and in every output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Monitor => "monitor",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
 /// What a detector's finding leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -45,6 +56,18 @@ impl Policy {
             3 => Self::Drop,
             4 => Self::Limit,
             _ => Self::Off,
+        }
+    }
+
+    /// The name in the configuration and in every output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Count => "count",
+            Self::Alert => "alert",
+            Self::Drop => "drop",
+            Self::Limit => "limit",
         }
     }
 

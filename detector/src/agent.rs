@@ -1,3 +1,20 @@
 //! The agent: loads the kernel program, attaches it, reads its maps and events, and tells people of them.
+//!
+//! The kernel decides without it. So nothing here may end for want of a reader: neither a closed standard output nor a
+//! control socket that breaks stops the filtering.
 
+pub mod attach;
+pub mod control;
+mod events;
+pub mod finding;
+mod guard;
+pub mod interface;
 pub mod kernel;
+mod netlink;
+mod printer;
+mod rates;
+pub mod stats;
+pub mod status;
+mod view;
+
+pub use self::guard::{AgentError, Options, guard};

@@ -1,11 +1,18 @@
 //! The command line: one file for each command.
 
 mod replay;
+mod run;
 mod signatures;
+mod stats;
+mod status;
+mod table;
 
 use clap::{Parser, Subcommand};
 
 use crate::exit::{Exit, Failure};
+
+/// Where the agent listens, unless told otherwise.
+const SOCKET: &str = "/run/detector/control.sock";
 
 /// Sees worm probes and ARP floods, and stops them in the driver.
 #[derive(Debug, Parser)]
@@ -17,6 +24,9 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Arguments),
+    Stats(stats::Arguments),
+    Status(status::Arguments),
     Replay(replay::Arguments),
     Signatures(signatures::Arguments),
 }
@@ -24,6 +34,9 @@ enum Command {
 /// Runs the command.
 pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
     match arguments.command {
+        Command::Run(arguments) => run::run(arguments),
+        Command::Stats(arguments) => stats::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
     }

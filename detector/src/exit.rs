@@ -47,15 +47,21 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
 }
 
 /// Gives an error an exit code of its own.
-pub trait OrExit<T> {
+pub trait OrExit<T, E> {
     /// Fails with `exit` where `self` is an error.
     fn or_exit(self, exit: Exit) -> Result<T, Failure>;
+    /// Fails with the code that `exit` finds for the error.
+    fn or_exit_as(self, exit: impl FnOnce(&E) -> Exit) -> Result<T, Failure>;
 }
 
-impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
+impl<T, E: Into<anyhow::Error>> OrExit<T, E> for Result<T, E> {
     fn or_exit(self, exit: Exit) -> Result<T, Failure> {
+        self.or_exit_as(|_| exit)
+    }
+
+    fn or_exit_as(self, exit: impl FnOnce(&E) -> Exit) -> Result<T, Failure> {
         self.map_err(|error| Failure {
-            exit,
+            exit: exit(&error),
             error: error.into(),
         })
     }

@@ -3,5 +3,7 @@
 pub mod agent;
 pub mod cli;
 pub mod exit;
+pub mod output;
 pub mod replay;
+pub mod settings;
 pub mod tables;

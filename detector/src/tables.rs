@@ -1,5 +1,7 @@
 //! What the classifier only reads, made once at start for both runtimes: the maps of the kernel and `replay`.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
 use bytemuck::allocation::zeroed_box;
 use detector_common::{
     config::Config,
@@ -21,9 +23,42 @@ pub struct Tables {
 
 impl Tables {
     /// The tables of a configuration, with the HTTP signatures on `http_ports`.
-    pub fn new(config: Config, http_ports: &[u16]) -> Result<Self, CompileError> {
+    pub fn new(
+        mut config: Config,
+        seed: HashSeed,
+        http_ports: &[u16],
+    ) -> Result<Self, CompileError> {
         let mut signatures = zeroed_box();
         compile(&mut signatures, SIGNATURES, http_ports)?;
+        config.hash_seed = seed.0;
         Ok(Self { config, signatures })
+    }
+}
+
+/// What the hash of the source table starts from. Each runtime has to say which one it wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashSeed(u64);
+
+impl HashSeed {
+    /// The same every time, for `replay` and tests: the same capture gives the same result.
+    pub const FIXED: Self = Self(0);
+
+    /// Another one every time, for the kernel: whoever sends packets to a gateway must not be able to choose addresses
+    /// that share a set, and so crowd a source out.
+    #[must_use]
+    pub fn secret() -> Self {
+        // The standard library draws the keys of its hash from the operating system, and what SipHash makes of nothing
+        // depends on all of them.
+        Self(RandomState::new().build_hasher().finish())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_seed_is_never_the_one_before() {
+        assert_ne!(HashSeed::secret(), HashSeed::secret());
     }
 }

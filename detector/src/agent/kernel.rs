@@ -25,6 +25,9 @@ use crate::tables::Tables;
 /// The kernel program as the build script compiled it.
 const OBJECT: &[u8] = aya::include_bytes_aligned!(env!("DETECTOR_OBJECT"));
 
+/// The programs that the kernel program is measured against: `floor_drop`, `floor_pass` and `random_sender`.
+pub const BENCH_OBJECT: &[u8] = aya::include_bytes_aligned!(env!("BENCH_OBJECT"));
+
 /// The loaded program.
 pub struct Kernel {
     /// By slot.
@@ -85,6 +88,15 @@ impl Kernel {
         )
     }
 
+    /// How many instructions the verifier went through for one copy of the program, where the kernel tells.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not answer.
+    pub fn verified_instructions(&mut self) -> Result<Option<u32>, KernelError> {
+        Ok(self.program(0)?.info()?.verified_instruction_count())
+    }
+
     /// The maps.
     #[must_use]
     pub fn maps(&self) -> &Maps {
@@ -101,10 +113,11 @@ impl Kernel {
     /// # Errors
     ///
     /// The kernel does not run the program that tells.
-    pub fn clock(&mut self) -> Result<Clock, KernelError> {
-        let first = self.copies.first_mut();
-        let first = first.ok_or(KernelError::Missing(abi::CLOCK_PROGRAM))?;
-        Clock::read(program(first, abi::CLOCK_PROGRAM)?)
+    pub fn clock(&self) -> Result<Clock, KernelError> {
+        let program = self.copies.first();
+        let program = program.and_then(|copy| copy.program(abi::CLOCK_PROGRAM));
+        let program = program.ok_or(KernelError::Missing(abi::CLOCK_PROGRAM))?;
+        Clock::read(program.try_into()?)
     }
 }
 

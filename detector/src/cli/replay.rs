@@ -20,8 +20,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let tables =
-        Tables::new(Config::DEFAULT, &[80, 8080]).context("the signatures do not compile")?;
+    let tables = Tables::new(Config::DEFAULT, crate::tables::HashSeed::FIXED, &[80, 8080])
+        .context("the signatures do not compile")?;
     let mut replay = Replay::new(&tables);
     let mut reader = CaptureReader::open(&arguments.file)?;
     let mut broken = None;

@@ -20,12 +20,14 @@ mod tests;
 use std::{io::Read, ops::Range, path::Path};
 
 use error::Stop;
-pub use error::{CaptureError, Damage, FileName, Found, Place, Problem};
+pub use error::{CaptureError, Damage, Found, Place, Problem};
 use input::Input;
 use link_type::Link;
 pub use link_type::LinkType;
 use pcap::Pcap;
 use pcapng::PcapNg;
+
+use crate::output::FileName;
 
 /// The most captured bytes of one packet that are accepted: the largest snapshot length of libpcap and of Wireshark.
 pub const MAX_FRAME: usize = 256 * 1024;

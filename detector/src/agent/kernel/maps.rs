@@ -7,7 +7,10 @@ use aya::{
     maps::{Array, Map, MapData, MapError, PerCpuArray, RingBuf},
 };
 use detector_common::{
-    abi::{self, COUNTERS_LEN, Counter, SEGMENTS_PER_INTERFACE, SignatureCounter, Tally, map},
+    abi::{
+        self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter,
+        Tally, map,
+    },
     config::Config,
     detect::signature::table::SignatureTable,
     net::Vlan,
@@ -103,7 +106,8 @@ impl Maps {
     /// The map cannot be read.
     pub fn counters(&self) -> Result<Vec<Counted>, KernelError> {
         let mut found = Vec::new();
-        for index in 0..COUNTERS_LEN {
+        let interfaces = self.segments.len() / SEGMENTS_PER_INTERFACE;
+        for index in 0..interfaces * (COUNTERS_LEN / INTERFACES_MAX) {
             let Some((interface, reason, verdict)) = abi::counter_place(index) else {
                 continue;
             };
@@ -161,7 +165,8 @@ impl Maps {
             |key: SourceKey, state: &SourceState| merged.entry(key).or_default().merge(state);
         for index in 0..self.sources.len() {
             for set in read(&self.sources, index)? {
-                set.entries().for_each(|(key, state)| merge(*key, state));
+                set.sources()
+                    .for_each(|source| merge(source.key, &source.state));
             }
         }
         for index in 0..self.segments.len() {

@@ -4,8 +4,9 @@
 //! killed has left there is of no use to anybody (its programs went with it) and is removed before the first map is made.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -37,7 +38,8 @@ impl Pins {
                 error,
             }
         };
-        let made = match fs::create_dir(directory) {
+        // For nobody else: whoever can open it can lock it, and then no agent starts.
+        let made = match DirBuilder::new().mode(0o700).create(directory) {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             // Without a bpf filesystem there is an empty directory of sysfs, which takes nothing.

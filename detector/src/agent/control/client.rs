@@ -1,0 +1,244 @@
+//! The asking end of the control socket.
+//!
+//! Whatever listens there may be slow, endless or hostile. So an answer has a time and a size, and no letter of it that
+//! does something to a terminal gets further than this.
+
+use std::{io, path::Path, time::Duration};
+
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::{Request, client::conn::http1, header::HOST};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio::{net::UnixStream, runtime, time::timeout};
+
+use super::{STATS, STATUS};
+use crate::{
+    agent::{stats::Stats, status::Status},
+    exit::Exit,
+    output::FileName,
+};
+
+/// How long an answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// How long an answer may be, in bytes.
+const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// The agent gives no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody listens.
+    #[error(
+        "no agent listens on {0}: start one with `detector run`, or say with --socket where it listens"
+    )]
+    NotRunning(FileName),
+    /// The process may not ask.
+    #[error(
+        "not permitted to ask the agent on {0}: run as root, or as a member of the socket's group"
+    )]
+    NotPermitted(FileName),
+    /// It takes too long.
+    #[error("the agent on {0} does not answer within {seconds} s: see whether it is stopped", seconds = ANSWER_WITHIN.as_secs())]
+    Silent(FileName),
+    /// It says that it cannot.
+    #[error("the agent on {0} cannot answer: {1}")]
+    Failed(FileName, String),
+    /// What it says is no answer to the question.
+    #[error(
+        "what listens on {0} does not answer as an agent of this version does ({1}): is it `detector run`?"
+    )]
+    NotUnderstood(FileName, String),
+    /// Something else.
+    #[error("cannot ask the agent on {0}: {1}")]
+    Io(FileName, io::Error),
+}
+
+impl ClientError {
+    /// The exit code that tells a script of it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::NotRunning(_) => Exit::AgentNotRunning,
+            Self::NotPermitted(_) => Exit::NotPermitted,
+            Self::Silent(_) | Self::Failed(..) | Self::NotUnderstood(..) | Self::Io(..) => {
+                Exit::Failed
+            }
+        }
+    }
+}
+
+/// Asks the agent that listens on `socket` what it counted; by CPU too if `per_cpu`.
+///
+/// # Errors
+///
+/// It gives no answer.
+pub fn stats(socket: &Path, per_cpu: bool) -> Result<Stats, ClientError> {
+    ask(socket, &format!("{STATS}?per_cpu={per_cpu}"))
+}
+
+/// Asks the agent that listens on `socket` how it is.
+///
+/// # Errors
+///
+/// It gives no answer.
+pub fn status(socket: &Path) -> Result<Status, ClientError> {
+    ask(socket, STATUS)
+}
+
+fn ask<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<T, ClientError> {
+    let name = || FileName::new(socket);
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| ClientError::Io(name(), error))?;
+    runtime.block_on(async {
+        timeout(ANSWER_WITHIN, exchange(socket, question))
+            .await
+            .map_err(|_| ClientError::Silent(name()))?
+    })
+}
+
+async fn exchange<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<T, ClientError> {
+    let name = || FileName::new(socket);
+    let broken = |error: hyper::Error| ClientError::NotUnderstood(name(), error.to_string());
+    let not_understood =
+        |error: &dyn ToString| ClientError::NotUnderstood(name(), printable(&error.to_string()));
+
+    let stream = UnixStream::connect(socket)
+        .await
+        .map_err(|error| not_connected(socket, error))?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(broken)?;
+    tokio::spawn(connection);
+    let request = Request::get(question)
+        .header(HOST, "detector")
+        .body(Empty::<&[u8]>::new())
+        .map_err(|error| not_understood(&error))?;
+    let response = sender.send_request(request).await.map_err(broken)?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
+    let body = body
+        .collect()
+        .await
+        .map_err(|error| not_understood(&error))?
+        .to_bytes();
+    if !status.is_success() {
+        let why = printable(&String::from_utf8_lossy(&body));
+        return Err(if status.is_server_error() {
+            ClientError::Failed(name(), why)
+        } else {
+            ClientError::NotUnderstood(name(), status.to_string())
+        });
+    }
+    let mut answer: Value =
+        serde_json::from_slice(&body).map_err(|error| not_understood(&error))?;
+    make_printable(&mut answer);
+    serde_json::from_value(answer).map_err(|error| not_understood(&error))
+}
+
+fn not_connected(socket: &Path, error: io::Error) -> ClientError {
+    let name = FileName::new(socket);
+    let kind = error.kind();
+    if matches!(
+        kind,
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::ConnectionRefused
+    ) {
+        ClientError::NotRunning(name)
+    } else if kind == io::ErrorKind::PermissionDenied {
+        ClientError::NotPermitted(name)
+    } else {
+        ClientError::Io(name, error)
+    }
+}
+
+/// Escapes, in every text of an answer, what a terminal would not show but do.
+fn make_printable(answer: &mut Value) {
+    match answer {
+        Value::String(text) => *text = printable(text),
+        Value::Array(values) => values.iter_mut().for_each(make_printable),
+        Value::Object(fields) => fields.values_mut().for_each(make_printable),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// The text on one line and of bounded length, with what is no letter, digit or mark escaped.
+fn printable(text: &str) -> String {
+    const LETTERS_MAX: usize = 4096;
+    let escape = |letter: char| match letter {
+        '"' | '\'' | '\\' => letter.to_string(),
+        _ => letter.escape_debug().to_string(),
+    };
+    text.chars().take(LETTERS_MAX).map(escape).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read as _, Write as _},
+        os::unix::net::UnixListener,
+        thread,
+    };
+
+    use super::*;
+
+    type TestResult = Result<(), Box<dyn std::error::Error>>;
+
+    /// What the client makes of somebody who answers with these bytes.
+    fn answered_with(answer: &'static [u8]) -> Result<Option<ClientError>, io::Error> {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("control.sock");
+        let listener = UnixListener::bind(&path)?;
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept()?;
+            let _ = stream.read(&mut [0; 4096])?;
+            stream.write_all(answer)
+        });
+        let error = status(&path).err();
+        // The client may hang up before it was all written.
+        drop(server.join());
+        Ok(error)
+    }
+
+    #[test]
+    fn where_nobody_listens_no_agent_runs() -> TestResult {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("control.sock");
+        let exit = |path: &Path| status(path).err().map(|error| error.exit());
+        assert_eq!(exit(&path), Some(Exit::AgentNotRunning));
+        drop(UnixListener::bind(&path)?);
+        assert_eq!(exit(&path), Some(Exit::AgentNotRunning));
+        Ok(())
+    }
+
+    #[test]
+    fn an_answer_that_is_none_is_named_and_nothing_of_it_reaches_a_terminal() -> TestResult {
+        for answer in [
+            &b""[..],
+            b"SSH-2.0-OpenSSH\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n\x1b[2J{}{}{",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{\"\x1b\x1b\x9b\": \"\x1b[2Jx\"}",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 25\r\n\r\n{\"schema_version\": \"\\u001b\"}",
+            b"HTTP/1.1 500 No\r\ncontent-length: 5\r\n\r\n\x1b[2J\n",
+            b"HTTP/1.1 404 \r\ncontent-length: 0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n{",
+        ] {
+            let error = answered_with(answer)?;
+            let line = error.as_ref().map(ToString::to_string).unwrap_or_default();
+            assert!(line.contains("control.sock"), "{line:?}");
+            assert!(!line.contains(char::is_control), "{line:?}");
+            assert_eq!(error.map(|error| error.exit()), Some(Exit::Failed));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_terminal_would_do_is_escaped_in_every_text() {
+        let mut answer =
+            serde_json::json!([{ "name": "a\u{1b}[2J" }, ["\u{9b}x", "\"\u{202e}"], 7]);
+        make_printable(&mut answer);
+        let expected =
+            serde_json::json!([{ "name": "a\\u{1b}[2J" }, ["\\u{9b}x", "\"\\u{202e}"], 7]);
+        assert_eq!(answer, expected);
+    }
+}

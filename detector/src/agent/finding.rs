@@ -1,0 +1,253 @@
+//! A finding as people and machines read it: one line for each report of the kernel.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+};
+
+use detector_common::{detect::Detector, event::Event, net::IpProtocol};
+use serde::Serialize;
+
+use super::interface::{Interface, Side};
+use crate::output::{Identity, SCHEMA_VERSION, Time};
+
+/// One line of `detector run -o jsonl`: a source did something that a detector objects to. Its keys are stable.
+///
+/// At most one a second is reported of a source under one detector; `count` says how many packets it stands for, and
+/// `target` whom the last of them was for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// The version of this object.
+    pub schema_version: u32,
+    /// Always `finding`.
+    pub event: &'static str,
+    /// When the last of the packets came.
+    pub time: Time,
+    /// The interface it came in by.
+    pub interface: String,
+    /// Which way that faces. What comes in on a `lan` side was sent by a host of ours.
+    pub side: Side,
+    /// `detector`, `signature`, `id`, `severity` and `source`.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// Whom it was for.
+    pub target: Target,
+    /// Packets that this line stands for.
+    pub count: u64,
+    /// What became of the last one: `pass` or `drop`.
+    pub verdict: &'static str,
+    /// Why.
+    pub reason: &'static str,
+}
+
+/// Whom a packet was for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Target {
+    /// Its address; of an ARP request, the address asked for.
+    pub ip: IpAddr,
+    /// Its port; `null` where there are none.
+    pub port: Option<u16>,
+    /// The port the packet came from; `null` where there are none.
+    pub source_port: Option<u16>,
+    /// `arp`, `tcp`, `udp`, `icmp`, `icmpv6`, or a protocol's number.
+    pub protocol: Cow<'static, str>,
+}
+
+impl Finding {
+    /// What an event tells of; `None` if it cannot be one of ours: it names an interface that is not guarded, say.
+    pub(super) fn of(
+        event: &Event,
+        interface_in: impl Fn(u8) -> Option<Interface>,
+        to_unix_ns: impl Fn(u64) -> u64,
+    ) -> Option<Self> {
+        let interface = interface_in(event.key.interface())?;
+        Some(Self {
+            schema_version: SCHEMA_VERSION,
+            event: "finding",
+            time: Time(to_unix_ns(event.at_ns)),
+            interface: interface.name,
+            side: interface.side,
+            identity: Identity::of(&event.key, event.companion)?,
+            target: Target::of(event),
+            count: event.count,
+            verdict: event.verdict().name(),
+            reason: event.reason()?.name(),
+        })
+    }
+
+    /// Whether it means that a host of ours has a worm.
+    #[must_use]
+    pub fn is_infection_of_ours(&self) -> bool {
+        self.side == Side::Lan && self.identity.detector == Detector::Signature.name()
+    }
+}
+
+impl Target {
+    fn of(event: &Event) -> Self {
+        let target = &event.target;
+        let protocol = match IpProtocol(target.protocol) {
+            _ if event.key.detector() != Some(Detector::Signature) => "arp".into(),
+            IpProtocol::TCP => "tcp".into(),
+            IpProtocol::UDP => "udp".into(),
+            IpProtocol::ICMP => "icmp".into(),
+            IpProtocol::ICMPV6 => "icmpv6".into(),
+            IpProtocol(number) => number.to_string().into(),
+        };
+        let port = |port| (protocol == "tcp" || protocol == "udp").then_some(port);
+        Self {
+            ip: Ipv6Addr::from(target.address.octets()).to_canonical(),
+            port: port(target.port),
+            source_port: port(target.source_port),
+            protocol,
+        }
+    }
+}
+
+/// A line for people.
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} {} ({}): ", self.time, self.interface, self.side)?;
+        if self.is_infection_of_ours() {
+            out.write_str("a host of ours is infected: ")?;
+        }
+        out.write_str(self.identity.name())?;
+        if let Some(severity) = &self.identity.severity {
+            write!(out, " [{severity}]")?;
+        }
+        let source = &self.identity.source;
+        out.write_str(" from ")?;
+        match (&source.ip, &source.mac) {
+            (Some(ip), Some(mac)) => write!(out, "{ip} ({mac})")?,
+            (Some(ip), None) => write!(out, "{ip}")?,
+            (None, Some(mac)) => write!(out, "{mac}")?,
+            (None, None) => out.write_str("many senders")?,
+        }
+        for vlan in &source.vlan {
+            write!(out, " vlan {vlan}")?;
+        }
+        write!(out, " {}, ", self.target)?;
+        match self.count {
+            1 => out.write_str("1 packet")?,
+            count => write!(out, "{count} packets")?,
+        }
+        write!(out, ", {} ({})", self.verdict, self.reason)
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ip, protocol, .. } = self;
+        match self.port {
+            _ if protocol == "arp" => write!(out, "asking for {ip}"),
+            Some(port) => write!(out, "to {ip} {protocol}/{port}"),
+            None => write!(out, "to {ip} {protocol}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use detector_common::{
+        event::{Head, Target as EventTarget},
+        net::{IpAddress, MacAddress, Vlan},
+        reason::Reason,
+        sources::{Companion, SourceKey},
+        verdict::{Decision, Verdict},
+    };
+
+    use super::*;
+
+    const MAC: MacAddress = MacAddress::new([2, 0, 0, 0, 0, 9]);
+
+    fn flood(interface: u8) -> Event {
+        let vlan = Vlan { outer: 7, inner: 0 };
+        let decision = Decision {
+            reason: Reason::ArpFlood,
+            verdict: Verdict::Drop,
+        };
+        Event {
+            head: Head::new(decision, 60),
+            at_ns: 5_000,
+            key: SourceKey::of_sender(interface, vlan, MAC),
+            companion: Companion::ip(IpAddress::v4([192, 0, 2, 9])),
+            target: EventTarget::of_arp(IpAddress::v4([192, 0, 2, 1])),
+            count: 12,
+        }
+    }
+
+    fn worm() -> Event {
+        let mut target = EventTarget::of_arp(IpAddress::v4([198, 51, 100, 1]));
+        target.source_port = 1024;
+        target.port = 1434;
+        target.protocol = IpProtocol::UDP.0;
+        Event {
+            head: Head::new(Decision::pass(Reason::Signature), 418),
+            key: SourceKey::of_host(40, 0, Vlan::default(), IpAddress::v4([192, 0, 2, 66])),
+            companion: Companion::mac(MAC),
+            target,
+            count: 1,
+            ..flood(0)
+        }
+    }
+
+    fn finding(event: &Event, side: Side) -> Option<Finding> {
+        let interface = Interface {
+            name: "eth0".to_owned(),
+            index: 2,
+            side,
+        };
+        let interface_in = |slot| (slot == 0).then(|| interface.clone());
+        Finding::of(event, interface_in, |kernel_ns| kernel_ns + 1_000)
+    }
+
+    #[test]
+    fn a_worm_from_the_local_network_is_an_infected_host_of_ours() {
+        let line = |side| finding(&worm(), side).map(|finding| finding.to_string());
+        assert_eq!(
+            line(Side::Lan).as_deref(),
+            Some(
+                "1970-01-01T00:00:00.000006Z eth0 (lan): a host of ours is infected: sql-slammer [high] \
+                 from 192.0.2.66 (02:00:00:00:00:09) to 198.51.100.1 udp/1434, 1 packet, pass (signature)"
+            )
+        );
+        let wan = line(Side::Wan).unwrap_or_default();
+        assert!(
+            !wan.contains("ours") && wan.contains("sql-slammer"),
+            "{wan}"
+        );
+    }
+
+    #[test]
+    fn a_flood_asks_for_addresses_and_is_no_infection() {
+        assert_eq!(
+            finding(&flood(0), Side::Lan)
+                .map(|finding| finding.to_string())
+                .as_deref(),
+            Some(
+                "1970-01-01T00:00:00.000006Z eth0 (lan): arp_flood from 192.0.2.9 (02:00:00:00:00:09) vlan 7 \
+                 asking for 192.0.2.1, 12 packets, drop (arp_flood)"
+            )
+        );
+    }
+
+    #[test]
+    fn the_json_of_a_finding_has_these_keys() {
+        assert_eq!(
+            serde_json::to_value(finding(&worm(), Side::Wan)).unwrap_or_default(),
+            serde_json::json!({
+                "schema_version": 1, "event": "finding", "time": "1970-01-01T00:00:00.000006Z",
+                "interface": "eth0", "side": "wan",
+                "detector": "signature", "signature": "sql-slammer", "id": 40, "severity": "high",
+                "source": { "mac": "02:00:00:00:00:09", "ip": "192.0.2.66", "vlan": [] },
+                "target": { "ip": "198.51.100.1", "port": 1434, "source_port": 1024, "protocol": "udp" },
+                "count": 1, "verdict": "pass", "reason": "signature",
+            })
+        );
+    }
+
+    #[test]
+    fn an_event_of_an_interface_that_is_not_guarded_is_none_of_ours() {
+        assert_eq!(finding(&flood(3), Side::Lan), None);
+    }
+}

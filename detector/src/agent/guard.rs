@@ -1,0 +1,232 @@
+//! The agent from start to end: look, load, attach, watch, and leave nothing behind.
+//!
+//! What is cheap is looked at before anything is loaded. Whatever fails on the way, what was made before goes with it.
+
+mod signals;
+
+use std::{
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use detector_common::event::Event;
+use tokio::{task::spawn_blocking, time::MissedTickBehavior};
+
+use self::signals::StopSignals;
+use super::{
+    attach::{AttachError, Guarded, attach_all, refuse_foreign},
+    control::{Control, ControlSocket, SocketError, serve},
+    events::Events,
+    finding::Finding,
+    interface::{Hook, Interface, Mode},
+    kernel::{Kernel, KernelError},
+    netlink::Netlink,
+    printer::Printer,
+    rates::{INTERVAL, Totals},
+    status::{Places, mode_name},
+    view::View,
+};
+use crate::{
+    exit::Exit,
+    output::{FileName, StreamFormat},
+    tables::Tables,
+};
+
+/// What the operator asks for.
+#[derive(Debug)]
+pub struct Options {
+    /// What to guard; at least one.
+    pub interfaces: Vec<Interface>,
+    /// How to attach.
+    pub mode: Mode,
+    /// Where the maps are pinned.
+    pub pin_dir: PathBuf,
+    /// Where the agent is asked.
+    pub socket: PathBuf,
+    /// In which form findings are printed.
+    pub format: StreamFormat,
+    /// What the classifier reads.
+    pub tables: Tables,
+}
+
+/// The agent cannot start, or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// Nobody could ask it.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The program cannot be loaded.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// It cannot be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// Something that every Linux has is missing.
+    #[error("cannot {0}: {1}")]
+    Io(&'static str, io::Error),
+}
+
+impl AgentError {
+    /// The exit code that tells a script of it.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Socket(error) => error.exit(),
+            Self::Kernel(error) => error.exit(),
+            Self::Attach(error) => error.exit(),
+            Self::Io(..) => Exit::Failed,
+        }
+    }
+}
+
+/// Guards the interfaces until a signal says to stop.
+///
+/// # Errors
+///
+/// It cannot start; then nothing is attached and nothing stays pinned.
+pub async fn guard(options: Options) -> Result<(), AgentError> {
+    let mut signals = StopSignals::new().map_err(io_error("wait for signals"))?;
+    let netlink = Netlink::open().map_err(io_error("open a netlink socket"))?;
+    let (_socket, listener) = ControlSocket::listen(&options.socket)?;
+    for interface in &options.interfaces {
+        refuse_foreign(interface, &netlink).await?;
+    }
+
+    let slots = options.interfaces.len() as u32;
+    let mut kernel = Kernel::load(&options.tables, slots, &options.pin_dir)?;
+    let ring = kernel.maps_mut().take_events();
+    let ring = ring.ok_or(KernelError::Missing("EVENTS"))?;
+    let mut events = Events::new(ring).map_err(io_error("wait for events"))?;
+    let attached = attach_all(&mut kernel, &options.interfaces, options.mode, &netlink).await?;
+    let (interfaces, links): (Vec<_>, Vec<_>) = attached.into_iter().unzip();
+    let switch = options.tables.config.mode();
+    let view = Arc::new(View::new(kernel, interfaces, switch)?);
+
+    let control = Control {
+        view: Arc::clone(&view),
+        places: Arc::new(Places {
+            pin_dir: options.pin_dir,
+            socket: options.socket.clone(),
+        }),
+        netlink,
+    };
+    let printer = Printer::start().map_err(io_error("start a thread"))?;
+    tokio::spawn(sample(Arc::clone(&view)));
+    tokio::spawn(async move {
+        let Err(error) = serve(listener, control).await;
+        say(&format!(
+            "the control socket is broken ({error}), filtering goes on"
+        ));
+    });
+    announce(&view, &options.socket);
+
+    let report = |record: &[u8]| report(record, &view, &printer, options.format);
+    let stopped = tokio::select! {
+        biased;
+        signal = signals.next() => Ok(signal),
+        Err(error) = events.forward(report) => Err(error),
+    };
+
+    // Detached before the last events are taken, so that they are the last.
+    drop(links);
+    events.drain(report);
+    printer.finish();
+    let signal = stopped.map_err(io_error("wait for events"))?;
+    say(&format!("{signal}: {}", summary(&view)?));
+    Ok(())
+}
+
+/// Tells somebody who watches the agent. Nothing depends on being heard.
+pub(super) fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "detector: {line}");
+}
+
+fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> AgentError {
+    move |error| AgentError::Io(what, error)
+}
+
+fn announce(view: &View, socket: &Path) {
+    for Guarded {
+        interface,
+        hook,
+        not_native,
+        ..
+    } in &view.interfaces
+    {
+        let why = match (hook, not_native) {
+            (Hook::Generic, Some(why)) => format!(", because {why}"),
+            _ => String::new(),
+        };
+        say(&format!(
+            "guarding {} ({}) in {hook} mode{why}",
+            interface.name, interface.side
+        ));
+    }
+    let meaning = match mode_name(view.mode) {
+        "enforce" => "enforce: what policy says is dropped",
+        _ => "monitor: nothing is dropped",
+    };
+    say(&format!(
+        "ready; {meaning}; ask on {}",
+        FileName::new(socket)
+    ));
+}
+
+/// Prints a report of the kernel.
+fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
+    let interface_in = |slot: u8| view.interface(slot.into()).cloned();
+    let finding = view.now().ok().and_then(|clock| {
+        let event = Event::from_bytes(record)?;
+        Finding::of(&event, interface_in, |kernel_ns| {
+            clock.to_unix_ns(kernel_ns)
+        })
+    });
+    let Some(finding) = finding else {
+        view.reports.not_understood();
+        return;
+    };
+    let line = match format {
+        StreamFormat::Human => Ok(finding.to_string()),
+        StreamFormat::Jsonl => serde_json::to_string(&finding),
+    };
+    if !line.is_ok_and(|line| printer.print(line)) {
+        view.reports.not_printed();
+    }
+}
+
+/// Looks at the counters again and again, for the rates.
+async fn sample(view: Arc<View>) {
+    let mut tick = tokio::time::interval(INTERVAL);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        let view = Arc::clone(&view);
+        // A rate that cannot be read stays as it was; `detector stats` says why.
+        let _ = spawn_blocking(move || view.sample()).await;
+    }
+}
+
+/// What the agent saw in its life.
+fn summary(view: &View) -> Result<String, KernelError> {
+    let counters = view.kernel.maps().counters()?;
+    let totals = (0..view.interfaces.len() as u32).map(|slot| Totals::of(slot, &counters));
+    let (packets, dropped) = totals.fold((0_u64, 0_u64), |(packets, dropped), totals| {
+        (
+            packets.saturating_add(totals.all.packets),
+            dropped.saturating_add(totals.dropped),
+        )
+    });
+    let tallies = view.kernel.maps().tallies()?;
+    let count = |name: &str| -> u64 {
+        let mut tallies = tallies.iter();
+        let counts = tallies.find(|(tally, _)| tally.name() == name);
+        counts.map_or(0, |(_, counts)| counts.iter().sum())
+    };
+    Ok(format!(
+        "detached after {} s; {packets} packets seen, {dropped} dropped; {} findings reported, {} lost",
+        view.uptime().as_secs(),
+        count("events_sent"),
+        count("events_lost"),
+    ))
+}

@@ -1,0 +1,143 @@
+//! Reads the kernel's counters and puts names to them.
+
+use std::cmp::Reverse;
+
+use detector_common::{
+    abi::{Counter, SignatureCounter, Tally},
+    detect::signature::worms::SIGNATURES,
+};
+
+use super::{
+    CpuMatches, CpuPackets, EventStats, InterfaceStats, ReasonStats, SOURCES_MAX, SignatureStats,
+    SourceStats, Stats, TableStats, Verdicts,
+};
+use crate::{
+    agent::{
+        interface::Interface,
+        kernel::{Counted, KernelError, PerCpu, Source},
+        rates::Totals,
+        view::View,
+    },
+    output::{Identity, SCHEMA_VERSION, Time},
+};
+
+/// Everything that was counted; with a list by CPU if `per_cpu`.
+pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, KernelError> {
+    let maps = view.kernel.maps();
+    let counters = maps.counters()?;
+    let (sources, sources_left_out) = sources(view, maps.sources()?)?;
+    let (events, table) = tallies(view, &maps.tallies()?);
+    let interfaces = view.interfaces.iter().enumerate().map(|(slot, guarded)| {
+        let totals = Totals::of(slot as u32, &counters);
+        InterfaceStats {
+            name: guarded.interface.name.clone(),
+            side: guarded.interface.side,
+            mode: guarded.hook,
+            packets: totals.all.packets,
+            bytes: totals.all.bytes,
+            verdicts: Verdicts {
+                pass: totals.all.packets.saturating_sub(totals.dropped),
+                drop: totals.dropped,
+            },
+            rates: view.rates(slot),
+        }
+    });
+    Ok(Stats {
+        schema_version: SCHEMA_VERSION,
+        time: Time(view.now()?.unix_ns),
+        uptime_s: view.uptime().as_secs(),
+        interfaces: interfaces.collect(),
+        counters: counters
+            .iter()
+            .filter_map(|counted| reason(view, counted, per_cpu))
+            .collect(),
+        signatures: maps
+            .signature_hits()?
+            .iter()
+            .filter_map(|(row, hits)| signature(*row, hits, per_cpu))
+            .collect(),
+        sources,
+        sources_left_out,
+        events,
+        table,
+    })
+}
+
+fn reason(view: &View, counted: &Counted, per_cpu: bool) -> Option<ReasonStats> {
+    let sum = |of: fn(&Counter) -> u64| sum(&counted.packets, of);
+    let cpus = counted.packets.iter().map(|counter| CpuPackets {
+        packets: counter.packets,
+        bytes: counter.bytes,
+    });
+    Some(ReasonStats {
+        interface: view.interface(counted.interface)?.name.clone(),
+        reason: counted.reason.name().into(),
+        verdict: counted.verdict.name().into(),
+        packets: sum(|counter| counter.packets),
+        bytes: sum(|counter| counter.bytes),
+        per_cpu: per_cpu.then(|| cpus.collect()),
+    })
+}
+
+/// The table's rows are those of [`SIGNATURES`], in their order.
+fn signature(row: usize, hits: &PerCpu<SignatureCounter>, per_cpu: bool) -> Option<SignatureStats> {
+    let signature = SIGNATURES.get(row)?;
+    let cpus = hits.iter().map(|counter| CpuMatches {
+        packets: counter.packets,
+        bytes: counter.bytes,
+        dropped: counter.dropped,
+    });
+    Some(SignatureStats {
+        id: signature.id,
+        name: signature.name.into(),
+        severity: signature.severity.name().into(),
+        packets: sum(hits, |counter| counter.packets),
+        bytes: sum(hits, |counter| counter.bytes),
+        dropped: sum(hits, |counter| counter.dropped),
+        per_cpu: per_cpu.then(|| cpus.collect()),
+    })
+}
+
+/// The worst offenders, and how many more there are.
+fn sources(view: &View, mut sources: Vec<Source>) -> Result<(Vec<SourceStats>, u64), KernelError> {
+    sources.retain(|source| source.state.flagged > 0);
+    sources.sort_by_key(|source| (Reverse(source.state.flagged), source.key));
+    let left_out = sources.len().saturating_sub(SOURCES_MAX) as u64;
+    let clock = view.now()?;
+    let listed = sources.iter().take(SOURCES_MAX).filter_map(|source| {
+        let Interface { name, side, .. } = view.interface(source.key.interface().into())?;
+        let state = &source.state;
+        Some(SourceStats {
+            interface: name.clone(),
+            side: *side,
+            identity: Identity::of(&source.key, state.companion)?,
+            packets: state.packets,
+            bytes: state.bytes,
+            flagged: state.flagged,
+            dropped: state.dropped,
+            first: Time(clock.to_unix_ns(state.first_ns)),
+            last: Time(clock.to_unix_ns(state.last_ns)),
+        })
+    });
+    Ok((listed.collect(), left_out))
+}
+
+fn tallies(view: &View, tallies: &[(Tally, PerCpu<u64>)]) -> (EventStats, TableStats) {
+    let mut events = view.reports.counts();
+    let mut table = TableStats::default();
+    for (tally, counts) in tallies {
+        let count = sum(counts, |count| *count);
+        match tally {
+            Tally::EventsSent => events.sent = count,
+            Tally::EventsLost => events.lost = count,
+            Tally::EventsHeld => events.held = count,
+            Tally::SourcesRefused => table.sources_refused = count,
+            Tally::SourcesDisplaced => table.sources_displaced = count,
+        }
+    }
+    (events, table)
+}
+
+fn sum<T>(cpus: &[T], of: impl Fn(&T) -> u64) -> u64 {
+    cpus.iter().map(of).fold(0, u64::saturating_add)
+}

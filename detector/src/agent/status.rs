@@ -1,0 +1,134 @@
+//! What runs, and how: the answer to `detector status`.
+
+use std::path::{Path, PathBuf};
+
+use detector_common::{abi::Tally, config::Mode as Switch};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    attach::Guarded,
+    interface::{Hook, Side},
+    kernel::KernelError,
+    netlink::{Netlink, OnInterface},
+    view::View,
+};
+use crate::output::{SCHEMA_VERSION, Time};
+
+/// The state of the agent. `detector status -o json` prints it, and its keys are stable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The version of this object.
+    pub schema_version: u32,
+    /// The version of the agent.
+    pub version: String,
+    /// The number of its process.
+    pub pid: u32,
+    /// When it was asked.
+    pub time: Time,
+    /// How long it runs, in seconds.
+    pub uptime_s: u64,
+    /// Whether it may drop: `monitor` or `enforce`.
+    pub mode: String,
+    /// Each guarded interface, in the order of the command line.
+    pub interfaces: Vec<InterfaceStatus>,
+    /// Where the maps are pinned.
+    pub pin_dir: String,
+    /// Where the agent is asked.
+    pub socket: String,
+    /// Reports of findings that the kernel had no room for.
+    pub events_lost: u64,
+    /// The kernel program.
+    pub program: ProgramStatus,
+}
+
+/// The state of an interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InterfaceStatus {
+    /// Its name when the agent started.
+    pub name: String,
+    /// Its number in the kernel.
+    pub index: u32,
+    /// Which way it faces.
+    pub side: Side,
+    /// Where the program was attached.
+    pub mode: Hook,
+    /// Whether it still is there. An interface that was removed is not guarded when it comes back: start the agent again.
+    pub attached: bool,
+    /// The number of its copy of the program in the kernel.
+    pub program_id: u32,
+}
+
+/// The kernel program.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProgramStatus {
+    /// Instructions that the verifier went through for one copy; `null` if the kernel does not tell.
+    pub verified_instructions: Option<u32>,
+}
+
+/// Where an agent keeps its things.
+#[derive(Clone, Debug)]
+pub(super) struct Places {
+    pub(super) pin_dir: PathBuf,
+    pub(super) socket: PathBuf,
+}
+
+/// The state of the agent.
+pub(super) async fn status(
+    view: &View,
+    places: &Places,
+    netlink: &Netlink,
+) -> Result<Status, KernelError> {
+    let mut interfaces = Vec::new();
+    for guarded in &view.interfaces {
+        let Guarded {
+            interface,
+            hook,
+            program,
+            ..
+        } = guarded;
+        let expected = OnInterface {
+            program: *program,
+            hook: *hook,
+        };
+        let programs = netlink.programs(interface.index).await;
+        interfaces.push(InterfaceStatus {
+            name: interface.name.clone(),
+            index: interface.index,
+            side: interface.side,
+            mode: *hook,
+            attached: matches!(programs, Ok(Some(programs)) if programs.contains(&expected)),
+            program_id: *program,
+        });
+    }
+    let tallies = view.kernel.maps().tallies()?;
+    let lost = tallies
+        .iter()
+        .filter(|(tally, _)| *tally == Tally::EventsLost);
+    Ok(Status {
+        schema_version: SCHEMA_VERSION,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        time: Time(view.now()?.unix_ns),
+        uptime_s: view.uptime().as_secs(),
+        mode: mode_name(view.mode).to_owned(),
+        interfaces,
+        pin_dir: shown(&places.pin_dir),
+        socket: shown(&places.socket),
+        events_lost: lost.flat_map(|(_, counts)| counts).sum(),
+        program: ProgramStatus {
+            verified_instructions: view.verified_instructions,
+        },
+    })
+}
+
+/// The name of the switch in every output.
+pub(super) fn mode_name(mode: Switch) -> &'static str {
+    match mode {
+        Switch::Monitor => "monitor",
+        Switch::Enforce => "enforce",
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

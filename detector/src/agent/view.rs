@@ -1,0 +1,132 @@
+//! What all parts of a running agent look at: the kernel program, the interfaces it guards, and the agent's own counts.
+
+use std::{
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use detector_common::config::Mode;
+
+use super::{
+    attach::Guarded,
+    interface::Interface,
+    kernel::{Clock, Kernel, KernelError},
+    rates::{Rates, Sampler},
+    stats::EventStats,
+};
+
+/// How far the clock may seem to have moved before it is set anew.
+///
+/// Two readings of one moment differ by up to a tick, which is 10 ms at most. Times that change with every look at them
+/// would be worse than times that are this much off.
+const CLOCK_TOLERANCE_NS: u64 = 50_000_000;
+
+/// A running agent.
+pub(super) struct View {
+    /// The kernel program.
+    pub(super) kernel: Kernel,
+    /// What it guards, by slot.
+    pub(super) interfaces: Vec<Guarded>,
+    /// Whether it may drop.
+    pub(super) mode: Mode,
+    /// What became of reports.
+    pub(super) reports: Reports,
+    /// How many instructions the verifier went through for one copy of the program.
+    pub(super) verified_instructions: Option<u32>,
+    started: Instant,
+    clock: Mutex<Clock>,
+    sampler: Mutex<Sampler>,
+}
+
+impl View {
+    pub(super) fn new(
+        mut kernel: Kernel,
+        interfaces: Vec<Guarded>,
+        mode: Mode,
+    ) -> Result<Self, KernelError> {
+        Ok(Self {
+            verified_instructions: kernel.verified_instructions()?,
+            clock: Mutex::new(kernel.clock()?),
+            sampler: Mutex::new(Sampler::new(interfaces.len())),
+            kernel,
+            interfaces,
+            mode,
+            reports: Reports::default(),
+            started: Instant::now(),
+        })
+    }
+
+    /// The interface in `slot`.
+    pub(super) fn interface(&self, slot: u32) -> Option<&Interface> {
+        let guarded = self.interfaces.get(slot as usize)?;
+        Some(&guarded.interface)
+    }
+
+    /// How long the agent runs.
+    pub(super) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What time it is, in the program and outside. Two answers relate the two alike unless a clock was set.
+    pub(super) fn now(&self) -> Result<Clock, KernelError> {
+        let now = self.kernel.clock()?;
+        let mut kept = lock(&self.clock);
+        let steady_ns = kept.to_unix_ns(now.kernel_ns);
+        if steady_ns.abs_diff(now.unix_ns) > CLOCK_TOLERANCE_NS {
+            *kept = now;
+            return Ok(now);
+        }
+        Ok(Clock {
+            kernel_ns: now.kernel_ns,
+            unix_ns: steady_ns,
+        })
+    }
+
+    /// Looks at the counters, for the rates.
+    pub(super) fn sample(&self) -> Result<(), KernelError> {
+        let counters = self.kernel.maps().counters()?;
+        lock(&self.sampler).sample(Instant::now(), &counters);
+        Ok(())
+    }
+
+    /// The rates of the interface in `slot`.
+    pub(super) fn rates(&self, slot: usize) -> Rates {
+        lock(&self.sampler).rates(slot)
+    }
+}
+
+/// What became of the kernel's reports in the agent.
+#[derive(Debug, Default)]
+pub(super) struct Reports {
+    not_understood: AtomicU64,
+    not_printed: AtomicU64,
+}
+
+impl Reports {
+    /// A record is of another version.
+    pub(super) fn not_understood(&self) {
+        self.not_understood.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// There was no room for a line.
+    pub(super) fn not_printed(&self) {
+        self.not_printed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The agent's part of the counts.
+    pub(super) fn counts(&self) -> EventStats {
+        EventStats {
+            not_understood: self.not_understood.load(Ordering::Relaxed),
+            not_printed: self.not_printed.load(Ordering::Relaxed),
+            ..EventStats::default()
+        }
+    }
+}
+
+/// What the lock guards is whole after each assignment, so a panic elsewhere spoils nothing.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

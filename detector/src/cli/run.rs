@@ -1,0 +1,73 @@
+//! `detector run`: the agent.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{ArgGroup, Args};
+use tokio::runtime;
+
+use super::SOCKET;
+use crate::{
+    agent::{
+        self, AgentError, Options,
+        interface::{Interface, InterfaceError, Mode, parse_name},
+    },
+    exit::{Exit, Failure, OrExit as _},
+    output::StreamFormat,
+    settings::Settings,
+    tables::HashSeed,
+};
+
+/// Guards interfaces until it is stopped, and prints a line for each finding
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("interfaces").args(["wan", "lan"]).multiple(true).required(true)))]
+pub(super) struct Arguments {
+    /// Interfaces that face the Internet
+    #[arg(long, value_name = "IF", num_args = 1.., value_parser = parse_name)]
+    wan: Vec<String>,
+    /// Interfaces that face the local network
+    #[arg(long, value_name = "IF", num_args = 1.., value_parser = parse_name)]
+    lan: Vec<String>,
+    /// Drop what policy says; without it everything passes and is only counted and reported
+    #[arg(long)]
+    enforce: bool,
+    /// What to look for and what to do about it, in TOML
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How to attach
+    #[arg(long, value_enum, default_value_t)]
+    mode: Mode,
+    /// Where the maps are pinned: a directory on a bpf filesystem, made if it is not there
+    #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/detector")]
+    pin_dir: PathBuf,
+    /// Where the agent can be asked with `detector stats` and `detector status`
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    socket: PathBuf,
+    /// In which form findings are printed
+    #[arg(short, long, value_enum, default_value_t)]
+    output: StreamFormat,
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
+    let interfaces =
+        Interface::find(&arguments.wan, &arguments.lan).or_exit_as(InterfaceError::exit)?;
+    let tables = Settings::of_command_line(arguments.config.as_deref(), arguments.enforce)
+        .and_then(|settings| settings.tables(HashSeed::secret()))
+        .or_exit(Exit::Usage)?;
+    let options = Options {
+        interfaces,
+        mode: arguments.mode,
+        pin_dir: arguments.pin_dir,
+        socket: arguments.socket,
+        format: arguments.output,
+        tables,
+    };
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime
+        .block_on(agent::guard(options))
+        .or_exit_as(AgentError::exit)?;
+    Ok(Exit::Fine)
+}

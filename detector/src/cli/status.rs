@@ -1,0 +1,76 @@
+//! `detector status`: whether the agent runs, and how.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use comfy_table::Table;
+
+use super::{SOCKET, table};
+use crate::{
+    agent::{
+        control::client::{self, ClientError},
+        status::Status,
+    },
+    exit::{Exit, Failure, OrExit as _},
+    output::{self, Format},
+};
+
+/// Tells how the running agent is
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Where the agent listens
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    socket: PathBuf,
+    /// In which form to answer
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let status = client::status(&arguments.socket).or_exit_as(ClientError::exit)?;
+    match arguments.output {
+        Format::Human => output::print(|out| writeln!(out, "{}", human(&status)))?,
+        Format::Json => output::print_json(&status)?,
+    };
+    Ok(Exit::Fine)
+}
+
+fn human(status: &Status) -> String {
+    let mode = match &*status.mode {
+        "enforce" => "enforce: what policy says is dropped",
+        "monitor" => "monitor: nothing is dropped",
+        other => other,
+    };
+    let lines = [
+        (
+            "agent",
+            format!("detector {}, process {}", status.version, status.pid),
+        ),
+        ("running for", format!("{} s", status.uptime_s)),
+        ("mode", mode.to_owned()),
+        ("lost events", status.events_lost.to_string()),
+        ("pins", status.pin_dir.clone()),
+        ("socket", status.socket.clone()),
+    ];
+    let lines = lines.map(|(what, value)| format!("{what:<12} {value}\n"));
+    format!("{}\n{}", lines.concat(), interfaces(status))
+}
+
+fn interfaces(status: &Status) -> Table {
+    let mut table = table::with_header(&["interface", "side", "mode", "attached", "program"]);
+    for interface in &status.interfaces {
+        let attached = if interface.attached {
+            "yes"
+        } else {
+            "NO: start the agent again"
+        };
+        table.add_row([
+            interface.name.clone(),
+            interface.side.to_string(),
+            interface.mode.to_string(),
+            attached.to_owned(),
+            interface.program_id.to_string(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,66 @@
+//! The text of a configuration file, of bounded length, and places in it.
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::Path,
+};
+
+use super::error::{Place, Problem, SettingsError};
+use crate::output::FileName;
+
+/// The longest configuration, in bytes: a hundred times what anybody needs.
+pub(super) const FILE_MAX: usize = 256 * 1024;
+
+/// A configuration file.
+pub(super) struct File {
+    name: FileName,
+    text: String,
+}
+
+impl File {
+    /// Reads the file at `path`.
+    pub(super) fn read(path: &Path) -> Result<Self, SettingsError> {
+        let name = FileName::new(path);
+        let fail = |place, problem| SettingsError::new(Some(name.clone()), place, problem);
+        let bytes = read_bounded(path).map_err(|error| fail(None, Problem::Read(error)))?;
+        if bytes.len() > FILE_MAX {
+            return Err(fail(None, Problem::TooLong));
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self { name, text }),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                let place = Place::of(error.as_bytes(), at);
+                Err(fail(Some(place), Problem::NotUtf8))
+            }
+        }
+    }
+
+    pub(super) fn name(&self) -> &FileName {
+        &self.name
+    }
+
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The place of the byte `at`.
+    pub(super) fn place(&self, at: usize) -> Place {
+        Place::of(self.text.as_bytes(), at)
+    }
+
+    /// The error of something wrong at the byte `at`.
+    pub(super) fn error(&self, at: usize, problem: Problem) -> SettingsError {
+        SettingsError::new(Some(self.name.clone()), Some(self.place(at)), problem)
+    }
+}
+
+/// At most one byte more than a configuration has.
+fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?
+        .take(FILE_MAX as u64 + 1)
+        .read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

@@ -1,0 +1,221 @@
+//! A table of the configuration, read key by key.
+//!
+//! Which keys there are is known from which were asked for; what is left over at the end is unknown. So the code that
+//! reads a table is all there is to say about it.
+
+use std::ops::RangeInclusive;
+
+use toml::{
+    Spanned,
+    de::{DeInteger, DeTable, DeValue},
+};
+
+use super::error::{Key, Problem, nearest};
+
+/// What is wrong with a configuration, and at which byte.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) at: usize,
+    pub(super) problem: Problem,
+}
+
+/// A table of the configuration.
+pub(super) struct Section<'t> {
+    /// `None` at the top.
+    name: Option<&'static str>,
+    table: &'t DeTable<'t>,
+    known: Vec<&'static str>,
+}
+
+/// Reads a whole configuration.
+pub(super) fn document<T>(
+    text: &str,
+    read: impl FnOnce(&mut Section<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let document = DeTable::parse(text).map_err(|error| Fault {
+        at: error.span().map_or(0, |span| span.start),
+        problem: Problem::Syntax(error.message().into()),
+    })?;
+    Section::new(None, document.get_ref()).read(read)
+}
+
+impl<'t> Section<'t> {
+    fn new(name: Option<&'static str>, table: &'t DeTable<'t>) -> Self {
+        Self {
+            name,
+            table,
+            known: Vec::new(),
+        }
+    }
+
+    /// Reads it, and refuses keys that were not asked for.
+    fn read<T>(mut self, read: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        let read = read(&mut self)?;
+        let mut keys = self.table.keys();
+        match keys.find(|key| !self.known.contains(&key.get_ref().as_ref())) {
+            None => Ok(read),
+            Some(key) => Err(Fault {
+                at: key.span().start,
+                problem: Problem::UnknownKey {
+                    key: key.get_ref().as_ref().into(),
+                    section: self.name,
+                    nearest: nearest(key.get_ref(), &self.known),
+                    known: self.known,
+                },
+            }),
+        }
+    }
+
+    /// The table `key` in this one, empty if it is not there.
+    pub(super) fn section<T>(
+        &mut self,
+        key: &'static str,
+        read: impl FnOnce(&mut Section<'_>) -> Result<T, Fault>,
+    ) -> Result<T, Fault> {
+        let empty = DeTable::new();
+        let table = match self.value(key) {
+            None => &empty,
+            Some(value) => {
+                let table = value.get_ref().as_table();
+                table.ok_or_else(|| self.wrong_type(key, value, "a table"))?
+            }
+        };
+        Section::new(Some(key), table).read(read)
+    }
+
+    /// One of `choices`, by name.
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        key: &'static str,
+        choices: &[T],
+        name: fn(T) -> &'static str,
+        default: T,
+    ) -> Result<T, Fault> {
+        let Some(value) = self.value(key) else {
+            return Ok(default);
+        };
+        let DeValue::String(text) = value.get_ref() else {
+            return Err(self.wrong_type(key, value, "a string"));
+        };
+        let chosen = choices.iter().find(|choice| name(**choice) == text);
+        chosen.copied().ok_or_else(|| {
+            let choices: Vec<_> = choices.iter().map(|choice| name(*choice)).collect();
+            Fault {
+                at: value.span().start,
+                problem: Problem::UnknownChoice {
+                    key: self.key(key),
+                    value: text.as_ref().into(),
+                    nearest: nearest(text, &choices),
+                    choices,
+                },
+            }
+        })
+    }
+
+    /// A whole number from 1 to `max`.
+    pub(super) fn number(
+        &mut self,
+        key: &'static str,
+        max: u32,
+        default: u32,
+    ) -> Result<u32, Fault> {
+        match self.value(key) {
+            None => Ok(default),
+            Some(value) => self.in_range(key, value, 1..=max),
+        }
+    }
+
+    /// An array of ports.
+    pub(super) fn ports(
+        &mut self,
+        key: &'static str,
+        default: Vec<u16>,
+    ) -> Result<Vec<u16>, Fault> {
+        let Some(value) = self.value(key) else {
+            return Ok(default);
+        };
+        let DeValue::Array(values) = value.get_ref() else {
+            return Err(self.wrong_type(key, value, "an array of numbers"));
+        };
+        values
+            .iter()
+            .map(|value| self.in_range(key, value, 1..=u16::MAX))
+            .collect()
+    }
+
+    /// At which byte the value of `key` stands.
+    pub(super) fn place_of(&self, key: &str) -> Option<usize> {
+        self.table.get(key).map(|value| value.span().start)
+    }
+
+    fn value(&mut self, key: &'static str) -> Option<&'t Spanned<DeValue<'t>>> {
+        self.known.push(key);
+        self.table.get(key)
+    }
+
+    fn in_range<T>(
+        &self,
+        key: &'static str,
+        value: &Spanned<DeValue<'_>>,
+        range: RangeInclusive<T>,
+    ) -> Result<T, Fault>
+    where
+        T: Copy + PartialOrd + TryFrom<i64> + Into<u32>,
+    {
+        let DeValue::Integer(integer) = value.get_ref() else {
+            return Err(self.wrong_type(key, value, "a whole number"));
+        };
+        let number = number_of(integer).and_then(|number| T::try_from(number).ok());
+        number
+            .filter(|number| range.contains(number))
+            .ok_or_else(|| Fault {
+                at: value.span().start,
+                problem: Problem::OutOfRange {
+                    key: self.key(key),
+                    value: integer.to_string().into(),
+                    min: (*range.start()).into(),
+                    max: (*range.end()).into(),
+                },
+            })
+    }
+
+    fn wrong_type(
+        &self,
+        key: &'static str,
+        value: &Spanned<DeValue<'_>>,
+        expected: &'static str,
+    ) -> Fault {
+        Fault {
+            at: value.span().start,
+            problem: Problem::WrongType {
+                key: self.key(key),
+                expected,
+                found: type_of(value.get_ref()),
+            },
+        }
+    }
+
+    fn key(&self, key: &'static str) -> Key {
+        Key {
+            key,
+            section: self.name,
+        }
+    }
+}
+
+/// `None` if it does not even fit into 64 bits.
+fn number_of(integer: &DeInteger<'_>) -> Option<i64> {
+    i64::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    }
+}
