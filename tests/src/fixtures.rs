@@ -13,7 +13,7 @@ mod patterns;
 mod ports;
 mod worms;
 
-use detector::tables::Tables;
+use detector::tables::{HashSeed, Tables};
 use detector_common::{
     config::{Config, Mode},
     reason::Reason,
@@ -127,6 +127,5 @@ pub fn tables(mode: Mode) -> anyhow::Result<Tables> {
     config.arp_sender = Limit::new(1, SENDER_BURST);
     config.arp_segment = Limit::new(1, SEGMENT_BURST);
     config.report_interval_ns = 0;
-    config.hash_seed = 0x5eed_0000_f1a7;
-    Ok(Tables::new(config, &HTTP_PORTS)?)
+    Ok(Tables::new(config, HashSeed::FIXED, &HTTP_PORTS)?)
 }

@@ -283,7 +283,6 @@ impl Comparison<'_> {
             companion,
             // How full a bucket is, only later packets tell.
             bucket: is.bucket,
-            reserved: 0,
         };
         [(key, state)].into()
     }

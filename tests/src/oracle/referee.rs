@@ -136,17 +136,17 @@ impl Headers {
             },
             parse::Network::Ip(ip) => {
                 let transport = &ip.transport;
+                let (tcp, icmp) = (transport.tcp(), transport.icmp());
                 Network::Ip {
                     source: ip.source.octets(),
                     destination: ip.destination.octets(),
                     transport: Transport {
                         protocol: Target::of_ip(ip).protocol,
-                        ports: (transport.source_port, transport.destination_port),
-                        sequence: transport.tcp.sequence,
-                        flags: [0x01, 0x02, 0x04, 0x10]
-                            .map(|flag| transport.tcp.flags.0 & flag != 0),
-                        has_options: transport.tcp.has_options,
-                        icmp: (transport.icmp.kind, transport.icmp.code),
+                        ports: (transport.source_port(), transport.destination_port()),
+                        sequence: tcp.sequence,
+                        flags: [0x01, 0x02, 0x04, 0x10].map(|flag| tcp.flags.0 & flag != 0),
+                        has_options: tcp.has_options,
+                        icmp: (icmp.kind, icmp.code),
                     },
                     payload: ip.payload_offset..ip.payload_offset + ip.payload_len,
                 }

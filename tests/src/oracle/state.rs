@@ -130,8 +130,8 @@ impl State {
     pub fn known_sources(&self) -> BTreeMap<SourceKey, SourceState> {
         self.sources
             .iter()
-            .flat_map(SourceSet::entries)
-            .map(|(key, state)| (*key, *state))
+            .flat_map(SourceSet::sources)
+            .map(|source| (source.key, source.state))
             .collect()
     }
 }
