@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod builder;
 pub mod fixtures;
+pub mod generate;
 pub mod kernel;
 pub mod lab;
 pub mod oracle;
