@@ -126,20 +126,17 @@ pub enum Tally {
     EventsSent = 0,
     /// Reports that did not fit into it.
     EventsLost = 1,
-    /// Findings that were not reported because their source was a moment ago; the next report counts them.
-    EventsHeld = 2,
     /// Sources without an entry, because a set was full of recent offenders.
-    SourcesRefused = 3,
+    SourcesRefused = 2,
     /// Offenders whose entry went to a newer one.
-    SourcesDisplaced = 4,
+    SourcesDisplaced = 3,
 }
 
 impl Tally {
     /// Every tally, by number.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 4] = [
         Self::EventsSent,
         Self::EventsLost,
-        Self::EventsHeld,
         Self::SourcesRefused,
         Self::SourcesDisplaced,
     ];
@@ -150,7 +147,6 @@ impl Tally {
         match self {
             Self::EventsSent => "events_sent",
             Self::EventsLost => "events_lost",
-            Self::EventsHeld => "events_held",
             Self::SourcesRefused => "sources_refused",
             Self::SourcesDisplaced => "sources_displaced",
         }
@@ -173,11 +169,11 @@ mod tests {
     fn the_records_have_the_sizes_of_this_abi_version() {
         assert_eq!(ABI_VERSION, 1);
         assert_eq!(size_of::<Config>(), 56);
-        assert_eq!(size_of::<Event>(), 88);
+        assert_eq!(size_of::<Event>(), 80);
         assert_eq!(size_of::<SourceKey>(), 24);
-        assert_eq!(size_of::<SourceState>(), 96);
-        assert_eq!(size_of::<SourceSet>(), 512);
-        assert_eq!(size_of::<SignatureTable>(), 214_920);
+        assert_eq!(size_of::<SourceState>(), 80);
+        assert_eq!(size_of::<SourceSet>(), 576);
+        assert_eq!(size_of::<SignatureTable>(), 227_464);
     }
 
     #[test]

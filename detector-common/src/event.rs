@@ -81,8 +81,8 @@ impl Target {
         let transport = &ip.transport;
         Self {
             address: ip.destination,
-            source_port: transport.source_port,
-            port: transport.destination_port,
+            source_port: transport.source_port(),
+            port: transport.destination_port(),
             protocol: match transport.protocol {
                 Protocol::Tcp => IpProtocol::TCP,
                 Protocol::Udp => IpProtocol::UDP,

@@ -71,11 +71,18 @@ impl IpAddress {
     #[inline(always)]
     #[must_use]
     pub fn v4(octets: [u8; 4]) -> Self {
+        Self::from_v4_number(u32::from_be_bytes(octets))
+    }
+
+    /// The IPv4 address that is this number in network order.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_v4_number(number: u32) -> Self {
         let [high, low] = Self::MAPPED;
         Self {
             words: [
                 high.to_le(),
-                (low | u64::from(u32::from_le_bytes(octets)) << 32).to_le(),
+                (low | u64::from(number.swap_bytes()) << 32).to_le(),
             ],
         }
     }
@@ -110,11 +117,11 @@ impl IpAddress {
         self == Self::v4([0; 4])
     }
 
-    /// Whether it is the IPv4 address with these bytes.
+    /// Whether it is the IPv4 address that is this number in network order.
     #[inline(always)]
     #[must_use]
-    pub fn is_v4(self, octets: [u8; 4]) -> bool {
-        self == Self::v4(octets)
+    pub fn is_v4_number(self, number: u32) -> bool {
+        self == Self::from_v4_number(number)
     }
 }
 

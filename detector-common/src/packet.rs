@@ -4,29 +4,70 @@
 //! header cast over it would be unaligned. The offset is bounded here, in shared code, so that the kernel and the host
 //! give up on the same odd packet at the same place.
 
+use crate::reason::Reason;
+
 /// The largest offset at which anything is read, in bytes from the start of the frame.
 ///
 /// Ethernet, two tags, IPv6 and its longest sensible chain of extension headers, the longest TCP header and the
 /// longest signature fit well below it.
 pub const MAX_OFFSET: usize = 4095;
 
-/// Eight bytes of a packet.
+/// Eight bytes of a packet, the first one lowest.
+///
+/// VERIFIER: its parts are taken out by shifting. Taken apart as an array of bytes it would go through the stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word(pub u64);
+
+impl Word {
+    /// The byte `at` bytes from the start.
+    #[inline(always)]
+    #[must_use]
+    pub fn u8(self, at: u32) -> u8 {
+        self.0.wrapping_shr(at.wrapping_mul(8)) as u8
+    }
+
+    /// The two bytes `at` bytes from the start, as a number in network order.
+    #[inline(always)]
+    #[must_use]
+    pub fn u16(self, at: u32) -> u16 {
+        (self.0.wrapping_shr(at.wrapping_mul(8)) as u16).swap_bytes()
+    }
+
+    /// The four bytes `at` bytes from the start, as a number in network order.
+    #[inline(always)]
+    #[must_use]
+    pub fn u32(self, at: u32) -> u32 {
+        (self.0.wrapping_shr(at.wrapping_mul(8)) as u32).swap_bytes()
+    }
+}
+
+/// Some words of a packet, each from a place of its own.
 ///
 /// VERIFIER: not an `Option`, whose branch would double the ways to go on after each of many reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Word {
-    /// The bytes, the first one lowest; zero if they are missing.
-    pub bits: u64,
+pub struct Words<const N: usize> {
+    /// The words; zero if any byte is missing.
+    pub words: [Word; N],
     /// Zero if all bytes are there.
     pub missing: u64,
 }
 
-impl Word {
+impl<const N: usize> Words<N> {
     /// What is read where bytes are missing.
     pub const MISSING: Self = Self {
-        bits: 0,
+        words: [Word(0); N],
         missing: 1,
     };
+
+    /// The words, or `reason` if any byte is missing.
+    #[inline(always)]
+    pub fn or(self, reason: Reason) -> Result<[Word; N], Reason> {
+        if self.missing == 0 {
+            Ok(self.words)
+        } else {
+            Err(reason)
+        }
+    }
 }
 
 /// A packet, from the first byte of its Ethernet header.
@@ -56,20 +97,38 @@ pub trait PacketBytes: Sized {
         self.bytes(offset)
     }
 
-    /// The eight bytes at `offset` as one word, or none of them, where [`Self::read`] gives `None`.
+    /// The word at `offset`; missing where [`Self::read`] gives `None`.
     #[inline(always)]
-    fn load_word(&self, offset: usize) -> Word {
-        self.read(offset).map_or(Word::MISSING, |bytes| Word {
-            bits: u64::from_le_bytes(bytes),
-            missing: 0,
-        })
+    fn word(&self, offset: usize) -> Words<1> {
+        self.words(offset, [0])
     }
 
-    /// The eight bytes at `offset` as one word, the first one lowest, or `None` as for [`Self::read`].
+    /// The words at `offset` and `B` bytes behind it; missing if one of them is, or if `offset` is beyond [`MAX_OFFSET`].
     #[inline(always)]
-    fn read_word(&self, offset: usize) -> Option<u64> {
-        let Word { bits, missing } = self.load_word(offset);
-        (missing == 0).then_some(bits)
+    fn two_words<const B: usize>(&self, offset: usize) -> Words<2> {
+        self.words(offset, [0, B])
+    }
+
+    /// The words at `offset`, and `B` and `C` bytes behind it, as [`Self::two_words`]. `C` is greater than `B`.
+    #[inline(always)]
+    fn three_words<const B: usize, const C: usize>(&self, offset: usize) -> Words<3> {
+        self.words(offset, [0, B, C])
+    }
+
+    /// The words at these distances behind `offset`.
+    #[inline(always)]
+    fn words<const N: usize>(&self, offset: usize, distances: [usize; N]) -> Words<N> {
+        let mut words = Words {
+            words: [Word(0); N],
+            missing: 0,
+        };
+        for (word, distance) in words.words.iter_mut().zip(distances) {
+            match self.bytes(offset.wrapping_add(distance)) {
+                Some(bytes) if offset <= MAX_OFFSET => *word = Word(u64::from_le_bytes(bytes)),
+                _ => return Words::MISSING,
+            }
+        }
+        words
     }
 }
 
@@ -126,6 +185,31 @@ mod tests {
         let frame = Frame::whole(&[7; MAX_OFFSET + 10]);
         assert_eq!(frame.read::<2>(MAX_OFFSET), Some([7, 7]));
         assert_eq!(frame.read::<2>(MAX_OFFSET + 1), None);
-        assert_eq!(frame.load_word(MAX_OFFSET + 1), Word::MISSING);
+        assert_eq!(frame.word(MAX_OFFSET + 1), Words::MISSING);
+        assert_eq!(frame.two_words::<1>(MAX_OFFSET).missing, 0);
+    }
+
+    #[test]
+    fn the_parts_of_a_word_are_in_network_order() {
+        let [word] = Frame::whole(&[1, 2, 3, 4, 5, 6, 7, 8]).word(0).words;
+        assert_eq!((word.u8(0), word.u8(7)), (1, 8));
+        assert_eq!((word.u16(0), word.u16(6)), (0x0102, 0x0708));
+        assert_eq!((word.u32(0), word.u32(4)), (0x0102_0304, 0x0506_0708));
+    }
+
+    #[test]
+    fn of_words_all_are_there_or_none() {
+        let frame = Frame::whole(&[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3]);
+        assert_eq!(
+            frame.three_words::<1, 8>(0).words,
+            [1, 2 << 56, 2].map(Word)
+        );
+        assert_eq!(
+            frame.three_words::<1, 9>(0).words,
+            [1, 2 << 56, 3 << 56].map(Word)
+        );
+        assert_eq!(frame.three_words::<1, 10>(0), Words::MISSING);
+        assert_eq!(frame.two_words::<8>(1), frame.words(1, [0, 8]));
+        assert_eq!(frame.two_words::<8>(2), Words::MISSING);
     }
 }

@@ -96,7 +96,7 @@ where
     let key = SourceKey::of_host(table.id(row), runtime.interface(), link.vlan, ip.source);
     let companion = Companion::mac(link.source);
     let now_ns = runtime.now_ns();
-    let report = account(runtime, &key, config, true, |state| {
+    let report = account(runtime, &key, config, now_ns, true, |state| {
         state.see(now_ns, bytes, companion);
         state.flag(dropped);
         state.report(now_ns, config.report_interval_ns)
@@ -139,7 +139,7 @@ where
     let mut key = SourceKey::of_sender(interface, link.vlan, link.source);
     let mut companion = Companion::ip(arp.sender_ip);
     let mut decision = config.verdict(policy, Reason::ArpFlood);
-    let mut excess = account(runtime, &key, config, false, |state| {
+    let mut excess = account(runtime, &key, config, now_ns, false, |state| {
         state.see(now_ns, bytes, companion);
         Excess::of(state, &config.arp_sender, config, decision, now_ns)
     })
@@ -201,12 +201,13 @@ fn account<'t, P: PacketBytes, R: Runtime<'t, P>, T>(
     runtime: &mut R,
     key: &SourceKey,
     config: &Config,
+    now_ns: u64,
     offender: bool,
     step: impl FnOnce(&mut SourceState) -> T,
 ) -> Option<T> {
-    let now_ns = runtime.now_ns();
-    let set = runtime.source_set(key.set(config.hash_seed))?;
-    match set.visit(key, now_ns, offender, step) {
+    let hash = key.hash(config.hash_seed);
+    let set = runtime.source_set(hash.set())?;
+    match set.visit(key, hash, now_ns, offender, step) {
         Visit::Known(result) => Some(result),
         Visit::Displaced(result) => {
             runtime.tally(Tally::SourcesDisplaced);
@@ -227,9 +228,5 @@ fn hand_on<'t, P: PacketBytes, R: Runtime<'t, P>>(
     due: bool,
     event: impl FnOnce() -> Event,
 ) {
-    let reports = policy.reports();
-    if reports && !due {
-        runtime.tally(Tally::EventsHeld);
-    }
-    runtime.found(reports && due, event);
+    runtime.found(policy.reports() && due, event);
 }

@@ -1,6 +1,6 @@
 //! What each source did: a set-associative cache that is pure code over one entry of a per-CPU array.
 //!
-//! A key is one source under one detector; its state is found in one of the four ways of one set. Memory is fixed,
+//! A key is one source under one detector; what it did is found in one of the four ways of one set. Memory is fixed,
 //! nothing is locked and no helper is called, so a flood of forged sources costs what one source costs. What a full
 //! set does is decided here: a stranger never takes the place of a recent offender, an offender takes the place of
 //! the oldest. Each CPU keeps its own table; [`SourceState::merge`] unites them.
@@ -110,26 +110,34 @@ impl SourceKey {
         }
     }
 
-    /// The set it belongs to. `seed` is secret, so that nobody can choose addresses that share a set.
+    /// Its hash. `seed` is secret, so that nobody can choose addresses that share a set.
+    ///
+    /// Two keys that differ in one word only, as any two ARP senders or IPv4 hosts do, never have the same hash: each
+    /// step can be undone.
     #[inline(always)]
     #[must_use]
-    pub fn set(&self, seed: u64) -> u32 {
+    pub fn hash(&self, seed: u64) -> SourceHash {
         // Odd constants with well-spread bits: the golden ratio, and the two of MurmurHash3's finaliser.
         let [first, second] = self.address;
         let mut hash = (first ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         hash ^= hash >> 32;
         hash = (hash ^ second).wrapping_mul(0xff51_afd7_ed55_8ccd);
         hash ^= hash >> 32;
-        hash = (hash ^ self.context).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-        // The upper bits depend on all of the key.
-        (hash >> SET_SHIFT) as u32
+        SourceHash((hash ^ self.context).wrapping_mul(0xc4ce_b9fe_1a85_ec53))
     }
+}
 
+/// The hash of a [`SourceKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceHash(u64);
+
+impl SourceHash {
+    /// The set it belongs to.
     #[inline(always)]
-    fn is(&self, other: &Self) -> bool {
-        let [a, b] = self.address;
-        let [c, d] = other.address;
-        (a ^ c) | (b ^ d) | (self.context ^ other.context) == 0
+    #[must_use]
+    pub fn set(self) -> u32 {
+        // The upper bits depend on all of the key.
+        (self.0 >> SET_SHIFT) as u32
     }
 }
 
@@ -142,11 +150,11 @@ fn context(detector: Detector, signature: u16, interface: u8, vlan: Vlan) -> u64
         | (detector as u64) << 56
 }
 
-/// What came with a source on the other layer: a host's MAC, or what an ARP sender calls itself. Two words.
+/// What came with a source on the other layer: a host's MAC, or the IPv4 address an ARP sender calls its own. One word.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Companion {
-    words: [u64; 2],
+    word: u64,
 }
 
 impl Companion {
@@ -155,28 +163,30 @@ impl Companion {
     #[must_use]
     pub fn mac(mac: MacAddress) -> Self {
         Self {
-            words: [mac.to_word().to_le(), 0],
+            word: mac.to_word(),
         }
     }
 
-    /// An IP address.
+    /// An IPv4 address.
     #[inline(always)]
     #[must_use]
     pub fn ip(ip: IpAddress) -> Self {
-        Self { words: ip.words() }
+        let [_, low] = ip.words();
+        Self {
+            word: u64::from_le(low) >> 32,
+        }
     }
 
     /// The MAC it was made of.
     #[must_use]
     pub fn to_mac(self) -> MacAddress {
-        let [word, _] = self.words;
-        MacAddress::from_word(u64::from_le(word))
+        MacAddress::from_word(self.word)
     }
 
-    /// The IP address it was made of.
+    /// The IPv4 address it was made of.
     #[must_use]
     pub fn to_ip(self) -> IpAddress {
-        bytemuck::cast(self.words)
+        IpAddress::from_v4_number((self.word as u32).swap_bytes())
     }
 }
 
@@ -204,8 +214,6 @@ pub struct SourceState {
     pub unreported: u64,
     /// The address of the other layer that came with it last.
     pub companion: Companion,
-    /// Zero.
-    pub reserved: u64,
 }
 
 impl SourceState {
@@ -280,63 +288,79 @@ pub enum Visit<T> {
     Refused,
 }
 
-/// One set of the table: the keys that share a hash, with their states.
+/// A source with what it did; two cache lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Source {
+    /// Which source under which detector.
+    pub key: SourceKey,
+    /// What it did.
+    pub state: SourceState,
+    reserved: [u64; 3],
+}
+
+/// One set of the table: the sources that share the upper bits of their hashes.
+///
+/// What a packet from a stranger needs to know stands in the first cache line.
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]
 pub struct SourceSet {
-    /// How long each entry is worth keeping: its last packet, and [`OFFENDER_HOLD_NS`] more for an offender.
+    /// The hash of each source. Two IPv6 hosts share one as often as 64 coins fall alike.
+    hashes: [u64; WAYS],
+    /// How long each source is worth keeping: its last packet, and [`OFFENDER_HOLD_NS`] more for an offender.
     ranks: [u64; WAYS],
-    keys: [SourceKey; WAYS],
-    states: [SourceState; WAYS],
+    sources: [Source; WAYS],
 }
 
 impl SourceSet {
-    /// Runs `step` on the state of `key`, which is made if it is not there and may be.
+    /// Runs `step` on the state of `key`, whose hash is `hash`. It is made if it is not there and may be.
     ///
     /// `offender`: whether the key is one already, without regard to what the step finds.
+    ///
+    /// VERIFIER: a way is found by arithmetic, so that all four go on as one.
     #[inline(always)]
     pub fn visit<T>(
         &mut self,
         key: &SourceKey,
+        hash: SourceHash,
         now_ns: u64,
         offender: bool,
         step: impl FnOnce(&mut SourceState) -> T,
     ) -> Visit<T> {
-        let mut way = WAYS;
-        let mut oldest = 0;
-        let mut oldest_rank = u64::MAX;
-        for (index, (candidate, rank)) in self.keys.iter().zip(&self.ranks).enumerate() {
-            if candidate.is(key) {
-                way = index;
-            }
-            if *rank < oldest_rank {
-                oldest = index;
-                oldest_rank = *rank;
-            }
-        }
-
+        let [a, b, c, d] = self.hashes.map(|other| is_zero(other ^ hash.0));
+        let mut way = b | c << 1 | (d | d << 1);
         let mut displaced = false;
-        if way == WAYS {
-            displaced = oldest_rank > now_ns;
+        if a | b | c | d == 0 {
+            let [e, f, g, h] = self.ranks;
+            // With the number of its way in the lowest bits, the least rank says whose it is.
+            let oldest = e.min(f | 1).min((g | 2).min(h | 3));
+            displaced = oldest & !WAY_MASK > now_ns;
             if displaced && !offender {
                 return Visit::Refused;
             }
             way = oldest;
-            if let (Some(slot), Some(state)) = (self.keys.get_mut(way), self.states.get_mut(way)) {
-                *slot = *key;
-                *state = SourceState::zeroed();
+            if let (Some(slot), Some(source)) = (
+                self.hashes.get_mut(way_of(way)),
+                self.sources.get_mut(way_of(way)),
+            ) {
+                *slot = hash.0;
+                source.key = *key;
+                source.state = SourceState::zeroed();
             }
         }
 
-        let (Some(state), Some(rank)) = (self.states.get_mut(way), self.ranks.get_mut(way)) else {
+        let index = way_of(way);
+        let (Some(source), Some(rank)) = (self.sources.get_mut(index), self.ranks.get_mut(index))
+        else {
             return Visit::Refused;
         };
-        let result = step(state);
-        *rank = if state.flagged == 0 {
-            now_ns
+        let result = step(&mut source.state);
+        let hold = if source.state.flagged == 0 {
+            0
         } else {
-            now_ns.saturating_add(OFFENDER_HOLD_NS)
+            OFFENDER_HOLD_NS
         };
+        *rank = now_ns.saturating_add(hold) & !WAY_MASK;
         if displaced {
             Visit::Displaced(result)
         } else {
@@ -344,13 +368,26 @@ impl SourceSet {
         }
     }
 
-    /// The entries that are in use.
-    pub fn entries(&self) -> impl Iterator<Item = (&SourceKey, &SourceState)> {
-        self.keys
+    /// The sources it holds.
+    pub fn sources(&self) -> impl Iterator<Item = &Source> {
+        self.sources
             .iter()
-            .zip(&self.states)
-            .filter(|(_, state)| state.packets != 0)
+            .filter(|source| source.state.packets != 0)
     }
+}
+
+const WAY_MASK: u64 = WAYS as u64 - 1;
+
+/// The way whose number is in the lowest bits.
+#[inline(always)]
+fn way_of(number: u64) -> usize {
+    (number & WAY_MASK) as usize
+}
+
+/// 1 if it is zero, and 0 if not.
+#[inline(always)]
+fn is_zero(word: u64) -> u64 {
+    (!word & word.wrapping_sub(1)) >> 63
 }
 
 #[cfg(test)]
@@ -358,13 +395,14 @@ mod tests {
     use super::*;
 
     const SECOND: u64 = 1_000_000_000;
+    const SEED: u64 = 0x1234_5678;
 
     fn sender(number: u8) -> SourceKey {
         SourceKey::of_sender(0, Vlan::default(), MacAddress::new([2, 0, 0, 0, 0, number]))
     }
 
     fn see(set: &mut SourceSet, key: &SourceKey, now_ns: u64, flagged: bool) -> Visit<u64> {
-        set.visit(key, now_ns, false, |state| {
+        set.visit(key, key.hash(SEED), now_ns, false, |state| {
             state.see(now_ns, 60, Companion::default());
             if flagged {
                 state.flag(false);
@@ -413,7 +451,10 @@ mod tests {
         for number in 0..4 {
             see(&mut set, &sender(number), SECOND + u64::from(number), true);
         }
-        let visit = set.visit(&sender(9), 2 * SECOND, true, |state| state.packets);
+        let key = sender(9);
+        let visit = set.visit(&key, key.hash(SEED), 2 * SECOND, true, |state| {
+            state.packets
+        });
         assert_eq!(visit, Visit::Displaced(0));
         assert_eq!(see(&mut set, &sender(3), 2 * SECOND, true), Visit::Known(2));
     }
@@ -440,7 +481,7 @@ mod tests {
         for host in 0..4096_u16 {
             let [high, low] = host.to_be_bytes();
             let key = SourceKey::of_host(1, 0, Vlan::default(), IpAddress::v4([10, 0, high, low]));
-            used[key.set(0x1234_5678) as usize] += 1;
+            used[key.hash(SEED).set() as usize] += 1;
         }
         // 4096 balls in 4096 bins: 63 % of the bins are hit, and hardly any more than eight times.
         assert!(used.iter().filter(|count| **count > 0).count() > 2400);

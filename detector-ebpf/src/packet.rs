@@ -1,9 +1,9 @@
 //! The bytes of a packet in the driver's buffer. The only reads and writes of packet memory are here.
 
-use core::{arch::asm, hint::black_box};
+use core::arch::asm;
 
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
-use detector_common::packet::{MAX_OFFSET, PacketBytes, Word};
+use detector_common::packet::{MAX_OFFSET, PacketBytes, Word, Words};
 
 use crate::maps;
 
@@ -24,15 +24,65 @@ impl XdpPacket {
         // SAFETY: the kernel gives the program a context that outlives it.
         let (data, data_end) = unsafe { ((*ctx).data, (*ctx).data_end) };
         let (data, data_end) = (data as usize, data_end as usize);
+        let len;
+        // VERIFIER: if the compiler knew how the length comes about, it would take a length that was checked for a pointer
+        // that was, and leave out the check on the pointer, which is the only one the verifier understands.
+        // SAFETY: arithmetic on registers.
+        unsafe {
+            asm!(
+                "{len} = {data_end}",
+                "{len} -= {data}",
+                len = out(reg) len,
+                data = in(reg) data,
+                data_end = in(reg) data_end,
+                options(pure, nomem, nostack)
+            )
+        };
         Self {
             ctx,
             data,
             data_end,
-            // VERIFIER: without the barrier the compiler takes a length that was checked for a pointer that was, and
-            // leaves out the check on the pointer, which is the only one the verifier understands.
-            len: black_box(data_end.wrapping_sub(data)),
+            len,
         }
     }
+}
+
+/// Loads words behind `offset` of a packet, each at its distance, if all of the `len` bytes there are in the packet.
+///
+/// VERIFIER: what is checked and what is read from must be one register, and the compiler likes to make two. So the whole
+/// read is one text.
+macro_rules! load {
+    ($packet:expr, $offset:expr, $missing:ident, $len:expr, $($word:ident @ $at:ident = $distance:expr),+) => {
+        // SAFETY: loads eight bytes at any alignment, which packet memory allows, only after it found that they lie
+        // inside the packet.
+        unsafe {
+            asm!(
+                $(concat!("{", stringify!($word), "} = 0"),)+
+                "{missing} = 1",
+                "if {offset} > {max} goto 1f",
+                "{start} = {data}",
+                "{start} += {offset}",
+                "{end} = {start}",
+                "{end} += {len}",
+                "if {end} > {data_end} goto 1f",
+                $(concat!(
+                    "{", stringify!($word), "} = *(u64 *)({start} + {", stringify!($at), "})"
+                ),)+
+                "{missing} = 0",
+                "1:",
+                data = in(reg) $packet.data,
+                data_end = in(reg) $packet.data_end,
+                offset = in(reg) $offset,
+                max = const MAX_OFFSET,
+                len = const $len,
+                start = out(reg) _,
+                end = out(reg) _,
+                missing = out(reg) $missing,
+                $($word = out(reg) $word, $at = const $distance,)+
+                options(pure, readonly, nostack)
+            )
+        }
+    };
 }
 
 impl PacketBytes for XdpPacket {
@@ -54,36 +104,33 @@ impl PacketBytes for XdpPacket {
     }
 
     #[inline(always)]
-    fn load_word(&self, offset: usize) -> Word {
-        let (bits, missing): (u64, u64);
-        // VERIFIER: what is checked and what is read from must be one register, and the compiler likes to make two. So
-        // the whole read is one text.
-        // SAFETY: loads eight bytes at any alignment, which packet memory allows, only after it found that they lie
-        // inside the packet.
-        unsafe {
-            asm!(
-                "{bits} = 0",
-                "{missing} = 1",
-                "if {offset} > {max} goto +6",
-                "{start} = {data}",
-                "{start} += {offset}",
-                "{end} = {start}",
-                "{end} += 8",
-                "if {end} > {data_end} goto +2",
-                "{bits} = *(u64 *)({start} + 0)",
-                "{missing} = 0",
-                data = in(reg) self.data,
-                data_end = in(reg) self.data_end,
-                offset = in(reg) offset,
-                max = const MAX_OFFSET,
-                start = out(reg) _,
-                end = out(reg) _,
-                bits = out(reg) bits,
-                missing = out(reg) missing,
-                options(pure, readonly, nostack)
-            )
-        };
-        Word { bits, missing }
+    fn word(&self, offset: usize) -> Words<1> {
+        let (a, missing);
+        load!(self, offset, missing, 8, a @ a_at = 0);
+        Words {
+            words: [Word(a)],
+            missing,
+        }
+    }
+
+    #[inline(always)]
+    fn two_words<const B: usize>(&self, offset: usize) -> Words<2> {
+        let (a, b, missing);
+        load!(self, offset, missing, B + 8, a @ a_at = 0, b @ b_at = B);
+        Words {
+            words: [Word(a), Word(b)],
+            missing,
+        }
+    }
+
+    #[inline(always)]
+    fn three_words<const B: usize, const C: usize>(&self, offset: usize) -> Words<3> {
+        let (a, b, c, missing);
+        load!(self, offset, missing, C + 8, a @ a_at = 0, b @ b_at = B, c @ c_at = C);
+        Words {
+            words: [Word(a), Word(b), Word(c)],
+            missing,
+        }
     }
 
     #[inline(always)]

@@ -1,5 +1,6 @@
 //! What the tests and the demo share: the packet builder, the worms' packets, the namespace laboratory.
 
+pub mod agent;
 pub mod builder;
 pub mod lab;
 pub mod requirements;

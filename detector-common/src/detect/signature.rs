@@ -2,15 +2,16 @@
 //!
 //! What a signature means is a row of [`worms`]; how it is looked for is a [`table::SignatureTable`], which
 //! [`compile`] makes of the rows. A packet first looks its port up: on a port nobody watches that is all. On a watched
-//! one, eight bytes at the group's place are hashed to the few signatures that could begin so, and only these are tested.
+//! one, eight bytes at the group's place are hashed to the few signatures that could begin so, and only these are tested,
+//! sixteen bytes at a time.
 
 pub mod compile;
 pub mod table;
 pub mod worms;
 
 use crate::{
-    packet::{PacketBytes, Word},
-    parse::{Ip, PAYLOAD_OFFSET_MAX, Protocol, icmp::Icmp},
+    packet::PacketBytes,
+    parse::{Ip, PAYLOAD_OFFSET_MAX},
 };
 use table::{FOUND, NONE, QUERY_REACH, STEPS_MAX, SignatureTable};
 
@@ -29,7 +30,7 @@ impl Traits {
     /// The traits of a packet.
     #[inline(always)]
     fn of(ip: &Ip) -> Self {
-        let tcp = &ip.transport.tcp;
+        let tcp = ip.transport.tcp();
         let mut traits = 0;
         if tcp.flags.is_opening() {
             traits |= Self::OPENING.0;
@@ -37,7 +38,7 @@ impl Traits {
         if !tcp.has_options {
             traits |= Self::NO_TCP_OPTIONS.0;
         }
-        if ip.destination.is_v4(tcp.sequence.to_be_bytes()) {
+        if ip.destination.is_v4_number(tcp.sequence) {
             traits |= Self::SEQUENCE_IS_DESTINATION.0;
         }
         Self(traits)
@@ -66,15 +67,10 @@ impl Search {
     #[inline(always)]
     #[must_use]
     pub fn of(ip: &Ip, table: &SignatureTable) -> Option<Self> {
-        let transport = &ip.transport;
-        let groups = match transport.protocol {
-            Protocol::Tcp => table.groups_for_tcp(transport.destination_port),
-            Protocol::Udp => {
-                table.groups_for_udp(transport.source_port, transport.destination_port)
-            }
-            Protocol::Icmp if transport.icmp == Icmp::ECHO_REQUEST => table.icmp_echo,
-            Protocol::Icmp | Protocol::Icmpv6 => 0,
-        };
+        let mut groups = table.groups(&ip.transport);
+        if ip.payload_len == 0 {
+            groups &= table.without_payload;
+        }
         if groups == 0 {
             return None;
         }
@@ -100,42 +96,59 @@ impl Search {
     #[inline(always)]
     #[must_use]
     pub fn from_word(word: u64) -> Self {
-        let [a, b, c, d, e, f, groups, _] = word.to_le_bytes();
         Self {
-            offset: u16::from_le_bytes([a, b]),
-            len: u16::from_le_bytes([c, d]),
-            traits: Traits(u16::from_le_bytes([e, f])),
-            groups,
+            offset: word as u16,
+            len: (word >> 16) as u16,
+            traits: Traits((word >> 32) as u16),
+            groups: (word >> 48) as u8,
         }
     }
 
     /// The first signature that `packet` shows, as its row in `table`.
-    ///
-    /// VERIFIER: one flat loop over groups, tests and rows, whose whole state is two numbers from the table, so that
-    /// all ways through a step go on as one.
     #[inline(always)]
     pub fn run<P: PacketBytes>(self, packet: &P, table: &SignatureTable) -> Option<usize> {
         // VERIFIER: the parser holds this bound, but it went through a word.
         let start = usize::from(self.offset) & PAYLOAD_OFFSET_MAX;
-        let len = usize::from(self.len);
+        let found = self.walk(packet, table, start, 0, self.groups & !table.at_query);
+        let at_query = self.groups & table.at_query;
+        if found.is_some() || at_query == 0 {
+            return found;
+        }
         let query = find_query(packet, start);
-        let mut groups = self.groups;
-        let mut base = 0;
+        if query == QUERY_REACH {
+            return None;
+        }
+        self.walk(packet, table, start, query, at_query)
+    }
+
+    /// The first signature of `groups` that the payload at `start` shows from `base` on.
+    ///
+    /// VERIFIER: one flat loop over groups, tests and rows, whose whole state is two numbers from the table, so that
+    /// all ways through a step go on as one.
+    #[inline(always)]
+    fn walk<P: PacketBytes>(
+        self,
+        packet: &P,
+        table: &SignatureTable,
+        start: usize,
+        base: usize,
+        mut groups: u8,
+    ) -> Option<usize> {
+        let len = usize::from(self.len);
+        let anchor = start.wrapping_add(base);
         let mut exit = usize::from(NONE);
         for _ in 0..STEPS_MAX {
-            let anchor = start.wrapping_add(base);
             if let Some(test) = table.test(exit) {
-                let holds = test.holds(window(packet, anchor, test.offset));
+                let holds = test.holds(packet.two_words::<8>(at(anchor, test.offset)));
                 exit = usize::from(if holds { test.then } else { test.otherwise });
             } else if exit == usize::from(NONE) {
                 if groups == 0 {
                     return None;
                 }
-                let group = table.group(groups.trailing_zeros())?;
+                let group = table.lowest_group(groups)?;
                 groups &= groups.wrapping_sub(1);
-                base = group.base(query);
-                let window = window(packet, start.wrapping_add(base), group.window_offset);
-                exit = usize::from(group.first_test(window.bits));
+                let [window] = packet.word(at(anchor, group.window_offset)).words;
+                exit = usize::from(group.first_test(window.0));
             } else {
                 let index = exit.wrapping_sub(usize::from(FOUND));
                 let row = table.row(index)?;
@@ -150,7 +163,7 @@ impl Search {
 }
 
 /// Where the first `?` of the payload at `start` stands: the end of a request's path. Only the first [`QUERY_REACH`]
-/// bytes are looked at; 64 if there is none.
+/// bytes are looked at; [`QUERY_REACH`] if there is none.
 ///
 /// VERIFIER: a bit for every byte and one look at them in the end. Leaving the loop where the first is found would
 /// leave the verifier with as many states as there are steps.
@@ -164,16 +177,16 @@ fn find_query<P: PacketBytes>(packet: &P, start: usize) -> usize {
     for step in 0..QUERY_REACH / 8 {
         // A byte of `zeroed` is zero where the window has a `?`. Borrows reach only bytes above the first such byte,
         // and only the first one counts.
-        let window = packet.load_word(start.wrapping_add(step << 3));
-        let zeroed = window.bits ^ ONES.wrapping_mul(u64::from(b'?'));
+        let [window] = packet.word(start.wrapping_add(step << 3)).words;
+        let zeroed = window.0 ^ ONES.wrapping_mul(u64::from(b'?'));
         let here = zeroed.wrapping_sub(ONES) & !zeroed & HIGHS;
         found |= here.wrapping_mul(GATHER) >> 56 << (step << 3);
     }
     P::forget(found as usize).trailing_zeros() as usize
 }
 
-/// The eight bytes at `offset` from `anchor`. They may begin in the header before the payload.
+/// The place `offset` bytes behind `anchor`. It may lie in the header before the payload.
 #[inline(always)]
-fn window<P: PacketBytes>(packet: &P, anchor: usize, offset: i16) -> Word {
-    packet.load_word(anchor.wrapping_add_signed(isize::from(offset)))
+fn at(anchor: usize, offset: i16) -> usize {
+    anchor.wrapping_add_signed(isize::from(offset))
 }

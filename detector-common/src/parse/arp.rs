@@ -9,6 +9,9 @@ use crate::{
 /// The length of an ARP message for IPv4 over Ethernet, in bytes.
 pub const MESSAGE_LEN: usize = 28;
 
+/// How a message for IPv4 over Ethernet begins: hardware type 1, protocol type 0x0800, addresses of 6 and of 4 bytes.
+const ETHERNET_IPV4: u64 = u64::from_le_bytes([0, 1, 8, 0, 6, 4, 0, 0]);
+
 /// An ARP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arp {
@@ -24,6 +27,7 @@ pub struct Arp {
 
 /// What an ARP message does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
 pub enum Operation {
     /// It asks.
     Request,
@@ -50,44 +54,23 @@ impl Arp {
 /// Reads the ARP message at `offset`.
 #[inline(always)]
 pub fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Arp, Reason> {
-    let [
-        hardware @ ..,
-        protocol_high,
-        protocol_low,
-        hardware_len,
-        protocol_len,
-        operation_high,
-        operation_low,
-    ] = packet.read::<8>(offset).ok_or(Reason::ArpTruncated)?;
-    let sender_mac = packet
-        .read_word(offset.saturating_add(8))
-        .ok_or(Reason::ArpTruncated)?;
-    let sender_ip = packet
-        .read::<4>(offset.saturating_add(14))
-        .ok_or(Reason::ArpTruncated)?;
-    let target_ip = packet
-        .read::<4>(offset.saturating_add(24))
-        .ok_or(Reason::ArpTruncated)?;
-    // Ethernet is hardware type 1 with 6-byte addresses, IPv4 is protocol type 0x0800 with 4-byte ones.
-    let kind = (
-        u16::from_be_bytes(hardware),
-        u16::from_be_bytes([protocol_high, protocol_low]),
-        hardware_len,
-        protocol_len,
-    );
-    if kind != (1, 0x0800, 6, 4) {
+    let [kind, sender_mac] = packet.two_words::<8>(offset).or(Reason::ArpTruncated)?;
+    let [sender, target] = packet
+        .two_words::<6>(offset.saturating_add(14))
+        .or(Reason::ArpTruncated)?;
+    if kind.0 << 16 != ETHERNET_IPV4 << 16 {
         return Err(Reason::ArpNotEthernetIpv4);
     }
-    let operation = match u16::from_be_bytes([operation_high, operation_low]) {
+    let operation = match kind.u16(6) {
         1 => Operation::Request,
         2 => Operation::Reply,
         _ => return Err(Reason::ArpOperationUnknown),
     };
     Ok(Arp {
         operation,
-        sender_mac: MacAddress::from_word(sender_mac),
-        sender_ip: IpAddress::v4(sender_ip),
-        target_ip: IpAddress::v4(target_ip),
+        sender_mac: MacAddress::from_word(sender_mac.0),
+        sender_ip: IpAddress::from_v4_number(sender.u32(0)),
+        target_ip: IpAddress::from_v4_number(target.u32(4)),
     })
 }
 

@@ -25,10 +25,8 @@ pub struct Link {
 /// Reads the Ethernet header and the tags: the link, what the frame carries, and where that begins.
 #[inline(always)]
 pub fn parse<P: PacketBytes>(packet: &P) -> Result<(Link, EtherType, usize), Reason> {
-    let destination = packet.read_word(0).ok_or(Reason::EthernetTruncated)?;
-    let source = packet.read_word(6).ok_or(Reason::EthernetTruncated)?;
-    let [.., high, low] = source.to_le_bytes();
-    let mut ethertype = EtherType(u16::from_be_bytes([high, low]));
+    let [destination, source] = packet.two_words::<6>(0).or(Reason::EthernetTruncated)?;
+    let mut ethertype = EtherType(source.u16(6));
     let mut offset = HEADER_LEN;
     let mut vlan = Vlan::default();
 
@@ -48,8 +46,8 @@ pub fn parse<P: PacketBytes>(packet: &P) -> Result<(Link, EtherType, usize), Rea
     }
 
     let link = Link {
-        destination: MacAddress::from_word(destination),
-        source: MacAddress::from_word(source),
+        destination: MacAddress::from_word(destination.0),
+        source: MacAddress::from_word(source.0),
         vlan,
     };
     Ok((link, ethertype, offset))

@@ -1,7 +1,10 @@
 //! ICMP (RFC 792) and `ICMPv6` (RFC 4443): type and code, and what follows the eight-byte header both share.
 
-use super::{Carried, Protocol, Segment, Transport, tcp::Tcp};
-use crate::{packet::PacketBytes, reason::Reason};
+use super::{Carried, Protocol, Segment, Transport};
+use crate::{
+    packet::{PacketBytes, Word},
+    reason::Reason,
+};
 
 /// The length of the header of every message of both that is defined, in bytes.
 pub const HEADER_LEN: usize = 8;
@@ -18,6 +21,15 @@ pub struct Icmp {
 impl Icmp {
     /// The type and code of an ICMP (not `ICMPv6`) echo request, RFC 792.
     pub const ECHO_REQUEST: Self = Self { kind: 8, code: 0 };
+
+    /// What a header says.
+    #[inline(always)]
+    pub(super) fn new(header: Word) -> Self {
+        Self {
+            kind: header.u8(0),
+            code: header.u8(1),
+        }
+    }
 }
 
 /// Reads the ICMP or `ICMPv6` header that `carried` begins with.
@@ -31,16 +43,12 @@ pub(super) fn parse<P: PacketBytes>(
     if payload_offset > carried.end {
         return Err(Reason::IcmpTruncated);
     }
-    let [kind, code] = packet
-        .read::<2>(carried.offset)
-        .ok_or(Reason::IcmpTruncated)?;
+    let [header] = packet.word(carried.offset).or(Reason::IcmpTruncated)?;
     Ok(Segment {
         transport: Transport {
             protocol,
-            source_port: 0,
-            destination_port: 0,
-            tcp: Tcp::default(),
-            icmp: Icmp { kind, code },
+            first: header,
+            last: Word::default(),
         },
         payload_offset,
         end: carried.end,

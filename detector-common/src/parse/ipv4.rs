@@ -13,31 +13,11 @@ pub const HEADER_LEN: usize = 20;
 /// Reads the IPv4 header at `offset`.
 #[inline(always)]
 pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Carried, Reason> {
-    let [
-        version_and_length,
-        _,
-        total_high,
-        total_low,
-        _,
-        _,
-        fragment_high,
-        fragment_low,
-        _,
-        protocol,
-        _,
-        _,
-        a,
-        b,
-        c,
-        d,
-        e,
-        f,
-        g,
-        h,
-    ] = packet
-        .read::<HEADER_LEN>(offset)
-        .ok_or(Reason::Ipv4Truncated)?;
-
+    // Bytes 0 to 7, 8 to 15 and 12 to 19.
+    let [first, second, addresses] = packet
+        .three_words::<8, 12>(offset)
+        .or(Reason::Ipv4Truncated)?;
+    let version_and_length = first.u8(0);
     if version_and_length >> 4 != 4 {
         return Err(Reason::Ipv4Version);
     }
@@ -45,7 +25,7 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Carried
     if header_len < HEADER_LEN {
         return Err(Reason::Ipv4HeaderLength);
     }
-    let total_len = usize::from(u16::from_be_bytes([total_high, total_low]));
+    let total_len = usize::from(first.u16(2));
     if total_len < header_len {
         return Err(Reason::Ipv4TotalLength);
     }
@@ -54,14 +34,14 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Carried
         return Err(Reason::Ipv4BeyondFrame);
     }
     // RFC 791 §3.1: reserved, don't fragment, more fragments, and the offset in units of eight bytes.
-    let fragment = u16::from_be_bytes([fragment_high, fragment_low]);
+    let fragment = first.u16(6);
     if fragment & 0x1fff != 0 {
         return Err(Reason::Ipv4LaterFragment);
     }
     Ok(Carried {
-        source: IpAddress::v4([a, b, c, d]),
-        destination: IpAddress::v4([e, f, g, h]),
-        protocol: IpProtocol(protocol),
+        source: IpAddress::from_v4_number(addresses.u32(0)),
+        destination: IpAddress::from_v4_number(addresses.u32(4)),
+        protocol: IpProtocol(second.u8(1)),
         offset: offset.saturating_add(header_len),
         end,
         fragmented: fragment & 0x2000 != 0,

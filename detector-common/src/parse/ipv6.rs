@@ -17,16 +17,18 @@ const TRANSPORT_OFFSET_MAX: usize = PAYLOAD_OFFSET_MAX - 60;
 /// Reads the IPv6 header at `offset` and walks to the transport header.
 #[inline(always)]
 pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Carried, Reason> {
-    let [version, _, _, _, length_high, length_low, next_header, _] =
-        packet.read::<8>(offset).ok_or(Reason::Ipv6Truncated)?;
-    let source = parse_address(packet, offset.saturating_add(8))?;
-    let destination = parse_address(packet, offset.saturating_add(24))?;
+    let [header, source, source_end] = packet
+        .three_words::<8, 16>(offset)
+        .or(Reason::Ipv6Truncated)?;
+    let [destination, destination_end] = packet
+        .two_words::<8>(offset.saturating_add(24))
+        .or(Reason::Ipv6Truncated)?;
 
-    if version >> 4 != 6 {
+    if header.u8(0) >> 4 != 6 {
         return Err(Reason::Ipv6Version);
     }
-    let payload_len = usize::from(u16::from_be_bytes([length_high, length_low]));
-    let next_header = IpProtocol(next_header);
+    let payload_len = usize::from(header.u16(4));
+    let next_header = IpProtocol(header.u8(6));
     // RFC 2675 §3: a jumbogram says 0 here and its length in a hop-by-hop option.
     if payload_len == 0 && next_header == IpProtocol::HOP_BY_HOP {
         return Err(Reason::Ipv6Jumbogram);
@@ -39,23 +41,14 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Carried
     walk(
         packet,
         Carried {
-            source,
-            destination,
+            source: IpAddress::v6(source.0, source_end.0),
+            destination: IpAddress::v6(destination.0, destination_end.0),
             protocol: next_header,
             offset: transport,
             end,
             fragmented: false,
         },
     )
-}
-
-#[inline(always)]
-fn parse_address<P: PacketBytes>(packet: &P, offset: usize) -> Result<IpAddress, Reason> {
-    let first = packet.read_word(offset).ok_or(Reason::Ipv6Truncated)?;
-    let second = packet
-        .read_word(offset.saturating_add(8))
-        .ok_or(Reason::Ipv6Truncated)?;
-    Ok(IpAddress::v6(first, second))
 }
 
 /// Steps over the extension headers that `carried` begins with.

@@ -1,7 +1,11 @@
 //! TCP (RFC 9293): ports, sequence number, flags, and a payload behind the options.
 
-use super::{Carried, Protocol, Segment, Transport, icmp::Icmp};
-use crate::{net::TcpFlags, packet::PacketBytes, reason::Reason};
+use super::{Carried, Protocol, Segment, Transport};
+use crate::{
+    net::TcpFlags,
+    packet::{PacketBytes, Word},
+    reason::Reason,
+};
 
 /// The length of a TCP header without options, in bytes.
 pub const HEADER_LEN: usize = 20;
@@ -17,32 +21,34 @@ pub struct Tcp {
     pub has_options: bool,
 }
 
+impl Tcp {
+    /// What bytes 0 to 7 and 12 to 19 of a header say.
+    #[inline(always)]
+    pub(super) fn new(first: Word, last: Word) -> Self {
+        Self {
+            sequence: first.u32(4),
+            flags: TcpFlags(last.u8(1)),
+            has_options: header_len(last) > HEADER_LEN,
+        }
+    }
+}
+
+#[inline(always)]
+fn header_len(last: Word) -> usize {
+    usize::from(last.u8(0) >> 4) << 2
+}
+
 /// Reads the TCP header that `carried` begins with.
 #[inline(always)]
 pub(super) fn parse<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Segment, Reason> {
     if carried.offset.saturating_add(HEADER_LEN) > carried.end {
         return Err(Reason::TcpTruncated);
     }
-    let [
-        a,
-        b,
-        c,
-        d,
-        s0,
-        s1,
-        s2,
-        s3,
-        _,
-        _,
-        _,
-        _,
-        data_offset,
-        flags,
-        ..,
-    ] = packet
-        .read::<HEADER_LEN>(carried.offset)
-        .ok_or(Reason::TcpTruncated)?;
-    let header_len = usize::from(data_offset >> 4) << 2;
+    // Bytes 0 to 7 and 12 to 19.
+    let [first, last] = packet
+        .two_words::<12>(carried.offset)
+        .or(Reason::TcpTruncated)?;
+    let header_len = header_len(last);
     if header_len < HEADER_LEN {
         return Err(Reason::TcpDataOffset);
     }
@@ -53,14 +59,8 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Seg
     Ok(Segment {
         transport: Transport {
             protocol: Protocol::Tcp,
-            source_port: u16::from_be_bytes([a, b]),
-            destination_port: u16::from_be_bytes([c, d]),
-            tcp: Tcp {
-                sequence: u32::from_be_bytes([s0, s1, s2, s3]),
-                flags: TcpFlags(flags),
-                has_options: header_len > HEADER_LEN,
-            },
-            icmp: Icmp::default(),
+            first,
+            last,
         },
         payload_offset,
         end: carried.end,

@@ -1,7 +1,10 @@
 //! UDP (RFC 768): ports, and a payload that ends where the UDP length says.
 
-use super::{Carried, Protocol, Segment, Transport, icmp::Icmp, tcp::Tcp};
-use crate::{packet::PacketBytes, reason::Reason};
+use super::{Carried, Protocol, Segment, Transport};
+use crate::{
+    packet::{PacketBytes, Word},
+    reason::Reason,
+};
 
 /// The length of a UDP header, in bytes.
 pub const HEADER_LEN: usize = 8;
@@ -13,10 +16,8 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Seg
     if payload_offset > carried.end {
         return Err(Reason::UdpTruncated);
     }
-    let [a, b, c, d, length_high, length_low, ..] = packet
-        .read::<HEADER_LEN>(carried.offset)
-        .ok_or(Reason::UdpTruncated)?;
-    let length = usize::from(u16::from_be_bytes([length_high, length_low]));
+    let [header] = packet.word(carried.offset).or(Reason::UdpTruncated)?;
+    let length = usize::from(header.u16(4));
     if length < HEADER_LEN {
         return Err(Reason::UdpLength);
     }
@@ -31,10 +32,8 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Seg
     Ok(Segment {
         transport: Transport {
             protocol: Protocol::Udp,
-            source_port: u16::from_be_bytes([a, b]),
-            destination_port: u16::from_be_bytes([c, d]),
-            tcp: Tcp::default(),
-            icmp: Icmp::default(),
+            first: header,
+            last: Word::default(),
         },
         payload_offset,
         end,

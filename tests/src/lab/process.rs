@@ -113,6 +113,11 @@ impl Process {
         status.with_context(|| format!("{} has no exit status", self.name))
     }
 
+    /// The program's exit status, if it has ended.
+    pub fn try_wait(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// Asks the program to end (SIGTERM) and waits until it has.
     pub fn stop(&mut self, within: Duration) -> Result<ExitStatus> {
         self.signal(Signal::SIGTERM)?;

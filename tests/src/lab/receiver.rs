@@ -95,17 +95,30 @@ impl Receiver {
         is_last: impl Fn(&[u8]) -> bool,
         matches: impl Fn(&[u8]) -> bool,
     ) -> Result<usize> {
+        let frames = self.frames_before(within, is_last)?;
+        Ok(frames.iter().filter(|frame| matches(frame)).count())
+    }
+
+    /// All frames up to one that `is_last` knows, as [`Self::count_before`].
+    pub fn frames_before(
+        &self,
+        within: Duration,
+        is_last: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<Vec<u8>>> {
         let deadline = Instant::now() + within;
-        let mut count = 0;
+        let mut frames = Vec::new();
         loop {
             match self.next(deadline)? {
                 Some(frame) if is_last(&frame) => break,
-                Some(frame) => count += usize::from(matches(&frame)),
-                None => bail!("{count} frames came within {within:?}, but not the last one"),
+                Some(frame) => frames.push(frame),
+                None => bail!(
+                    "{} frames came within {within:?}, but not the last one",
+                    frames.len()
+                ),
             }
         }
         self.ensure_nothing_was_lost()?;
-        Ok(count)
+        Ok(frames)
     }
 
     fn ensure_nothing_was_lost(&self) -> Result<()> {

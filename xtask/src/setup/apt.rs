@@ -70,22 +70,6 @@ pub(crate) fn not_installed(mut packages: Vec<String>) -> Vec<String> {
     packages
 }
 
-/// Gives the LLVM that rustc-web would bring, where apt's lists are there to tell.
-pub(crate) fn llvm_of_rustc_web() -> Option<u32> {
-    let only_depends = [
-        "depends",
-        "--recurse",
-        "--no-recommends",
-        "--no-suggests",
-        "--no-conflicts",
-        "--no-breaks",
-        "--no-replaces",
-        "--no-enhances",
-        "rustc-web",
-    ];
-    newest_llvm(&query("apt-cache", &only_depends))
-}
-
 /// Refuses packages that apt does not have, or has too old, before it has fetched anything.
 fn check_candidates(packages: &[&str]) -> Result<()> {
     let policy = query("apt-cache", &[&["policy"], packages].concat());
@@ -132,18 +116,6 @@ fn query(name: &str, arguments: &[&str]) -> String {
     )
 }
 
-fn newest_llvm(depends: &str) -> Option<u32> {
-    depends
-        .lines()
-        .filter_map(|line| {
-            line.trim()
-                .strip_prefix("Depends: libllvm")?
-                .parse::<u32>()
-                .ok()
-        })
-        .max()
-}
-
 fn candidate<'a>(policy: &'a str, package: &str) -> Option<&'a str> {
     let (_, after) = policy.split_once(&format!("{package}:\n"))?;
     let version = after
@@ -154,7 +126,7 @@ fn candidate<'a>(policy: &'a str, package: &str) -> Option<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{candidate, newest_llvm};
+    use super::candidate;
 
     const POLICY: &str = "rustc-web:\n  Installed: (none)\n  Candidate: 1.96.0+dfsg1-1~deb12u2\n  Version table:\n     \
         1.96.0+dfsg1-1~deb12u2 500\nmawk:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n";
@@ -171,13 +143,5 @@ mod tests {
     fn a_package_apt_cannot_install_has_no_candidate() {
         assert_eq!(candidate(POLICY, "mawk"), None);
         assert_eq!(candidate(POLICY, "gcc"), None);
-    }
-
-    #[test]
-    fn the_llvm_of_rustc_web_is_that_of_its_standard_library() {
-        let depends = "rustc-web\n  Depends: libstd-rust-web-dev\nlibstd-rust-web-1.96\n  Depends: libc6\n  \
-            Depends: libllvm22\nlibllvm22\n  Depends: libffi8\n";
-        assert_eq!(newest_llvm(depends), Some(22));
-        assert_eq!(newest_llvm("rustc-web\n  Depends: gcc\n"), None);
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use xtask::rustc::{Compiler, DEBIAN_RUSTC, Way};
 use xtask::toolchain::{self, Toolchain};
-use xtask::{linker, program};
+use xtask::program;
 
 use super::{Scope, apt, components};
 
@@ -110,6 +110,7 @@ impl Survey {
         self.lacks(LINKER, format!("none has LLVM {llvm} or newer"), cure);
     }
 
+    /// Which linker it takes is known once the compiler is there.
     fn compiler_missing(&mut self, scope: Scope, missing: &toolchain::Missing) {
         self.lacks(
             COMPILER,
@@ -122,16 +123,6 @@ impl Survey {
                 .is_file()
         {
             self.lacks(LINTER, "none".to_owned(), packages(&["rust-web-clippy"]));
-        }
-        // Apt may know which LLVM that compiler will bring; if not, the compiler says so once it is here.
-        if let Some(llvm) = apt::llvm_of_rustc_web()
-            && linker::fitting(llvm).is_none()
-        {
-            let needed = apt::not_installed(linker_packages(llvm));
-            if !needed.is_empty() {
-                let why = format!("none has LLVM {llvm} or newer");
-                self.lacks(LINKER, why, Cure::Packages(needed));
-            }
         }
     }
 

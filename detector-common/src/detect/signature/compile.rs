@@ -10,7 +10,9 @@ mod image;
 use bytemuck::Zeroable;
 
 use super::{
-    table::{FOUND, GROUPS_MAX, Group, NONE, ROWS_MAX, STEPS_MAX, SignatureTable, TESTS_MAX},
+    table::{
+        FOUND, GROUPS_MAX, Group, NONE, ROWS_MAX, STEPS_MAX, SignatureTable, TESTS_MAX, group_slot,
+    },
     worms::{Signature, Traffic},
 };
 use chain::Steps;
@@ -88,16 +90,27 @@ pub fn compile(
         {
             continue;
         }
-        let Some(group) = table.groups.get_mut(groups) else {
+        if groups == GROUPS_MAX {
             return Err(CompileError::TooManyGroups);
-        };
-        compile_group(group, groups, signatures, &mut images, signature.traffic);
-        watch(table, signature.traffic, http_ports, 1 << groups);
+        }
+        let bit = 1 << groups;
+        if let Some(group) = table.groups.get_mut(group_slot(bit)) {
+            compile_group(group, groups, signatures, &mut images, signature.traffic);
+        }
+        watch(table, signature.traffic, http_ports, bit);
+        if signature.traffic == Traffic::HttpQuery {
+            table.at_query |= bit;
+        }
         groups = groups.saturating_add(1);
     }
 
     for index in 0..signatures.len() {
         chain::link(&mut table.tests, &mut table.rows, &images, index);
+    }
+    for (row, image) in table.rows.iter().zip(&images).take(signatures.len()) {
+        if row.payload_min == 0 && row.reach == 0 {
+            table.without_payload |= 1 << image.group;
+        }
     }
     let steps = Steps::count(&table.tests, &table.rows, &images);
     for (signature, image) in signatures.iter().zip(&images) {
@@ -106,10 +119,11 @@ pub fn compile(
         }
     }
     for (port, groups) in (0..=u16::MAX).zip(&table.tcp_destination) {
-        let all = (0_u32..)
-            .zip(&table.groups)
-            .filter(|(group, _)| groups >> group & 1 == 1)
-            .fold(0_usize, |all, (_, group)| {
+        let all = (0..GROUPS_MAX)
+            .map(|group| groups & 1 << group)
+            .filter(|bit| *bit != 0)
+            .filter_map(|bit| table.groups.get(group_slot(bit)))
+            .fold(0_usize, |all, group| {
                 all.saturating_add(steps.of_group(group))
             });
         if all > STEPS_MAX {
@@ -127,9 +141,6 @@ fn compile_group(
     images: &mut [Image; ROWS_MAX],
     traffic: Traffic,
 ) {
-    if traffic == Traffic::HttpQuery {
-        group.base_mask = u16::MAX;
-    }
     group.buckets.fill(NONE);
     group.window_offset = -8;
 
@@ -204,7 +215,10 @@ mod tests {
     use std::{boxed::Box, vec::Vec};
 
     use super::*;
-    use crate::detect::signature::worms::{self, SIGNATURES};
+    use crate::detect::signature::{
+        table::WINDOW,
+        worms::{self, SIGNATURES},
+    };
 
     fn compiled(
         signatures: &[Signature],
@@ -260,7 +274,7 @@ mod tests {
         for test in table.tests.iter().take_while(|test| test.then != 0) {
             let reach = i32::from(table.rows[row].reach);
             assert!(
-                i32::from(test.offset) + 8 <= reach,
+                i32::from(test.offset) + i32::from(WINDOW) <= reach,
                 "{}",
                 SIGNATURES[row].name
             );
@@ -273,7 +287,7 @@ mod tests {
     fn a_port_where_a_packet_would_take_too_many_steps_is_refused_by_number() {
         const LONG: worms::Test = worms::Test::Bytes {
             at: 0,
-            bytes: &[7; STEPS_MAX * 8 / 3],
+            bytes: &[7; STEPS_MAX * 16 / 3],
         };
         const EVERYWHERE: [Signature; 3] = [
             signature("a", Traffic::Http, &[LONG]),
@@ -326,10 +340,10 @@ mod tests {
     #[test]
     fn too_many_signatures_that_nothing_tells_apart_are_refused() {
         let mut alike = Vec::new();
-        for at in (0..).step_by(8).take(STEPS_MAX / 2) {
+        for at in (0..).step_by(16).take(STEPS_MAX / 2) {
             let tests = Box::leak(Box::new([worms::Test::Bytes {
                 at,
-                bytes: b"12345678",
+                bytes: b"1234567890123456",
             }]));
             alike.push(signature("alike", Traffic::Http, tests));
         }

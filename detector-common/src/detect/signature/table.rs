@@ -5,7 +5,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::packet::Word;
+use crate::{
+    packet::Words,
+    parse::{Protocol, Transport, icmp::Icmp},
+};
 
 /// The most signatures a table holds.
 pub const ROWS_MAX: usize = 64;
@@ -14,7 +17,7 @@ pub const GROUPS_MAX: usize = 8;
 /// The most tests of all signatures together.
 pub const TESTS_MAX: usize = 512;
 /// The most steps that are taken for a packet: one for each group, test and finding.
-pub const STEPS_MAX: usize = 40;
+pub const STEPS_MAX: usize = 28;
 /// How far into a payload the `?` that ends a request's path is looked for, in bytes.
 pub const QUERY_REACH: usize = 64;
 
@@ -26,23 +29,26 @@ pub(super) const FOUND: u16 = 0x8000;
 /// The exit to nothing: no test has this number, and no row.
 pub(super) const NONE: u16 = 0x7fff;
 
-/// One test of a decision program: eight bytes of the packet, moved down by `shift` bits, are `value` under `mask`,
-/// or, where `same` has bits, what they were before they were moved.
+/// The length of a test's window, in bytes: two words.
+pub(super) const WINDOW: u16 = 16;
+
+/// One test of a decision program: two words of the packet are `value` under `mask`; or, where `same` has bits, the second
+/// word is what it was before it was turned, and the first is the second.
 ///
 /// One form for all tests, without a branch: each would double what the verifier has to follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub(super) struct Test {
     /// Which bits count, the first byte lowest.
-    pub(super) mask: u64,
+    pub(super) mask: [u64; 2],
     /// What they must be.
-    pub(super) value: u64,
-    /// Which bits must not have changed by moving: a run of a repeated byte or two.
-    pub(super) same: u64,
-    /// Where the window begins, in bytes from the group's anchor.
+    pub(super) value: [u64; 2],
+    /// Which bits repeat: a run of one byte, or of two in turn.
+    pub(super) same: [u64; 2],
+    /// Where the window begins, in bytes from the anchor.
     pub(super) offset: i16,
-    /// How far it is moved, in bits.
-    pub(super) shift: u16,
+    /// How far the second word is turned, in bits.
+    pub(super) turn: u16,
     /// The exit if it holds: the next test, or [`FOUND`].
     pub(super) then: u16,
     /// The exit if it does not: the next signature's first test, or [`NONE`].
@@ -51,10 +57,14 @@ pub(super) struct Test {
 
 impl Test {
     #[inline(always)]
-    pub(super) fn holds(&self, window: Word) -> bool {
-        let bits = window.bits.wrapping_shr(u32::from(self.shift)) & self.mask;
-        let differ = bits ^ (self.value | (window.bits & self.same));
-        differ | window.missing == 0
+    pub(super) fn holds(&self, window: Words<2>) -> bool {
+        let [first, second] = window.words.map(|word| word.0);
+        let ([mask, second_mask], [value, second_value]) = (self.mask, self.value);
+        let [same, second_same] = self.same;
+        let turned = second.rotate_right(u32::from(self.turn));
+        let differ = (first ^ (second & same)) & mask ^ value;
+        let second_differ = (second ^ (turned & second_same)) & second_mask ^ second_value;
+        differ | second_differ | window.missing == 0
     }
 }
 
@@ -70,23 +80,27 @@ pub(super) struct Row {
     pub(super) payload_max: u16,
     /// How far behind the anchor the pattern reaches, in bytes.
     pub(super) reach: u16,
+    /// How far before it the pattern begins.
+    pub(super) lead: u16,
     /// Bits of [`super::Traits`].
     pub(super) traits: u16,
     /// The exit if it is found but this does not hold: as [`Test::otherwise`].
     pub(super) otherwise: u16,
+    pub(super) reserved: u16,
 }
 
 impl Row {
     /// Whether a payload of `len` bytes, whose anchor is at `base`, in a packet with these traits fits.
     ///
-    /// VERIFIER: three differences that may be negative and a mask instead of four comparisons, each of which would
-    /// leave the verifier with two states.
+    /// VERIFIER: differences that may be negative and a mask instead of comparisons, each of which would leave the verifier
+    /// with two states.
     #[inline(always)]
     pub(super) fn fits(&self, len: usize, base: usize, traits: u16) -> bool {
         let over_min = len.wrapping_sub(usize::from(self.payload_min));
         let under_max = usize::from(self.payload_max).wrapping_sub(len);
         let over_reach = len.wrapping_sub(base).wrapping_sub(usize::from(self.reach));
-        let negative = (over_min | under_max | over_reach) >> (usize::BITS - 1);
+        let over_lead = base.wrapping_sub(usize::from(self.lead));
+        let negative = (over_min | under_max | over_reach | over_lead) >> (usize::BITS - 1);
         negative | usize::from(!traits & self.traits) == 0
     }
 }
@@ -99,20 +113,12 @@ pub(super) struct Group {
     pub(super) window_mask: u64,
     /// Where the window begins, in bytes from the anchor.
     pub(super) window_offset: i16,
-    /// All ones if offsets count from the first `?`, zero if they count from the payload's first byte.
-    pub(super) base_mask: u16,
-    pub(super) reserved: [u8; 4],
+    pub(super) reserved: [u8; 6],
     /// The first test for each hash, or [`NONE`].
     pub(super) buckets: [u16; BUCKETS],
 }
 
 impl Group {
-    /// Where the anchor stands in a payload whose first `?` stands at `query`.
-    #[inline(always)]
-    pub(super) fn base(&self, query: usize) -> usize {
-        query & usize::from(self.base_mask)
-    }
-
     /// The bucket of a window.
     #[inline(always)]
     pub(super) fn bucket(&self, window: u64) -> usize {
@@ -141,7 +147,11 @@ pub struct SignatureTable {
     pub(super) udp_destination: [u8; PORTS],
     pub(super) udp_source: [u8; PORTS],
     pub(super) icmp_echo: u8,
-    pub(super) reserved: [u8; 7],
+    /// A bit for each group whose anchor is the first `?` of the payload, not its first byte.
+    pub(super) at_query: u8,
+    /// A bit for each group that has a signature which asks for no payload.
+    pub(super) without_payload: u8,
+    pub(super) reserved: [u8; 5],
 }
 
 impl SignatureTable {
@@ -152,21 +162,24 @@ impl SignatureTable {
         self.row(row).map_or(0, |row| row.id)
     }
 
-    /// The groups that look at TCP segments to `port`.
+    /// The groups that look at the packets with this transport header.
     #[inline(always)]
-    pub(super) fn groups_for_tcp(&self, port: u16) -> u8 {
-        groups_of(&self.tcp_destination, port)
+    pub(super) fn groups(&self, transport: &Transport) -> u8 {
+        match transport.protocol {
+            Protocol::Tcp => groups_of(&self.tcp_destination, transport.destination_port()),
+            Protocol::Udp => {
+                groups_of(&self.udp_source, transport.source_port())
+                    | groups_of(&self.udp_destination, transport.destination_port())
+            }
+            Protocol::Icmp if transport.icmp() == Icmp::ECHO_REQUEST => self.icmp_echo,
+            Protocol::Icmp | Protocol::Icmpv6 => 0,
+        }
     }
 
-    /// The groups that look at UDP datagrams between these ports.
+    /// The group of the lowest bit of `groups`.
     #[inline(always)]
-    pub(super) fn groups_for_udp(&self, source: u16, destination: u16) -> u8 {
-        groups_of(&self.udp_source, source) | groups_of(&self.udp_destination, destination)
-    }
-
-    #[inline(always)]
-    pub(super) fn group(&self, index: u32) -> Option<&Group> {
-        self.groups.get(index as usize)
+    pub(super) fn lowest_group(&self, groups: u8) -> Option<&Group> {
+        self.groups.get(group_slot(groups))
     }
 
     #[inline(always)]
@@ -178,6 +191,16 @@ impl SignatureTable {
     pub(super) fn test(&self, index: usize) -> Option<&Test> {
         self.tests.get(index)
     }
+}
+
+/// Where the group of the lowest bit of `groups` is kept.
+///
+/// Multiplied by a de Bruijn sequence, a bit is a number of its own in the upper three bits. BPF has no instruction that
+/// finds a bit, and the usual way takes two dozen.
+#[inline(always)]
+pub(super) fn group_slot(groups: u8) -> usize {
+    let lowest = groups & groups.wrapping_neg();
+    usize::from(lowest.wrapping_mul(0b0001_1101) >> 5)
 }
 
 #[inline(always)]

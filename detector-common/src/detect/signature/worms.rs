@@ -118,15 +118,6 @@ const fn text(at: i16, text: &'static str) -> Test {
     Test::Text { at, text }
 }
 
-/// `.ida?` or `.idq?`, where the `?` is position 0.
-const IDA: [Test; 2] = [
-    text(-4, ".id"),
-    Test::Letter {
-        at: -1,
-        letters: (b'a', b'q'),
-    },
-];
-
 const fn nimda(id: u16, name: &'static str, tests: &'static [Test]) -> Signature {
     Signature {
         id,
@@ -147,9 +138,9 @@ pub const SIGNATURES: &[Signature] = &[
         title: "Code Red v1/v2, IIS index server overflow",
         severity: Severity::High,
         reference: "CERT CA-2001-19",
-        traffic: Traffic::HttpQuery,
+        traffic: Traffic::Http,
         // Bro's worm.bro asks for 13 letters as well; the worm sends 224.
-        tests: &[IDA[0], IDA[1], text(1, "NNNNNNNNNNNNN")],
+        tests: &[text(0, "GET /default.ida?NNNNNNNNNNNNN")],
     },
     Signature {
         id: 2,
@@ -157,19 +148,23 @@ pub const SIGNATURES: &[Signature] = &[
         title: "Code Red II, IIS index server overflow",
         severity: Severity::High,
         reference: "CERT IN-2001-09",
-        traffic: Traffic::HttpQuery,
-        tests: &[IDA[0], IDA[1], text(1, "XXXXXXXXXXXXX")],
+        traffic: Traffic::Http,
+        tests: &[text(0, "GET /default.ida?XXXXXXXXXXXXX")],
     },
     Signature {
         id: 3,
         name: "ida-overflow",
-        title: "IIS index server overflow with another filler",
+        title: "IIS index server overflow by another path or filler",
         severity: Severity::High,
         reference: "CVE-2001-0500, SID 1243",
         traffic: Traffic::HttpQuery,
         tests: &[
-            IDA[0],
-            IDA[1],
+            text(-4, ".id"),
+            Test::Letter {
+                at: -1,
+                letters: (b'a', b'q'),
+            },
+            text(0, "?"),
             Test::Run {
                 at: 1,
                 len: 13,

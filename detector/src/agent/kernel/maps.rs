@@ -165,7 +165,8 @@ impl Maps {
             |key: SourceKey, state: &SourceState| merged.entry(key).or_default().merge(state);
         for index in 0..self.sources.len() {
             for set in read(&self.sources, index)? {
-                set.entries().for_each(|(key, state)| merge(*key, state));
+                set.sources()
+                    .for_each(|source| merge(source.key, &source.state));
             }
         }
         for index in 0..self.segments.len() {

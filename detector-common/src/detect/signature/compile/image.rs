@@ -5,14 +5,14 @@ use bytemuck::Zeroable;
 use super::{
     super::{
         Traits,
-        table::{NONE, Row, TESTS_MAX, Test},
+        table::{NONE, Row, TESTS_MAX, Test, WINDOW},
         worms::{self, Signature},
     },
     CompileError,
 };
 
 /// How far before the anchor a pattern's image begins, in bytes: a window of a short pattern begins there.
-const BEFORE: u16 = 8;
+const BEFORE: u16 = WINDOW;
 /// The length of a pattern's image, in bytes.
 const IMAGE: usize = 512;
 
@@ -140,12 +140,21 @@ impl Image {
             payload_min: 0,
             payload_max: u16::MAX,
             reach: 0,
+            lead: 0,
             traits: 0,
             otherwise: NONE,
+            reserved: 0,
         };
-        // One behind the last byte that anything asks of the payload.
-        let mut reach = 0_i16;
+        // The first byte that anything asks of the payload, and one behind the last.
+        let (mut lead, mut reach) = (0_i16, 0_i16);
         for test in signature.tests {
+            if let worms::Test::Bytes { at, .. }
+            | worms::Test::Text { at, .. }
+            | worms::Test::Letter { at, .. }
+            | worms::Test::Run { at, .. } = *test
+            {
+                lead = lead.min(at);
+            }
             match *test {
                 worms::Test::Bytes { at, bytes } => {
                     for (at, byte) in (at..).zip(bytes) {
@@ -179,6 +188,7 @@ impl Image {
                 worms::Test::Headers(traits) => row.traits = Traits::all(traits).0,
             }
         }
+        row.lead = lead.unsigned_abs();
         row.reach = u16::try_from(reach).ok()?;
         Some(row)
     }
@@ -190,7 +200,7 @@ impl Image {
         program: &mut Program<'_>,
         malformed: CompileError,
     ) -> Result<(), CompileError> {
-        let last_window = reach.saturating_sub(8);
+        let last_window = reach.saturating_sub_unsigned(WINDOW);
         let mut at = 0_i16.saturating_sub_unsigned(BEFORE);
         while at < reach {
             let fixed = Self::index(at).and_then(|index| self.mask.get(index));
@@ -200,19 +210,24 @@ impl Image {
             }
             let offset = at.min(last_window);
             let (mask, value) = self.window(offset).ok_or(malformed)?;
+            let (second_mask, second_value) =
+                self.window(offset.saturating_add(8)).ok_or(malformed)?;
             program.push(Test {
-                mask,
-                value,
+                mask: [mask, second_mask],
+                value: [value, second_value],
                 offset,
                 ..Test::zeroed()
             })?;
-            at = offset.saturating_add(8);
+            at = offset.saturating_add_unsigned(WINDOW);
         }
         Ok(())
     }
 }
 
 /// Covers a run with windows that overlap by a period, so that what holds in each holds across all.
+///
+/// Turned by its period, a word of a run is what it was. The words of a window of sixteen bytes are the same besides; where
+/// there is no room for sixteen, the first word does not count.
 fn compare_run(
     at: i16,
     len: u16,
@@ -223,30 +238,31 @@ fn compare_run(
     if period == 0 || period > 2 {
         return Err(malformed);
     }
-    // Moved down by its period, a run is what it was.
-    let shift = period.saturating_mul(8);
-    let kept = u64::MAX.wrapping_shr(u32::from(shift));
-    let last_window = at.saturating_add_unsigned(len).saturating_sub(8);
-    if last_window < at {
+    let end = at.saturating_add_unsigned(len);
+    if len < 8 {
         return Err(malformed);
     }
-    let mut offset = at;
-    loop {
+    // Where one window does not hold the run, each takes a period with it of what the one before has shown.
+    let mut shown = at;
+    while shown < end {
+        let first = shown.saturating_sub_unsigned(if shown == at { 0 } else { period });
+        let whole = first.saturating_add_unsigned(WINDOW) <= end;
+        let offset = if whole {
+            first
+        } else {
+            end.min(first.saturating_add(8))
+                .saturating_sub_unsigned(WINDOW)
+        };
         program.push(Test {
-            mask: kept,
-            same: kept,
+            mask: [if whole { u64::MAX } else { 0 }, u64::MAX],
+            same: [if whole { u64::MAX } else { 0 }, u64::MAX],
             offset,
-            shift,
+            turn: period.saturating_mul(8),
             ..Test::zeroed()
         })?;
-        if offset == last_window {
-            return Ok(());
-        }
-        offset = offset
-            .saturating_add(8)
-            .saturating_sub_unsigned(period)
-            .min(last_window);
+        shown = offset.saturating_add_unsigned(WINDOW);
     }
+    Ok(())
 }
 
 /// A letter matches in either case when the bit that tells the cases apart does not count.

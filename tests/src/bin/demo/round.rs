@@ -1,0 +1,234 @@
+//! One round: the agent starts, the traffic is sent, what arrived is counted, and the agent is asked what it has seen.
+
+use std::{
+    collections::BTreeMap,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use detector::agent::stats::Stats;
+use detector_common::verdict::Verdict;
+use detector_tests::{
+    agent::Agent,
+    lab::{ETH0, LAN, Lab, Receiver, Sender, WAN},
+    worms::benign,
+};
+
+use crate::traffic::{Kind, Planned, Traffic};
+
+/// How long the last frame may take to arrive.
+const ARRIVAL: Duration = Duration::from_secs(10);
+/// The last frame of each direction: a ping with a sequence number that no other has.
+const LAST_PING: u16 = 0xdead;
+
+/// What was sent and what became of it.
+pub(crate) struct Round {
+    pub(crate) enforce: bool,
+    /// Frames that were sent, without the last ping of each direction.
+    pub(crate) sent: usize,
+    /// By kind: frames sent, and those that arrived where they were to.
+    pub(crate) tally: BTreeMap<String, Tally>,
+    /// What the agent says.
+    pub(crate) stats: Stats,
+    /// The lines it printed.
+    pub(crate) findings: Vec<String>,
+}
+
+/// Frames of one kind.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Tally {
+    pub(crate) sent: usize,
+    pub(crate) arrived: usize,
+}
+
+/// Plays the traffic through the gateway.
+pub(crate) fn play(lab: &Lab, traffic: &Traffic, enforce: bool) -> Result<Round> {
+    let mut arguments = vec!["--wan", WAN, "--lan", LAN, "--mode", "native"];
+    if enforce {
+        arguments.push("--enforce");
+    }
+    let agent = Agent::start(&lab.gateway, &arguments)?;
+
+    let mut tally = BTreeMap::new();
+    let (inbound, outbound) = thread::scope(|scope| {
+        let inbound = scope.spawn(|| {
+            let far = lab.host.receiver(ETH0)?;
+            let near = lab.gateway.receiver(WAN)?;
+            let last = benign::ping(&Lab::inbound(), LAST_PING).build();
+            direction(
+                &lab.outside.sender(ETH0)?,
+                &traffic.inbound,
+                &last,
+                &near,
+                &far,
+            )
+        });
+        let outbound = scope.spawn(|| {
+            let far = lab.outside.receiver(ETH0)?;
+            let near = lab.gateway.receiver(LAN)?;
+            let last = benign::ping(&Lab::outbound(), LAST_PING).build();
+            direction(
+                &lab.infected.sender(ETH0)?,
+                &traffic.outbound,
+                &last,
+                &near,
+                &far,
+            )
+        });
+        (inbound.join(), outbound.join())
+    });
+    for (result, name) in [(inbound, "inbound"), (outbound, "outbound")] {
+        let counted = result
+            .map_err(|_| anyhow::anyhow!("a thread panicked"))?
+            .with_context(|| format!("the {name} traffic"))?;
+        for (kind, part) in counted {
+            let sum: &mut Tally = tally.entry(kind).or_default();
+            sum.sent += part.sent;
+            sum.arrived += part.arrived;
+        }
+    }
+    let stats = agent.stats()?;
+    let findings = agent.findings();
+    agent.stop()?;
+    Ok(Round {
+        enforce,
+        sent: traffic.inbound.len() + traffic.outbound.len(),
+        tally,
+        stats,
+        findings,
+    })
+}
+
+/// Sends the frames of one direction, and counts by kind those that arrive at their far end, or at the gateway where that
+/// is where they end.
+fn direction(
+    sender: &Sender,
+    frames: &[Planned],
+    last: &[u8],
+    near: &Receiver,
+    far: &Receiver,
+) -> Result<BTreeMap<String, Tally>> {
+    let started = Instant::now();
+    for planned in frames {
+        thread::sleep(planned.at.saturating_sub(started.elapsed()));
+        sender.send(&planned.frame)?;
+    }
+    sender.send(last)?;
+
+    let mut tally: BTreeMap<String, Tally> = BTreeMap::new();
+    let mut at_far: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    for frame in far.frames_before(ARRIVAL, is_last)? {
+        *at_far.entry(comparable(&frame)).or_default() += 1;
+    }
+    let mut at_near: BTreeMap<Vec<u8>, usize> = BTreeMap::new();
+    for frame in near.frames_before(ARRIVAL, is_last)? {
+        *at_near.entry(frame).or_default() += 1;
+    }
+    for planned in frames {
+        let part = tally.entry(planned.kind.name()).or_default();
+        part.sent += 1;
+        let left = match planned.kind {
+            Kind::Worm(_) | Kind::Ordinary => at_far.get_mut(&comparable(&planned.frame)),
+            Kind::Storm | Kind::OrdinaryArp | Kind::Captured => at_near.get_mut(&planned.frame),
+        };
+        if let Some(left @ 1..) = left {
+            *left -= 1;
+            part.arrived += 1;
+        }
+    }
+    Ok(tally)
+}
+
+impl Round {
+    /// How often signatures of this kind's name matched, and how many of those packets were dropped.
+    pub(crate) fn matches(&self, kind: &str) -> (u64, u64) {
+        self.stats
+            .signatures
+            .iter()
+            .filter(|signature| Kind::group(&signature.name) == kind)
+            .fold((0, 0), |(packets, dropped), signature| {
+                (packets + signature.packets, dropped + signature.dropped)
+            })
+    }
+
+    /// ARP requests above a limit, and how many of those were dropped.
+    pub(crate) fn storm(&self) -> (u64, u64) {
+        let flagged = self
+            .stats
+            .counters
+            .iter()
+            .filter(|counter| counter.reason.starts_with("arp_flood"));
+        flagged.fold((0, 0), |(flagged, dropped), counter| {
+            let is_drop = counter.verdict == Verdict::Drop.name();
+            (
+                flagged + counter.packets,
+                dropped + if is_drop { counter.packets } else { 0 },
+            )
+        })
+    }
+
+    /// Frames the agent has counted.
+    pub(crate) fn counted(&self) -> u64 {
+        self.stats
+            .interfaces
+            .iter()
+            .map(|interface| interface.packets)
+            .sum()
+    }
+
+    /// Checks every number of the demo's own traffic.
+    pub(crate) fn check(&self) -> Result<()> {
+        let sent = self.sent as u64 + 2;
+        let counted = self.counted();
+        ensure!(
+            counted == sent,
+            "{sent} frames were sent and the agent counted {counted}"
+        );
+        for (kind, tally) in &self.tally {
+            let (sent, arrived) = (tally.sent as u64, tally.arrived as u64);
+            if kind == Kind::Storm.name() {
+                let (flagged, dropped) = self.storm();
+                ensure!(flagged > 0, "the ARP storm was not noticed");
+                let expected = if self.enforce { flagged } else { 0 };
+                ensure!(
+                    dropped == expected && arrived + dropped == sent,
+                    "of the storm's {sent} requests {flagged} were over the limit, {dropped} dropped, {arrived} arrived"
+                );
+            } else if kind.starts_with(Kind::ORDINARY) {
+                ensure!(
+                    arrived == sent,
+                    "{kind}: {sent} frames were sent and {arrived} arrived"
+                );
+            } else {
+                let (found, dropped) = self.matches(kind);
+                let expected = if self.enforce { sent } else { 0 };
+                ensure!(
+                    found == sent && dropped == expected && arrived + dropped == sent,
+                    "{kind}: {sent} packets were sent, {found} found, {dropped} dropped, {arrived} arrived"
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_last(frame: &[u8]) -> bool {
+    // An echo request behind an IPv4 header without options: its sequence number.
+    frame.get(12..14) == Some(&[8, 0])
+        && frame.get(23) == Some(&1)
+        && frame.get(34) == Some(&8)
+        && frame.get(40..42) == Some(&LAST_PING.to_be_bytes())
+}
+
+/// What of an IPv4 packet a router leaves as it is.
+fn comparable(frame: &[u8]) -> Vec<u8> {
+    let mut packet = frame.get(14..).unwrap_or_default().to_vec();
+    // Time to live and header checksum.
+    for at in [8, 10, 11] {
+        if let Some(byte) = packet.get_mut(at) {
+            *byte = 0;
+        }
+    }
+    packet
+}

@@ -1,0 +1,117 @@
+//! What the demo sends: worms both ways, an ARP storm from outside, and ordinary traffic beside them.
+
+use std::time::Duration;
+
+use detector_tests::{
+    builder::Route,
+    lab::Lab,
+    worms::{self, benign},
+};
+
+/// So much faster than in 2004 the storm goes, so that nobody waits for half a minute.
+const STORM_SPEED: u32 = 8;
+/// How often each kind of ordinary packet is sent each way.
+const ORDINARY_ROUNDS: usize = 20;
+
+/// What a frame is, and so what should become of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A worm's probe, with the name of its signature.
+    Worm(&'static str),
+    /// A request of the ARP storm.
+    Storm,
+    /// An ordinary IP packet, which the gateway forwards.
+    Ordinary,
+    /// An ordinary ARP message, which ends at the gateway.
+    OrdinaryArp,
+    /// A frame of a capture, of which nothing is known.
+    Captured,
+}
+
+impl Kind {
+    /// How the name of every ordinary kind begins.
+    pub(crate) const ORDINARY: &str = "ordinary";
+
+    /// What the kind is called. The requests of one worm are one kind.
+    pub(crate) fn name(self) -> String {
+        match self {
+            Self::Worm(name) => Self::group(name),
+            Self::Storm => "ARP storm".to_owned(),
+            Self::Ordinary => format!("{} IP", Self::ORDINARY),
+            Self::OrdinaryArp => format!("{} ARP", Self::ORDINARY),
+            Self::Captured => "capture".to_owned(),
+        }
+    }
+
+    /// A signature's name without its number among those of one worm: `nimda-01` is `nimda`.
+    pub(crate) fn group(name: &str) -> String {
+        match name.rsplit_once('-') {
+            Some((group, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
+                group.to_owned()
+            }
+            _ => name.to_owned(),
+        }
+    }
+}
+
+/// A frame with the moment it is sent at, counted from the first.
+pub(crate) struct Planned {
+    pub(crate) at: Duration,
+    pub(crate) kind: Kind,
+    pub(crate) frame: Vec<u8>,
+}
+
+/// Everything that is sent, in order of time.
+pub(crate) struct Traffic {
+    /// From the outside, to the gateway's interface `wan`.
+    pub(crate) inbound: Vec<Planned>,
+    /// From the infected host, to the gateway's interface `lan`.
+    pub(crate) outbound: Vec<Planned>,
+}
+
+impl Traffic {
+    /// The demo's own.
+    pub(crate) fn of_worms() -> Self {
+        let mut inbound = mixed(&Lab::inbound());
+        inbound.extend(worms::arp_storm().map(|timed| Planned {
+            at: timed.at / STORM_SPEED,
+            kind: Kind::Storm,
+            frame: timed.frame,
+        }));
+        inbound.sort_by_key(|planned| planned.at);
+        Self {
+            inbound,
+            outbound: mixed(&Lab::outbound()),
+        }
+    }
+}
+
+/// Worms, look-alikes and ordinary packets along a route, spread over two seconds.
+fn mixed(route: &Route) -> Vec<Planned> {
+    let at = |index: usize| Duration::from_millis(7) * u32::try_from(index).unwrap_or_default();
+    let worms = worms::all();
+    let worms = worms.iter().enumerate().map(|(index, worm)| Planned {
+        at: at(5 * index),
+        kind: Kind::Worm(worm.name),
+        frame: worm.frame(route),
+    });
+    let ordinary = (0..ORDINARY_ROUNDS)
+        .flat_map(|_| benign::all(route))
+        .chain(benign::lookalikes(route))
+        .enumerate()
+        .map(|(index, benign)| {
+            let is_arp = benign.name.starts_with("arp");
+            Planned {
+                at: at(index),
+                kind: if is_arp {
+                    Kind::OrdinaryArp
+                } else {
+                    Kind::Ordinary
+                },
+                frame: benign.packet.build(),
+            }
+        });
+    let mut all: Vec<_> = worms.chain(ordinary).collect();
+    all.sort_by_key(|planned| planned.at);
+    all
+}
