@@ -1,8 +1,9 @@
 //! Every packet is counted once and exactly, and only what policy says is dropped.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use anyhow::Result;
+use detector::output::Time;
 use detector_tests::{
     builder::{Arp, PacketBuilder},
     lab::{ETH0, LAN, Lab, Pair, WAN},
@@ -164,7 +165,13 @@ impl Mixture {
             assert_eq!(found[0]["flagged"], expected.packets, "{name}");
             let dropped = if enforced { expected.packets } else { 0 };
             assert_eq!(found[0]["dropped"], dropped, "{name}");
-            assert!(found[0]["first"].as_str() <= found[0]["last"].as_str());
+            let moment = |field: &str| time(&found[0][field]);
+            let now = time(&stats["time"]);
+            assert!(
+                moment("first") <= moment("last") && moment("last") <= now,
+                "{found:?}"
+            );
+            assert!(now - moment("first") < 60.0, "{found:?}");
         }
         let flooder = select(&stats["sources"], &[("detector", "arp_flood")]);
         assert_eq!(flooder.len(), 1, "only the flooder is flagged");
@@ -172,6 +179,15 @@ impl Mixture {
         assert_eq!(Sent::of(flooder[0]), self.flood);
         assert_eq!(flooder[0]["flagged"], self.excess(stats));
         assert_eq!(stats["sources_left_out"], 0);
+    }
+}
+
+/// Seconds since 1970.
+fn time(text: &Value) -> f64 {
+    let text = text.as_str().unwrap_or_default();
+    match Time::try_from(text.to_owned()) {
+        Ok(time) => Duration::from_nanos(time.0).as_secs_f64(),
+        Err(error) => panic!("{text}: {error}"),
     }
 }
 

@@ -4,13 +4,14 @@ use std::{
     collections::BTreeSet,
     io::Read as _,
     net::Ipv4Addr,
+    os::unix::net::UnixStream,
     process::{Child, Stdio},
     thread,
 };
 
 use anyhow::{Context as _, Result};
 use detector_tests::{
-    lab::{ETH0, Host, LAN, Lab, Pair, wait_until},
+    lab::{ETH0, Host, LAN, Lab, Pair, Process, wait_until},
     requirements::kernel_or_skip,
     worms::{self, Route},
 };
@@ -20,7 +21,7 @@ use nix::{
 };
 use serde_json::{Value, json};
 
-use super::running::{SOON, command, ensure_nothing_is_left, start, stats, stats_after};
+use super::running::{SOCKET, SOON, command, ensure_nothing_is_left, start, stats, stats_after};
 
 /// More findings than a pipe and the agent together hold back for a reader.
 const FINDINGS: u32 = 8000;
@@ -102,7 +103,7 @@ struct Unread(Child);
 
 impl Unread {
     fn start(host: &Host) -> Result<Self> {
-        let child = command(host, &["run", "--wan", ETH0])
+        let child = command(host, &["run", "--wan", ETH0])?
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -186,6 +187,42 @@ fn a_closed_standard_output_is_told_once_and_filtering_goes_on() -> Result<()> {
         "{said}"
     );
     assert!(!said.contains("panicked"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn watching_prints_an_object_a_second_and_ends_with_the_agent() -> Result<()> {
+    if !kernel_or_skip("watching_prints_an_object_a_second_and_ends_with_the_agent") {
+        return Ok(());
+    }
+    let pair = Pair::new()?;
+    let mut agent = start(&pair.server, &["--wan", ETH0])?;
+    let watch = ["stats", "--watch", "-o", "json"];
+    let mut watching = Process::spawn(&mut command(&pair.server, &watch)?)?;
+    wait_until("two objects", SOON, || Ok(watching.stdout().len() >= 2))?;
+    agent.stop(SOON)?;
+    assert_eq!(watching.wait(SOON)?.code(), Some(7));
+    for line in watching.stdout() {
+        let stats: Value = serde_json::from_str(&line)?;
+        assert_eq!(stats["interfaces"][0]["name"], ETH0);
+    }
+    Ok(())
+}
+
+#[test]
+fn who_connects_and_says_nothing_keeps_nobody_waiting_for_long() -> Result<()> {
+    if !kernel_or_skip("who_connects_and_says_nothing_keeps_nobody_waiting_for_long") {
+        return Ok(());
+    }
+    let pair = Pair::new()?;
+    let mut agent = start(&pair.server, &["--wan", ETH0])?;
+    let silent = pair.server.run(|| {
+        let connect = |_| UnixStream::connect(SOCKET);
+        (0..40).map(connect).collect::<Result<Vec<_>, _>>()
+    })??;
+    wait_until("an answer", SOON, || Ok(stats(&pair.server).is_ok()))?;
+    assert_eq!(agent.stop(SOON)?.code(), Some(0));
+    drop(silent);
     Ok(())
 }
 

@@ -5,20 +5,19 @@ use std::{
     os::unix::fs::{PermissionsExt as _, chown},
 };
 
-use anyhow::Result;
-use aya::programs::XdpMode;
-use detector::{
-    agent::kernel::Kernel,
-    tables::{HashSeed, Tables},
+use anyhow::{Context as _, Result};
+use aya::{
+    Ebpf,
+    programs::{Xdp, XdpMode},
 };
-use detector_common::config::Config;
+use detector::agent::kernel::BENCH_OBJECT;
 use detector_tests::{
-    lab::{ETH0, Host, Pair, PrivateBpffs},
+    lab::{ETH0, Host, Pair},
     requirements::kernel_or_skip,
 };
 
 use super::running::{
-    SOCKET, SOON, attached, detector, ensure_nothing_is_left, refusal, refusal_of, run, start,
+    SOCKET, SOON, attached, detector, ensure_nothing_is_left, json, refusal, refusal_of, run, start,
 };
 
 const NOBODY: u32 = 65534;
@@ -129,18 +128,19 @@ fn somebody_elses_program_is_named_and_left_alone() -> Result<()> {
         return Ok(());
     }
     let pair = Pair::new()?;
-    let bpffs = PrivateBpffs::new()?;
-    let tables = Tables::new(Config::DEFAULT, HashSeed::FIXED, &[80])?;
     let foreign = pair.server.run(|| {
-        let mut foreign = Kernel::load(&tables, 1, &bpffs.path().join("foreign"))?;
-        foreign.program(0)?.attach(ETH0, XdpMode::Skb)?;
+        let mut foreign = Ebpf::load(BENCH_OBJECT)?;
+        let program = foreign.program_mut("floor_pass");
+        let program: &mut Xdp = program.context("no such program")?.try_into()?;
+        program.load()?;
+        program.attach(ETH0, XdpMode::Skb)?;
         Ok::<_, anyhow::Error>(foreign)
     })??;
     let before = attached(&pair.server, ETH0)?;
     let id = before.map(|(id, _)| id.to_string()).unwrap_or_default();
     for mode in ["auto", "native", "generic"] {
         let arguments = ["run", "--wan", ETH0, "--mode", mode];
-        let named = format!("eth0 has XDP program {id} (detector) in generic mode");
+        let named = format!("eth0 has XDP program {id} (floor_pass) in generic mode");
         refuses(
             &pair.server,
             &arguments,
@@ -183,6 +183,44 @@ fn a_driver_without_native_mode_falls_back_and_says_why() -> Result<()> {
 }
 
 #[test]
+fn frames_too_large_for_native_mode_are_a_reason_to_fall_back() -> Result<()> {
+    if !kernel_or_skip("frames_too_large_for_native_mode_are_a_reason_to_fall_back") {
+        return Ok(());
+    }
+    let pair = Pair::new()?;
+    pair.client.ip(&format!("link set {ETH0} mtu 9000"))?;
+    let agent = start(&pair.server, &["--wan", ETH0])?;
+    let said = agent.stderr().join("\n");
+    assert!(
+        said.contains("in generic mode, because") && said.contains("MTU"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
+fn the_configuration_decides_and_a_mistake_in_it_is_exit_code_2() -> Result<()> {
+    if !kernel_or_skip("the_configuration_decides_and_a_mistake_in_it_is_exit_code_2") {
+        return Ok(());
+    }
+    let host = Host::new("lonely")?;
+    host.run(|| {
+        fs::write("/run/good.toml", "mode = \"enforce\"\n")?;
+        fs::write("/run/bad.toml", "\nmoode = \"enforce\"\n")
+    })??;
+    for (file, word) in [
+        ("/run/bad.toml", ":2:"),
+        ("/run/none.toml", "/run/none.toml"),
+    ] {
+        refuses(&host, &["run", "--lan", "lo", "--config", file], 2, &[word])?;
+    }
+    let mut agent = start(&host, &["--lan", "lo", "--config", "/run/good.toml"])?;
+    assert_eq!(json(&host, &["status", "-o", "json"])?["mode"], "enforce");
+    assert_eq!(agent.stop(SOON)?.code(), Some(0));
+    Ok(())
+}
+
+#[test]
 fn if_one_interface_fails_the_others_are_let_go() -> Result<()> {
     if !kernel_or_skip("if_one_interface_fails_the_others_are_let_go") {
         return Ok(());
@@ -215,11 +253,11 @@ fn without_privilege_the_agent_says_which_it_needs() -> Result<()> {
         return Ok(());
     }
     let host = Host::new("lonely")?;
-    let binary = "/run/nobody/detector";
+    let (built, binary) = (detector()?, "/run/nobody/detector");
     host.run(|| {
         fs::create_dir("/run/nobody")?;
         chown("/run/nobody", Some(NOBODY), Some(NOBODY))?;
-        fs::copy(detector(), binary)?;
+        fs::copy(built, binary)?;
         fs::set_permissions(binary, fs::Permissions::from_mode(0o755))
     })??;
     for (more, words) in [

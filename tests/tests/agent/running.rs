@@ -19,27 +19,30 @@ pub(crate) const PINS: &str = "/sys/fs/bpf/detector";
 pub(crate) const SOCKET: &str = "/run/detector/control.sock";
 
 /// The binary: `cargo xtask test` builds it and says where it is; otherwise it is beside the tests.
-pub(crate) fn detector() -> PathBuf {
+pub(crate) fn detector() -> Result<PathBuf> {
     if let Some(path) = env::var_os("DETECTOR_BIN") {
-        return path.into();
+        return Ok(path.into());
     }
-    let beside = env::current_exe()
-        .ok()
-        .and_then(|test| Some(test.parent()?.parent()?.join("detector")));
-    let beside = beside.filter(|path| path.is_file());
-    beside.expect("build it first (cargo build -p detector), or set DETECTOR_BIN")
+    let test = env::current_exe()?;
+    let beside = test
+        .ancestors()
+        .nth(2)
+        .map(|target| target.join("detector"));
+    beside
+        .filter(|path| path.is_file())
+        .context("build it first (cargo build -p detector), or set DETECTOR_BIN")
 }
 
 /// A command that runs detector on `host`.
-pub(crate) fn command(host: &Host, arguments: &[&str]) -> Command {
-    let mut command = host.command(detector());
+pub(crate) fn command(host: &Host, arguments: &[&str]) -> Result<Command> {
+    let mut command = host.command(detector()?);
     command.args(arguments);
-    command
+    Ok(command)
 }
 
 /// Runs detector on `host` to its end.
 pub(crate) fn run(host: &Host, arguments: &[&str]) -> Result<Output> {
-    command(host, arguments)
+    command(host, arguments)?
         .output()
         .context("cannot run detector")
 }
@@ -61,7 +64,7 @@ pub(crate) fn refusal_of(output: &Output) -> Result<(Option<i32>, String)> {
 pub(crate) fn start(host: &Host, arguments: &[&str]) -> Result<Process> {
     let mut all = vec!["run"];
     all.extend(arguments);
-    let agent = Process::spawn(&mut command(host, &all))?;
+    let agent = Process::spawn(&mut command(host, &all)?)?;
     agent.wait_for_line(SOON, |line| line.starts_with("detector: ready"))?;
     Ok(agent)
 }
