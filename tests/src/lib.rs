@@ -2,6 +2,8 @@
 
 pub mod agent;
 pub mod builder;
+pub mod capture;
+pub mod command;
 pub mod lab;
 pub mod requirements;
 pub mod worms;
