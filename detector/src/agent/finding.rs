@@ -14,7 +14,7 @@ use crate::output::{Identity, SCHEMA_VERSION, Time};
 
 /// One line of `detector run -o jsonl`: a source did something that a detector objects to. Its keys are stable.
 ///
-/// At most one a second is reported of a source under one detector; `count` says how many packets it stands for, and
+/// A source is reported under one detector at most once in `report_interval_ms`; `count` says how many packets it stands for, and
 /// `target` whom the last of them was for.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Finding {

@@ -159,7 +159,7 @@ pub struct EventStats {
     pub sent: u64,
     /// Reports that it had no room for.
     pub lost: u64,
-    /// Packets objected to that no report has counted yet, because one of their source was a moment ago; the next will.
+    /// Findings not reported yet, because their source was a moment ago; its next report counts them.
     pub held: u64,
     /// Records that are no report of this version.
     pub not_understood: u64,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use detector::output::Time;
 use detector_tests::{
     builder::{Arp, PacketBuilder},
@@ -148,7 +148,7 @@ impl Mixture {
     }
 
     /// Compares what is said of sources with who sent what.
-    fn check_sources(&self, stats: &Value, route: &Route, enforced: bool) {
+    fn check_sources(&self, stats: &Value, route: &Route, enforced: bool) -> Result<()> {
         let source = json!({
             "mac": route.src_mac.map(|byte| format!("{byte:02x}")).join(":"),
             "ip": route.src_ip.to_string(),
@@ -165,13 +165,10 @@ impl Mixture {
             assert_eq!(found[0]["flagged"], expected.packets, "{name}");
             let dropped = if enforced { expected.packets } else { 0 };
             assert_eq!(found[0]["dropped"], dropped, "{name}");
-            let moment = |field: &str| time(&found[0][field]);
-            let now = time(&stats["time"]);
-            assert!(
-                moment("first") <= moment("last") && moment("last") <= now,
-                "{found:?}"
-            );
-            assert!(now - moment("first") < 60.0, "{found:?}");
+            let (first, last) = (time(&found[0]["first"])?, time(&found[0]["last"])?);
+            let now = time(&stats["time"])?;
+            assert!(first <= last && last <= now, "{found:?}");
+            assert!(now - first < SOON.as_secs_f64(), "{found:?}");
         }
         let flooder = select(&stats["sources"], &[("detector", "arp_flood")]);
         assert_eq!(flooder.len(), 1, "only the flooder is flagged");
@@ -179,16 +176,15 @@ impl Mixture {
         assert_eq!(Sent::of(flooder[0]), self.flood);
         assert_eq!(flooder[0]["flagged"], self.excess(stats));
         assert_eq!(stats["sources_left_out"], 0);
+        Ok(())
     }
 }
 
 /// Seconds since 1970.
-fn time(text: &Value) -> f64 {
-    let text = text.as_str().unwrap_or_default();
-    match Time::try_from(text.to_owned()) {
-        Ok(time) => Duration::from_nanos(time.0).as_secs_f64(),
-        Err(error) => panic!("{text}: {error}"),
-    }
+fn time(text: &Value) -> Result<f64> {
+    let text = text.as_str().context("a time is a text")?;
+    let time = Time::try_from(text.to_owned()).with_context(|| text.to_owned())?;
+    Ok(Duration::from_nanos(time.0).as_secs_f64())
 }
 
 fn sum_of(counted: &[&Value]) -> Sent {
@@ -216,7 +212,7 @@ fn counts_are_exact(enforced: bool) -> Result<()> {
     sender.send_all(&mixture.frames)?;
     let stats = stats_after(&pair.server, mixture.all.packets)?;
     mixture.check(&stats, ETH0, enforced);
-    mixture.check_sources(&stats, &route, enforced);
+    mixture.check_sources(&stats, &route, enforced)?;
     assert_eq!(stats["events"]["lost"], 0);
     assert_eq!(stats["events"]["not_understood"], 0);
 
