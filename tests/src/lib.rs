@@ -3,6 +3,8 @@
 
 pub mod agent;
 pub mod builder;
+pub mod capture;
+pub mod command;
 pub mod fixtures;
 pub mod generate;
 pub mod kernel;
