@@ -6,6 +6,12 @@
 
 mod per_cpu;
 
+use std::{
+    fs,
+    os::fd::{AsFd as _, AsRawFd as _},
+    path::PathBuf,
+};
+
 use anyhow::{Context as _, Result, ensure};
 use aya::{
     maps::{MapData, RingBuf},
@@ -45,6 +51,7 @@ pub struct TestKernel {
     sources: PerCpuMap<SourceSet>,
     segments: PerCpuMap<SourceState>,
     tallies: PerCpuMap<u64>,
+    pins: PathBuf,
     /// Last, for it is dropped last.
     _bpffs: PrivateBpffs,
 }
@@ -66,6 +73,7 @@ impl TestKernel {
             sources: PerCpuMap::open(&pins.join(map::SOURCES))?,
             segments: PerCpuMap::open(&pins.join(map::SEGMENTS))?,
             tallies: PerCpuMap::open(&pins.join(map::TALLIES))?,
+            pins,
             _bpffs: bpffs,
         })
     }
@@ -118,6 +126,19 @@ impl TestKernel {
             events.push(event.with_context(|| format!("not an event: {:02x?}", &*record))?);
         }
         Ok(events)
+    }
+
+    /// What the kernel holds for the maps, in bytes.
+    pub fn memory(&self) -> Result<u64> {
+        let bytes = map::ALL.map(|name| {
+            let map = MapData::from_pin(self.pins.join(name))?;
+            let file = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
+            let info = fs::read_to_string(&file)?;
+            let line = info.lines().find_map(|line| line.strip_prefix("memlock:"));
+            let bytes = line.with_context(|| format!("{file} of {name} names no memory"))?;
+            Ok(bytes.trim().parse::<u64>()?)
+        });
+        bytes.into_iter().sum()
     }
 
     /// The number of CPUs that the kernel keeps a copy of the maps for.
