@@ -176,8 +176,8 @@ fn announce(view: &View, socket: &Path) {
 /// Prints a report of the kernel.
 fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
     let interface_in = |slot: u8| view.interface(slot.into()).cloned();
-    let finding = view.now().ok().and_then(|clock| {
-        let event = Event::from_bytes(record)?;
+    let clock = view.clock();
+    let finding = Event::from_bytes(record).and_then(|event| {
         Finding::of(&event, interface_in, |kernel_ns| {
             clock.to_unix_ns(kernel_ns)
         })
@@ -195,7 +195,7 @@ fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
     }
 }
 
-/// Looks at the counters again and again, for the rates.
+/// Looks at the counters and the clock again and again.
 async fn sample(view: Arc<View>) {
     let mut tick = tokio::time::interval(INTERVAL);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -13,6 +13,7 @@ use std::path::Path;
 
 use aya::{Ebpf, EbpfLoader, programs::Xdp};
 use detector_common::abi::{self, SEGMENTS_PER_INTERFACE, global, map};
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
 pub use self::{
     clock::Clock,
@@ -46,6 +47,9 @@ impl Kernel {
     /// Another agent uses the directory, it is not on a bpf filesystem, the process may not load programs, or the kernel
     /// refuses this one.
     pub fn load(tables: &Tables, interfaces: u32, pins: &Path) -> Result<Self, KernelError> {
+        // Linux before 5.11 counts maps as locked memory and allows next to none. If it may not be raised, the maps
+        // that do not fit say so.
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         let pins = Pins::take(pins)?;
         let tick_ns = clock::tick_ns()?;
         let mut copies = Vec::new();

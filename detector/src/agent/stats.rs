@@ -159,7 +159,7 @@ pub struct EventStats {
     pub sent: u64,
     /// Reports that it had no room for.
     pub lost: u64,
-    /// Findings not reported at once, because their source was a moment ago; the next report counts them.
+    /// Packets objected to that no report has counted yet, because one of their source was a moment ago; the next will.
     pub held: u64,
     /// Records that are no report of this version.
     pub not_understood: u64,

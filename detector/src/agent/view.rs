@@ -70,6 +70,11 @@ impl View {
         self.started.elapsed()
     }
 
+    /// What the program's times mean, as of the last look at the rates: an event need not ask the kernel.
+    pub(super) fn clock(&self) -> Clock {
+        *lock(&self.clock)
+    }
+
     /// What time it is, in the program and outside. Two answers relate the two alike unless a clock was set.
     pub(super) fn now(&self) -> Result<Clock, KernelError> {
         let now = self.kernel.clock()?;
@@ -85,8 +90,9 @@ impl View {
         })
     }
 
-    /// Looks at the counters, for the rates.
+    /// Looks at the counters, for the rates, and at the clock.
     pub(super) fn sample(&self) -> Result<(), KernelError> {
+        self.now()?;
         let counters = self.kernel.maps().counters()?;
         lock(&self.sampler).sample(Instant::now(), &counters);
         Ok(())

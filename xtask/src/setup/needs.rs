@@ -6,9 +6,9 @@
 use std::fmt;
 use std::path::Path;
 
+use xtask::program;
 use xtask::rustc::{Compiler, DEBIAN_RUSTC, Way};
 use xtask::toolchain::{self, Toolchain};
-use xtask::program;
 
 use super::{Scope, apt, components};
 

@@ -19,7 +19,7 @@ use crate::{
     output::FileName,
 };
 
-/// How long an answer may take.
+/// How long an answer may take: longer than the agent gives to a connection that keeps this one waiting.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// How long an answer may be, in bytes.
 const ANSWER_BYTES_MAX: usize = 16 << 20;

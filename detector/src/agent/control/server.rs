@@ -1,6 +1,6 @@
 //! The agent's end of the control socket.
 //!
-//! A connection answers one question and has ten seconds for it; there are so many at a time and no more. So a client
+//! A connection answers one question and has five seconds for it; there are so many at a time and no more. So a client
 //! that is slow, greedy or hostile costs a fixed amount and keeps nobody waiting but others like it.
 
 use std::{convert::Infallible, io, os::unix, sync::Arc, time::Duration};
@@ -34,7 +34,7 @@ use crate::agent::{
 /// Connections at a time.
 const CONNECTIONS_MAX: usize = 16;
 /// How long one may last.
-const CONNECTION_WITHIN: Duration = Duration::from_secs(10);
+const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait when the process has no descriptor left for another connection.
 const PAUSE: Duration = Duration::from_millis(200);
 

@@ -56,6 +56,14 @@ pub enum KernelError {
         /// The last line of what the verifier said.
         verdict: String,
     },
+    /// The kernel has no such map.
+    #[error("the kernel cannot make map {name} ({error}); it needs Linux 5.10 or later")]
+    NoMap {
+        /// Its name.
+        name: String,
+        /// What the operating system said.
+        error: io::Error,
+    },
     /// The object does not have what it should.
     #[error("the kernel object has no {0}: build detector again")]
     Missing(&'static str),
@@ -76,7 +84,7 @@ impl KernelError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::NotPermitted(_) => Exit::NotPermitted,
-            Self::Refused { .. } => Exit::Unsupported,
+            Self::Refused { .. } | Self::NoMap { .. } => Exit::Unsupported,
             Self::Pins { .. }
             | Self::NotBpffs { .. }
             | Self::InUse { .. }
@@ -101,11 +109,20 @@ impl From<EbpfError> for KernelError {
 
 impl From<MapError> for KernelError {
     fn from(error: MapError) -> Self {
-        match &error {
-            MapError::CreateError { io_error, .. } if is_denied(io_error) => {
+        match error {
+            MapError::CreateError { io_error, .. } if is_denied(&io_error) => {
                 Self::NotPermitted("make BPF maps")
             }
-            _ => Self::Map(error),
+            // What a kernel says of a type or a flag that it does not know.
+            MapError::CreateError { name, io_error }
+                if io_error.raw_os_error() == Some(nix::libc::EINVAL) =>
+            {
+                Self::NoMap {
+                    name,
+                    error: io_error,
+                }
+            }
+            other => Self::Map(other),
         }
     }
 }

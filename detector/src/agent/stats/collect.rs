@@ -25,8 +25,10 @@ use crate::{
 pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, KernelError> {
     let maps = view.kernel.maps();
     let counters = maps.counters()?;
-    let (sources, sources_left_out) = sources(view, maps.sources()?)?;
-    let (events, table) = tallies(view, &maps.tallies()?);
+    let sources = maps.sources()?;
+    let (mut events, table) = tallies(view, &maps.tallies()?);
+    events.held = sum(&sources, |source| source.state.unreported);
+    let (sources, sources_left_out) = worst(view, sources)?;
     let interfaces = view.interfaces.iter().enumerate().map(|(slot, guarded)| {
         let totals = Totals::of(slot as u32, &counters);
         InterfaceStats {
@@ -99,7 +101,7 @@ fn signature(row: usize, hits: &PerCpu<SignatureCounter>, per_cpu: bool) -> Opti
 }
 
 /// The worst offenders, and how many more there are.
-fn sources(view: &View, mut sources: Vec<Source>) -> Result<(Vec<SourceStats>, u64), KernelError> {
+fn worst(view: &View, mut sources: Vec<Source>) -> Result<(Vec<SourceStats>, u64), KernelError> {
     sources.retain(|source| source.state.flagged > 0);
     sources.sort_by_key(|source| (Reverse(source.state.flagged), source.key));
     let left_out = sources.len().saturating_sub(SOURCES_MAX) as u64;
@@ -130,7 +132,6 @@ fn tallies(view: &View, tallies: &[(Tally, PerCpu<u64>)]) -> (EventStats, TableS
         match tally {
             Tally::EventsSent => events.sent = count,
             Tally::EventsLost => events.lost = count,
-            Tally::EventsHeld => events.held = count,
             Tally::SourcesRefused => table.sources_refused = count,
             Tally::SourcesDisplaced => table.sources_displaced = count,
         }
@@ -138,6 +139,6 @@ fn tallies(view: &View, tallies: &[(Tally, PerCpu<u64>)]) -> (EventStats, TableS
     (events, table)
 }
 
-fn sum<T>(cpus: &[T], of: impl Fn(&T) -> u64) -> u64 {
-    cpus.iter().map(of).fold(0, u64::saturating_add)
+fn sum<T>(parts: &[T], of: impl Fn(&T) -> u64) -> u64 {
+    parts.iter().map(of).fold(0, u64::saturating_add)
 }

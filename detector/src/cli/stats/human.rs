@@ -26,7 +26,7 @@ pub(super) fn write(out: &mut dyn Write, stats: &Stats) -> io::Result<()> {
     let (events, table) = (&stats.events, &stats.table);
     writeln!(
         out,
-        "findings: {} reported, {} lost, {} held back for the next report, {} not printed, {} not understood",
+        "findings: {} reported, {} lost, {} packets for the next report, {} not printed, {} not understood",
         events.sent, events.lost, events.held, events.not_printed, events.not_understood
     )?;
     writeln!(

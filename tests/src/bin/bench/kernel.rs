@@ -8,7 +8,7 @@ use aya::{
 };
 use detector::{
     agent::kernel::{BENCH_OBJECT, Kernel},
-    tables::Tables,
+    tables::{HashSeed, Tables},
 };
 use detector_common::{
     config::{Config, Mode},
@@ -101,7 +101,11 @@ fn rows() -> Vec<Row> {
 /// Measures every row and prints it beside its floor.
 pub(crate) fn measure(rounds: u32) -> Result<()> {
     let bpffs = PrivateBpffs::new()?;
-    let tables = Tables::new(Config::DEFAULT.with_mode(Mode::Enforce), &[80, 8080])?;
+    let tables = Tables::new(
+        Config::DEFAULT.with_mode(Mode::Enforce),
+        HashSeed::secret(),
+        &[80, 8080],
+    )?;
     let mut kernel = Kernel::load(&tables, 1, &bpffs.path().join("bench"))?;
     let mut floor = Floor::load()?;
     println!(

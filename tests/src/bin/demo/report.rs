@@ -12,14 +12,34 @@ pub(crate) const NETWORK: &str = "
   Each is a network namespace of this process alone; detector runs on the gateway's two interfaces.
 ";
 
-/// Prints what was sent, seen, dropped and what arrived.
+/// So many of the agent's own lines are shown.
+const FINDINGS_SHOWN: usize = 5;
+
+/// Prints what was sent, found and dropped, and what arrived.
 pub(crate) fn print(round: &Round) {
-    let mut table = Table::new();
-    table
-        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
-        .set_header(["traffic", "sent", "found", "dropped", "arrived"]);
+    println!(
+        "{}",
+        if round.knows_its_traffic() {
+            worms(round)
+        } else {
+            reasons(round)
+        }
+    );
+    for line in round.findings.iter().take(FINDINGS_SHOWN) {
+        println!("  {line}");
+    }
+    println!(
+        "  {} lines of the agent in all, {} reports lost",
+        round.findings.len(),
+        round.stats.events.lost
+    );
+}
+
+/// Each kind of the demo's own traffic.
+fn worms(round: &Round) -> Table {
+    let mut table = with_header(&["traffic", "sent", "found", "dropped", "arrived"]);
     for (kind, tally) in &round.tally {
-        let (found, dropped) = if *kind == Kind::Storm.name() || *kind == Kind::Captured.name() {
+        let (found, dropped) = if *kind == Kind::Storm {
             round.storm()
         } else {
             round.matches(kind)
@@ -28,25 +48,30 @@ pub(crate) fn print(round: &Round) {
         let cells = numbers.map(|number| Cell::new(number).set_alignment(CellAlignment::Right));
         table.add_row([Cell::new(kind)].into_iter().chain(cells));
     }
-    println!("{table}");
-    for source in round.stats.sources.iter().filter(|source| {
-        source.identity.detector != "signature"
-            || source.identity.signature.as_deref() == Some("code-red")
-    }) {
-        println!(
-            "  {} by {} on {} ({}): {} of {} packets, {} dropped",
-            source.identity.name(),
-            source.identity.source,
-            source.interface,
-            source.side,
-            source.flagged,
-            source.packets,
-            source.dropped
-        );
+    table
+}
+
+/// What the agent says of a capture, of which nothing is known beforehand.
+fn reasons(round: &Round) -> Table {
+    let mut table = with_header(&["reason or signature", "verdict", "packets"]);
+    for counter in &round.stats.counters {
+        table.add_row([
+            &*counter.reason,
+            &*counter.verdict,
+            &counter.packets.to_string(),
+        ]);
     }
-    println!(
-        "  {} findings printed by the agent, {} reports lost",
-        round.findings.len(),
-        round.stats.events.lost
-    );
+    for signature in &round.stats.signatures {
+        let dropped = format!("{} dropped", signature.dropped);
+        table.add_row([&*signature.name, &dropped, &signature.packets.to_string()]);
+    }
+    table
+}
+
+fn with_header(columns: &[&str]) -> Table {
+    let mut table = Table::new();
+    table
+        .load_style(presets::NOTHING)
+        .set_header(columns.to_vec());
+    table
 }

@@ -1,6 +1,6 @@
 //! What the demo sends: worms both ways, an ARP storm from outside, and ordinary traffic beside them.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use detector_tests::{
     builder::Route,
@@ -14,9 +14,9 @@ const STORM_SPEED: u32 = 8;
 const ORDINARY_ROUNDS: usize = 20;
 
 /// What a frame is, and so what should become of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
-    /// A worm's probe, with the name of its signature.
+    /// A worm's probe. The sixteen of Nimda are one kind.
     Worm(&'static str),
     /// A request of the ARP storm.
     Storm,
@@ -29,28 +29,29 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// How the name of every ordinary kind begins.
-    pub(crate) const ORDINARY: &str = "ordinary";
-
-    /// What the kind is called. The requests of one worm are one kind.
-    pub(crate) fn name(self) -> String {
-        match self {
-            Self::Worm(name) => Self::group(name),
-            Self::Storm => "ARP storm".to_owned(),
-            Self::Ordinary => format!("{} IP", Self::ORDINARY),
-            Self::OrdinaryArp => format!("{} ARP", Self::ORDINARY),
-            Self::Captured => "capture".to_owned(),
-        }
+    /// The kind of a worm, by the name of its signature.
+    fn worm(signature: &'static str) -> Self {
+        Self::Worm(Self::group(signature))
     }
 
     /// A signature's name without its number among those of one worm: `nimda-01` is `nimda`.
-    pub(crate) fn group(name: &str) -> String {
-        match name.rsplit_once('-') {
-            Some((group, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                group.to_owned()
-            }
-            _ => name.to_owned(),
+    pub(crate) fn group(signature: &str) -> &str {
+        match signature.rsplit_once('-') {
+            Some((group, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => group,
+            _ => signature,
         }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Worm(name) => name,
+            Self::Storm => "ARP storm",
+            Self::Ordinary => "ordinary IP",
+            Self::OrdinaryArp => "ordinary ARP",
+            Self::Captured => "capture",
+        })
     }
 }
 
@@ -92,7 +93,7 @@ fn mixed(route: &Route) -> Vec<Planned> {
     let worms = worms::all();
     let worms = worms.iter().enumerate().map(|(index, worm)| Planned {
         at: at(5 * index),
-        kind: Kind::Worm(worm.name),
+        kind: Kind::worm(worm.name),
         frame: worm.frame(route),
     });
     let ordinary = (0..ORDINARY_ROUNDS)

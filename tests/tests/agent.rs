@@ -1,0 +1,12 @@
+//! The agent from end to end, on private cables: what it counts, drops, says, refuses and leaves behind.
+
+#[path = "agent/counting.rs"]
+mod counting;
+#[path = "agent/ends.rs"]
+mod ends;
+#[path = "agent/output.rs"]
+mod output;
+#[path = "agent/refusals.rs"]
+mod refusals;
+#[path = "agent/running.rs"]
+mod running;

@@ -1,0 +1,116 @@
+//! However an agent ends, nothing of it stays attached, and the next one starts.
+
+use std::{fs, os::unix::fs::symlink};
+
+use anyhow::Result;
+use detector_tests::{
+    lab::{ETH0, LAN, Lab, Pair, WAN, wait_until},
+    requirements::kernel_or_skip,
+    worms,
+};
+use nix::sys::signal::Signal;
+
+use super::running::{
+    PINS, SOCKET, SOON, attached, ensure_nothing_is_left, exists, json, refusal, start, stats_after,
+};
+
+#[test]
+fn a_signal_ends_the_agent_in_good_order() -> Result<()> {
+    if !kernel_or_skip("a_signal_ends_the_agent_in_good_order") {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let mut agent = start(&lab.gateway, &["--wan", WAN, "--lan", LAN])?;
+        for interface in [WAN, LAN] {
+            assert!(matches!(
+                attached(&lab.gateway, interface)?,
+                Some((_, "native"))
+            ));
+        }
+        assert!(exists(&lab.gateway, PINS)? && exists(&lab.gateway, SOCKET)?);
+        agent.signal(signal)?;
+        assert_eq!(agent.wait(SOON)?.code(), Some(0), "{signal}");
+        ensure_nothing_is_left(&lab.gateway, &[WAN, LAN])?;
+        let last = agent.stderr().pop().unwrap_or_default();
+        assert!(
+            last.starts_with(&format!("detector: {signal}: detached")),
+            "{last}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_killed_agent_leaves_nothing_attached_and_the_next_one_starts() -> Result<()> {
+    if !kernel_or_skip("a_killed_agent_leaves_nothing_attached_and_the_next_one_starts") {
+        return Ok(());
+    }
+    let pair = Pair::new()?;
+    let mut killed = start(&pair.server, &["--wan", ETH0])?;
+    killed.signal(Signal::SIGKILL)?;
+    assert_eq!(killed.wait(SOON)?.code(), None);
+    wait_until("the program to be detached", SOON, || {
+        Ok(attached(&pair.server, ETH0)?.is_none())
+    })?;
+    assert!(exists(&pair.server, &format!("{PINS}/SOURCES"))? && exists(&pair.server, SOCKET)?);
+    assert_eq!(refusal(&pair.server, &["stats"])?.0, Some(7));
+
+    let mut next = start(&pair.server, &["--wan", ETH0])?;
+    let frame = worms::slammer(&Pair::route()).build();
+    pair.client.sender(ETH0)?.send(&frame)?;
+    let stats = stats_after(&pair.server, 1)?;
+    assert_eq!(stats["interfaces"][0]["packets"], 1, "counts begin anew");
+    assert_eq!(next.stop(SOON)?.code(), Some(0));
+    // The directories are the first agent's, so they stay; what was in them is gone.
+    assert!(!exists(&pair.server, &format!("{PINS}/SOURCES"))? && !exists(&pair.server, SOCKET)?);
+    Ok(())
+}
+
+#[test]
+fn what_stands_in_the_sockets_place_and_is_none_stays() -> Result<()> {
+    if !kernel_or_skip("what_stands_in_the_sockets_place_and_is_none_stays") {
+        return Ok(());
+    }
+    let pair = Pair::new()?;
+    pair.server.run(|| {
+        fs::write("/run/precious", "kept")?;
+        symlink("/run/precious", "/run/link")
+    })??;
+    for path in ["/run/precious", "/run/link"] {
+        let (code, said) = refusal(&pair.server, &["run", "--wan", ETH0, "--socket", path])?;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(path) && said.contains("no socket"), "{said}");
+    }
+    let kept = pair.server.run(|| fs::read_to_string("/run/link"))??;
+    assert_eq!(kept, "kept");
+    ensure_nothing_is_left(&pair.server, &[ETH0])
+}
+
+#[test]
+fn an_interface_that_goes_away_is_told_and_ends_nothing() -> Result<()> {
+    if !kernel_or_skip("an_interface_that_goes_away_is_told_and_ends_nothing") {
+        return Ok(());
+    }
+    let pair = Pair::new()?;
+    let mut agent = start(&pair.server, &["--wan", ETH0])?;
+    let status = json(&pair.server, &["status", "-o", "json"])?;
+    let (program, mode) = attached(&pair.server, ETH0)?.unwrap_or_default();
+    let interface = &status["interfaces"][0];
+    assert_eq!(interface["name"], ETH0);
+    assert_eq!(interface["side"], "wan");
+    assert_eq!(interface["mode"], mode);
+    assert_eq!(interface["program_id"], program);
+    assert_eq!(interface["attached"], true);
+    assert_eq!(status["mode"], "monitor");
+    assert_eq!(status["pin_dir"], PINS);
+    assert_eq!(status["socket"], SOCKET);
+    assert_eq!(status["events_lost"], 0);
+    assert!(status["program"]["verified_instructions"].as_u64() > Some(0));
+
+    pair.server.ip(&format!("link del {ETH0}"))?;
+    let status = json(&pair.server, &["status", "-o", "json"])?;
+    assert_eq!(status["interfaces"][0]["attached"], false);
+    assert_eq!(agent.stop(SOON)?.code(), Some(0));
+    ensure_nothing_is_left(&pair.server, &[])
+}
