@@ -6,11 +6,14 @@
 
 mod arp;
 mod benign;
+mod extensions;
 mod fragments;
 mod malformed;
 mod mark;
 mod patterns;
 mod ports;
+mod transport;
+mod truncated;
 mod worms;
 
 use detector::tables::{HashSeed, Tables};
@@ -113,9 +116,12 @@ pub fn all() -> Vec<Fixture> {
         ports::fixtures(),
         patterns::fixtures(),
         fragments::fixtures(),
+        extensions::fixtures(),
         benign::fixtures(),
         arp::fixtures(),
         malformed::fixtures(),
+        transport::fixtures(),
+        truncated::fixtures(),
     ]
     .concat()
 }
