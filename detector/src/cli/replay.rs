@@ -17,11 +17,12 @@ use crate::{
 
 /// Runs the classifier over captures; exits with 10 if it finds something
 ///
-/// Each capture goes through a classifier of its own, with its time for a clock, and says what the gateway would have said and done. Packets
-/// may be Ethernet or Linux cooked. To have a capture that was written in pieces judged as one, join the pieces first:
-/// `mergecap -w - PIECE… | detector replay -`.
+/// Each capture goes through a classifier of its own, with its time for a clock, and says what the gateway would have
+/// said and done. Packets may be Ethernet or Linux cooked. To have a capture that was written in pieces judged as one,
+/// join the pieces first: `mergecap -w - PIECE… | detector replay -`.
 ///
-/// Of a broken capture, what stands before the damage is judged; a warning says where it broke, and the exit code is 1 even if something was found.
+/// Of a broken capture, what stands before the damage is judged; a warning says where it broke, and the exit code is 1
+/// even if something was found.
 #[derive(Debug, Args)]
 #[command(after_long_help = JSON_HELP)]
 pub(super) struct Arguments {
@@ -63,7 +64,7 @@ The JSON object:
   reasons                {NAME: packets}: why a packet got its verdict
   signatures             {NAME: {id, packets, bytes, dropped}}: what matched
   tallies                {NAME: count}: what befell the classifier's tables
-  omitted                packets of findings beyond the first 1048576 of a capture
+  omitted                packets of findings beyond the first 100000 of a capture
   findings               [{file, interface, detector, signature, id, severity,
                          source {mac, ip, vlan}, count, dropped, first, last}], the earliest first
   files                  [{file, error, first, last, …}], with the counts of each as above

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use crate::output::{Identity, Time};
 
-/// The most findings that are kept of one capture, about 100 MB: a worm with forged senders has one for every packet.
-pub const FINDINGS_MAX: usize = 1 << 20;
+/// The most findings that are kept of one capture, about 40 MB: a worm with forged senders has one for every packet.
+pub const FINDINGS_MAX: usize = 100_000;
 
 /// Findings by source and detector.
 #[derive(Debug, Default)]
