@@ -3,13 +3,13 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use detector::cli;
+use detector::{cli, output::complain};
 
 fn main() -> ExitCode {
     match cli::run(cli::Arguments::parse()) {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            eprintln!("detector: {:#}", failure.error);
+            complain(format_args!("{:#}", failure.error));
             failure.exit.into()
         }
     }

@@ -8,6 +8,7 @@ mod format;
 mod identity;
 mod mac;
 mod source;
+mod stderr;
 mod stdout;
 mod time;
 
@@ -16,7 +17,8 @@ pub use format::{Format, StreamFormat};
 pub use identity::Identity;
 pub use mac::Mac;
 pub use source::Source;
-pub use stdout::{OutputError, Reader, print, print_json, print_json_line};
+pub use stderr::complain;
+pub use stdout::{OutputError, Reader, print, print_json, print_json_line, write_json_line};
 pub use time::Time;
 
 /// The version of every JSON object that a command prints. Fields are added without a new one; a field that goes away

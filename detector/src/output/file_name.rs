@@ -2,11 +2,13 @@
 
 use std::{fmt, path::Path};
 
+use serde::Serialize;
+
 /// The name of a file, to be printed.
 ///
 /// As it is if all of it can be printed; in quotes and escaped if not (a control character, a mark that turns the
 /// writing direction, bytes that are not UTF-8).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FileName(String);
 
 impl FileName {

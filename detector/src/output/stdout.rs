@@ -35,10 +35,13 @@ pub fn print_json(value: &impl Serialize) -> Result<Reader, OutputError> {
 
 /// Prints `value` as a JSON object on a line of its own.
 pub fn print_json_line(value: &impl Serialize) -> Result<Reader, OutputError> {
-    print(|out| {
-        serde_json::to_writer(&mut *out, value)?;
-        writeln!(out)
-    })
+    print(|out| write_json_line(out, value))
+}
+
+/// Writes `value` as a JSON object on a line of its own.
+pub fn write_json_line(out: &mut dyn Write, value: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, value)?;
+    writeln!(out)
 }
 
 fn outcome(written: io::Result<()>) -> Result<Reader, OutputError> {

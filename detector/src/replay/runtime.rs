@@ -1,37 +1,30 @@
-//! The classifier's state on the host: the kernel's tables in plain memory.
+//! The classifier's state on the host: the kernel's tables in plain memory, counted in as the kernel counts.
 //!
 //! One table where the kernel has one per CPU. Findings are kept for themselves, so that none is lost when a source
 //! loses its entry.
 
-use std::collections::BTreeMap;
-
-use bytemuck::Zeroable;
+use bytemuck::Zeroable as _;
 use detector_common::{
-    abi::{INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter, Tally},
-    config::Config,
-    detect::signature::table::SignatureTable,
+    abi::{self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter},
+    abi::{Tally, counter_index},
+    config::{Config, Policy},
+    detect::{
+        Detector,
+        signature::{
+            table::{ROWS_MAX, SignatureTable},
+            worms::{self, Signature},
+        },
+    },
     event::Event,
     packet::Frame,
     pipeline::{self, Runtime},
     reason::Reason,
-    sources::{Companion, SETS, SourceKey, SourceSet, SourceState},
+    sources::{SETS, SourceSet, SourceState},
     verdict::{Decision, Verdict},
 };
 
+use super::findings::Findings;
 use crate::tables::Tables;
-
-/// What was found of one source under one detector. Times are nanoseconds of the capture's clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// Flagged packets.
-    pub count: u64,
-    /// The first of them.
-    pub first_ns: u64,
-    /// The last of them.
-    pub last_ns: u64,
-    /// The address of the other layer that came with the source last.
-    pub companion: Companion,
-}
 
 /// A classifier with its state.
 #[derive(Debug)]
@@ -41,36 +34,74 @@ pub struct Replay<'t> {
     now_ns: u64,
     sources: Vec<SourceSet>,
     segments: Vec<SourceState>,
-    /// Packets by reason and verdict.
-    pub packets: BTreeMap<(Reason, Verdict), u64>,
-    /// What was found.
-    pub findings: BTreeMap<SourceKey, Finding>,
+    counters: Vec<Counter>,
+    signature_hits: [SignatureCounter; ROWS_MAX],
+    tallies: [u64; Tally::ALL.len()],
+    findings: Findings,
 }
 
 impl<'t> Replay<'t> {
     /// A classifier that has seen nothing.
     #[must_use]
     pub fn new(tables: &'t Tables) -> Self {
+        let segments = INTERFACES_MAX * SEGMENTS_PER_INTERFACE;
         Self {
             tables,
             interface: 0,
             now_ns: 0,
             sources: vec![SourceSet::zeroed(); SETS as usize],
-            segments: vec![
-                SourceState::zeroed();
-                (INTERFACES_MAX * SEGMENTS_PER_INTERFACE) as usize
-            ],
-            packets: BTreeMap::new(),
-            findings: BTreeMap::new(),
+            segments: vec![SourceState::zeroed(); segments as usize],
+            counters: vec![Counter::zeroed(); COUNTERS_LEN as usize],
+            signature_hits: [SignatureCounter::zeroed(); ROWS_MAX],
+            tallies: [0; Tally::ALL.len()],
+            findings: Findings::default(),
         }
     }
 
     /// Classifies a frame that came in at `now_ns` by interface `interface` of the capture.
+    #[inline]
     pub fn classify(&mut self, frame: &Frame<'_>, interface: u32, now_ns: u64) -> Decision {
         // The last slot stands for all interfaces behind it.
-        self.interface = u8::try_from(interface.min(INTERFACES_MAX - 1)).unwrap_or_default();
+        self.interface = interface.min(INTERFACES_MAX - 1) as u8;
         self.now_ns = now_ns;
         pipeline::classify(frame, self)
+    }
+
+    /// Packets by reason and verdict, of each interface for itself, where there were any.
+    pub fn counters(&self) -> impl Iterator<Item = (Reason, Verdict, Counter)> {
+        (0..).zip(&self.counters).filter_map(|(index, counter)| {
+            let (_, reason, verdict) = abi::counter_place(index)?;
+            (counter.packets != 0).then_some((reason, verdict, *counter))
+        })
+    }
+
+    /// What each signature met, where there was anything.
+    pub fn signature_hits(&self) -> impl Iterator<Item = (&'static Signature, SignatureCounter)> {
+        let hits = self.signature_hits.iter().enumerate();
+        hits.filter(|(_, counter)| counter.packets != 0)
+            .filter_map(|(row, counter)| {
+                let signature = worms::by_id(self.tables.signatures.id(row))?;
+                Some((signature, *counter))
+            })
+    }
+
+    /// What befell the tables themselves.
+    pub fn tallies(&self) -> impl Iterator<Item = (Tally, u64)> {
+        Tally::ALL.into_iter().zip(self.tallies)
+    }
+
+    /// What was found.
+    #[must_use]
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// What a finding of this detector leads to.
+    fn policy(&self, detector: Detector) -> Policy {
+        match detector {
+            Detector::Signature => self.tables.config.signature(),
+            Detector::ArpFlood | Detector::ArpFloodSegment => self.tables.config.arp_flood(),
+        }
     }
 }
 
@@ -99,30 +130,89 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
         self.segments.get_mut(index as usize)
     }
 
-    fn signature_counter(&mut self, _row: usize) -> Option<&mut SignatureCounter> {
-        None
+    fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
+        self.signature_hits.get_mut(row)
     }
 
-    fn count(&mut self, decision: Decision, _bytes: u64) {
-        *self
-            .packets
-            .entry((decision.reason, decision.verdict))
-            .or_default() += 1;
+    #[inline]
+    fn count(&mut self, decision: Decision, bytes: u64) {
+        let Decision { reason, verdict } = decision;
+        let index = counter_index(u32::from(self.interface), reason, verdict);
+        if let Some(counter) = self.counters.get_mut(index as usize) {
+            counter.packets = counter.packets.wrapping_add(1);
+            counter.bytes = counter.bytes.wrapping_add(bytes);
+        }
     }
 
-    fn tally(&mut self, _tally: Tally) {}
+    fn tally(&mut self, tally: Tally) {
+        if let Some(count) = self.tallies.get_mut(tally as usize) {
+            *count = count.wrapping_add(1);
+        }
+    }
 
-    fn found(&mut self, _due: bool, event: impl FnOnce() -> Event) {
+    fn found(&mut self, due: bool, event: impl FnOnce() -> Event) {
+        if due {
+            // No ring buffer that could be full.
+            Runtime::<Frame<'_>>::tally(self, Tally::EventsSent);
+        }
         let event = event();
-        let finding = self.findings.entry(event.key).or_insert(Finding {
-            count: 0,
-            first_ns: event.at_ns,
-            last_ns: event.at_ns,
-            companion: event.companion,
+        let detector = event.key.detector();
+        if detector.is_some_and(|detector| self.policy(detector).reports()) {
+            self.findings.add(&event);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{settings::Settings, tables::HashSeed};
+
+    /// A broadcast ARP request of 192.0.2.1 for 192.0.2.2.
+    const REQUEST: [u8; 42] = [
+        0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 9, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0,
+        0, 0, 0, 9, 192, 0, 2, 1, 0, 0, 0, 0, 0, 0, 192, 0, 2, 2,
+    ];
+
+    /// Runs `check` on what a hundred requests at once, on interface 99 of a capture, lead to under a policy.
+    fn after_a_flood(policy: Policy, check: impl FnOnce(&Replay<'_>)) {
+        let mut settings = Settings::default();
+        settings.arp_flood.policy = policy;
+        let tables = settings.tables(HashSeed::FIXED).unwrap();
+        let mut replay = Replay::new(&tables);
+        for _ in 0..100 {
+            let _ = replay.classify(&Frame::captured(&REQUEST, 60), 99, 7);
+        }
+        check(&replay);
+    }
+
+    #[test]
+    fn packets_bytes_and_reports_are_counted_as_in_the_kernel() {
+        after_a_flood(Policy::Limit, |replay| {
+            let counted = |packets, bytes| Counter { packets, bytes };
+            assert_eq!(
+                replay.counters().collect::<Vec<_>>(),
+                [
+                    (Reason::ArpRequest, Verdict::Pass, counted(30, 1800)),
+                    (Reason::ArpFlood, Verdict::Pass, counted(70, 4200)),
+                ]
+            );
+            let tallies: Vec<_> = replay.tallies().filter(|(_, count)| *count > 0).collect();
+            assert_eq!(tallies, [(Tally::EventsSent, 1)]);
+            let findings = replay
+                .findings()
+                .iter()
+                .map(|(key, found)| (key.interface(), found.count));
+            assert_eq!(findings.collect::<Vec<_>>(), [(15, 70)]);
         });
-        finding.count += 1;
-        finding.first_ns = finding.first_ns.min(event.at_ns);
-        finding.last_ns = finding.last_ns.max(event.at_ns);
-        finding.companion = event.companion;
+    }
+
+    #[test]
+    fn a_policy_that_only_counts_counts_and_reports_nothing() {
+        after_a_flood(Policy::Count, |replay| {
+            assert_eq!(replay.counters().count(), 2);
+            assert!(replay.tallies().all(|(_, count)| count == 0));
+            assert_eq!(replay.findings().iter().count(), 0);
+        });
     }
 }

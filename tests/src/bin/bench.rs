@@ -5,6 +5,8 @@
 
 #[path = "bench/kernel.rs"]
 mod kernel;
+#[path = "bench/replay.rs"]
+mod replay;
 
 use std::process::ExitCode;
 
@@ -32,5 +34,6 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<()> {
     require_kernel()?;
-    kernel::measure(arguments.rounds)
+    kernel::measure(arguments.rounds)?;
+    replay::measure(arguments.rounds)
 }

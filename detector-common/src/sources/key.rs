@@ -1,0 +1,174 @@
+//! Who a source is: a key of three words, and its hash.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::SETS;
+use crate::{
+    detect::Detector,
+    net::{IpAddress, MacAddress, Vlan},
+};
+
+/// How far the hash is moved down to be a set.
+const SET_SHIFT: u32 = u64::BITS - SETS.trailing_zeros();
+
+/// A source under one detector: an ARP sender by its MAC, a host by its IP address.
+///
+/// Three words, so that comparing and hashing are three instructions each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Pod, Zeroable)]
+#[repr(C)]
+pub struct SourceKey {
+    /// An IP address, or a MAC in the first six bytes.
+    address: [u64; 2],
+    /// From the lowest: inner VLAN and outer VLAN (12 bits in 16 each), signature (16), interface (8), detector (8).
+    context: u64,
+}
+
+impl SourceKey {
+    /// The key of an ARP sender.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_sender(interface: u8, vlan: Vlan, sender: MacAddress) -> Self {
+        Self {
+            address: [sender.to_word().to_le(), 0],
+            context: context(Detector::ArpFlood, 0, interface, vlan),
+        }
+    }
+
+    /// The key of a whole segment, whose senders are forged.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_segment(interface: u8, vlan: Vlan) -> Self {
+        Self {
+            address: [0; 2],
+            context: context(Detector::ArpFloodSegment, 0, interface, vlan),
+        }
+    }
+
+    /// The key of a host that showed `signature`.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_host(signature: u16, interface: u8, vlan: Vlan, host: IpAddress) -> Self {
+        Self {
+            address: host.words(),
+            context: context(Detector::Signature, signature, interface, vlan),
+        }
+    }
+
+    /// The MAC, where the source is an ARP sender.
+    #[must_use]
+    pub fn mac(&self) -> Option<MacAddress> {
+        let [word, _] = self.address;
+        (self.detector() == Some(Detector::ArpFlood))
+            .then_some(MacAddress::from_word(u64::from_le(word)))
+    }
+
+    /// The IP address, where the source is a host.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddress> {
+        (self.detector() == Some(Detector::Signature)).then_some(bytemuck::cast(self.address))
+    }
+
+    /// The detector, or `None` in an entry that is empty or of another version.
+    #[must_use]
+    pub fn detector(&self) -> Option<Detector> {
+        let [.., detector] = self.context.to_le_bytes();
+        Detector::from_number(detector)
+    }
+
+    /// The slot of the interface.
+    #[must_use]
+    pub fn interface(&self) -> u8 {
+        let [.., interface, _] = self.context.to_le_bytes();
+        interface
+    }
+
+    /// The signature's number, 0 for another detector.
+    #[must_use]
+    pub fn signature(&self) -> u16 {
+        let [_, _, _, _, low, high, ..] = self.context.to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+
+    /// The VLAN tags.
+    #[must_use]
+    pub fn vlan(&self) -> Vlan {
+        let [a, b, c, d, ..] = self.context.to_le_bytes();
+        Vlan {
+            outer: u16::from_le_bytes([c, d]),
+            inner: u16::from_le_bytes([a, b]),
+        }
+    }
+
+    /// Its hash. `seed` is secret, so that nobody can choose addresses that share a set.
+    ///
+    /// Two keys that differ in one word only, as any two ARP senders or IPv4 hosts do, never have the same hash: each
+    /// step can be undone.
+    #[inline(always)]
+    #[must_use]
+    pub fn hash(&self, seed: u64) -> SourceHash {
+        // Odd constants with well-spread bits: the golden ratio, and the two of MurmurHash3's finaliser.
+        let [first, second] = self.address;
+        let mut hash = (first ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash ^= hash >> 32;
+        hash = (hash ^ second).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash ^= hash >> 32;
+        SourceHash((hash ^ self.context).wrapping_mul(0xc4ce_b9fe_1a85_ec53))
+    }
+}
+
+/// The hash of a [`SourceKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceHash(pub(super) u64);
+
+impl SourceHash {
+    /// The set it belongs to.
+    #[inline(always)]
+    #[must_use]
+    pub fn set(self) -> u32 {
+        // The upper bits depend on all of the key.
+        (self.0 >> SET_SHIFT) as u32
+    }
+}
+
+#[inline(always)]
+fn context(detector: Detector, signature: u16, interface: u8, vlan: Vlan) -> u64 {
+    u64::from(vlan.inner)
+        | u64::from(vlan.outer) << 16
+        | u64::from(signature) << 32
+        | u64::from(interface) << 48
+        | (detector as u64) << 56
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_gives_back_what_it_was_made_of() {
+        let vlan = Vlan {
+            outer: 4095,
+            inner: 7,
+        };
+        let key = SourceKey::of_host(65535, 15, vlan, IpAddress::v4([192, 0, 2, 1]));
+        assert_eq!(key.detector(), Some(Detector::Signature));
+        assert_eq!(
+            (key.signature(), key.interface(), key.vlan()),
+            (65535, 15, vlan)
+        );
+        assert_eq!(key.ip(), Some(IpAddress::v4([192, 0, 2, 1])));
+        assert_eq!(key.mac(), None);
+    }
+
+    #[test]
+    fn neighbouring_addresses_spread_over_the_sets() {
+        let mut used = [0_u8; SETS as usize];
+        for host in 0..4096_u16 {
+            let [high, low] = host.to_be_bytes();
+            let key = SourceKey::of_host(1, 0, Vlan::default(), IpAddress::v4([10, 0, high, low]));
+            used[key.hash(0x1234_5678).set() as usize] += 1;
+        }
+        // 4096 balls in 4096 bins: 63 % of the bins are hit, and hardly any more than eight times.
+        assert!(used.iter().filter(|count| **count > 0).count() > 2400);
+        assert!(used.iter().all(|count| *count < 12));
+    }
+}

@@ -1,0 +1,109 @@
+//! What was counted in a capture, or in several together.
+
+use std::{collections::BTreeMap, ops::AddAssign};
+
+use detector_common::verdict::Verdict;
+use serde::Serialize;
+
+use super::runtime::Replay;
+
+/// Counts, under the names they have in every output. Only what is not zero is listed by name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Counts {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes on the wire.
+    pub bytes: u64,
+    /// From the first packet to the last, in seconds; of several captures, the sum.
+    pub duration_s: f64,
+    /// What became of the packets.
+    pub verdicts: Verdicts,
+    /// Packets by the reason for their verdict.
+    pub reasons: BTreeMap<&'static str, u64>,
+    /// What matched, by the name of the signature.
+    pub signatures: BTreeMap<&'static str, SignatureCount>,
+    /// What befell the classifier's tables.
+    pub tallies: BTreeMap<&'static str, u64>,
+    /// Flagged packets of sources that are not among the findings because these were too many.
+    pub omitted: u64,
+}
+
+/// Packets by verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdicts {
+    /// Went on.
+    pub pass: u64,
+    /// Ended here.
+    pub drop: u64,
+}
+
+/// What one signature met.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SignatureCount {
+    /// Its number.
+    pub id: u16,
+    /// Packets that matched.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Those that were dropped.
+    pub dropped: u64,
+}
+
+impl Counts {
+    /// What `replay` counted in `duration_s` seconds.
+    pub(super) fn of(replay: &Replay<'_>, duration_s: f64) -> Self {
+        let mut counts = Self {
+            duration_s,
+            omitted: replay.findings().omitted(),
+            ..Self::default()
+        };
+        for (reason, verdict, counter) in replay.counters() {
+            counts.packets += counter.packets;
+            counts.bytes += counter.bytes;
+            *counts.reasons.entry(reason.name()).or_default() += counter.packets;
+            match verdict {
+                Verdict::Pass => counts.verdicts.pass += counter.packets,
+                Verdict::Drop => counts.verdicts.drop += counter.packets,
+            }
+        }
+        for (signature, counter) in replay.signature_hits() {
+            let count = SignatureCount {
+                id: signature.id,
+                packets: counter.packets,
+                bytes: counter.bytes,
+                dropped: counter.dropped,
+            };
+            counts.signatures.insert(signature.name, count);
+        }
+        let tallies = replay.tallies().filter(|(_, count)| *count != 0);
+        counts.tallies = tallies
+            .map(|(tally, count)| (tally.name(), count))
+            .collect();
+        counts
+    }
+}
+
+impl AddAssign<&Self> for Counts {
+    fn add_assign(&mut self, other: &Self) {
+        self.packets += other.packets;
+        self.bytes += other.bytes;
+        self.duration_s += other.duration_s;
+        self.verdicts.pass += other.verdicts.pass;
+        self.verdicts.drop += other.verdicts.drop;
+        self.omitted += other.omitted;
+        for (name, packets) in &other.reasons {
+            *self.reasons.entry(name).or_default() += packets;
+        }
+        for (name, count) in &other.tallies {
+            *self.tallies.entry(name).or_default() += count;
+        }
+        for (name, count) in &other.signatures {
+            let sum = self.signatures.entry(name).or_default();
+            sum.id = count.id;
+            sum.packets += count.packets;
+            sum.bytes += count.bytes;
+            sum.dropped += count.dropped;
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The fixtures: frames whose verdict is known beforehand, in one table for the host and for the kernel.
+//!
+//! A fixture says in words what it is, what the classifier must say of it and which worm it must name. What must be
+//! counted, kept and reported follows from that; how is the tests' business. A packet that once broke something is
+//! added here. [`UNREACHABLE`] names the reasons that no frame leads to.
+
+mod arp;
+mod benign;
+mod extensions;
+mod fragments;
+mod malformed;
+mod mark;
+mod patterns;
+mod ports;
+mod transport;
+mod truncated;
+mod worms;
+
+use detector::tables::{HashSeed, Tables};
+use detector_common::{
+    config::{Config, Mode},
+    reason::Reason,
+    token_bucket::Limit,
+    verdict::Verdict,
+};
+
+pub use self::mark::Mark;
+use crate::builder::PacketBuilder;
+
+/// The ports that the fixtures' HTTP goes to.
+pub const HTTP_PORTS: [u16; 2] = [80, 8080];
+/// How many broadcast requests a sender may send at once.
+pub const SENDER_BURST: u32 = 30;
+/// How many all senders of a segment may send at once.
+pub const SEGMENT_BURST: u32 = 40;
+
+/// Reasons without a fixture, and why there is none.
+pub const UNREACHABLE: [(Reason, &str); 1] = [(
+    Reason::StateMissing,
+    "the maps are arrays, whose entries exist from the start; no frame takes them away",
+)];
+
+/// A frame and what must become of it.
+#[derive(Clone, Debug)]
+pub struct Fixture {
+    /// What it is, in words; no other fixture has the same.
+    pub name: String,
+    /// What is sent before it. All of it passes.
+    pub before: Vec<Step>,
+    /// The frame.
+    pub frame: Vec<u8>,
+    /// What the classifier says of it.
+    pub reason: Reason,
+    /// The signature that it shows.
+    pub signature: Option<&'static str>,
+}
+
+/// A frame that is sent to get somewhere.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The frame.
+    pub frame: Vec<u8>,
+    /// What the classifier says of it.
+    pub reason: Reason,
+}
+
+impl Fixture {
+    /// What becomes of the frame: in `enforce` a finding costs it.
+    pub fn verdict(&self, mode: Mode) -> Verdict {
+        match mode {
+            Mode::Enforce if self.is_found() => Verdict::Drop,
+            Mode::Enforce | Mode::Monitor => Verdict::Pass,
+        }
+    }
+
+    /// Whether a detector objects to the frame.
+    #[must_use]
+    pub fn is_found(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::Signature | Reason::ArpFlood | Reason::ArpFloodSegment
+        )
+    }
+
+    fn new(name: impl Into<String>, packet: &PacketBuilder, reason: Reason) -> Self {
+        Self {
+            name: name.into(),
+            before: Vec::new(),
+            frame: packet.build(),
+            reason,
+            signature: None,
+        }
+    }
+
+    fn clean(name: impl Into<String>, packet: &PacketBuilder) -> Self {
+        Self::new(name, packet, Reason::Clean)
+    }
+
+    fn worm(name: impl Into<String>, packet: &PacketBuilder, signature: &'static str) -> Self {
+        Self {
+            signature: Some(signature),
+            ..Self::new(name, packet, Reason::Signature)
+        }
+    }
+
+    fn after(self, before: Vec<Step>) -> Self {
+        Self { before, ..self }
+    }
+}
+
+/// Every fixture.
+#[must_use]
+pub fn all() -> Vec<Fixture> {
+    [
+        worms::fixtures(),
+        ports::fixtures(),
+        patterns::fixtures(),
+        fragments::fixtures(),
+        extensions::fixtures(),
+        benign::fixtures(),
+        arp::fixtures(),
+        malformed::fixtures(),
+        transport::fixtures(),
+        truncated::fixtures(),
+    ]
+    .concat()
+}
+
+/// The tables that the fixtures are written for: every finding is reported at once, and a burst of ARP requests is
+/// used up for a second, in which no test sends more.
+pub fn tables(mode: Mode) -> anyhow::Result<Tables> {
+    let mut config = Config::DEFAULT.with_mode(mode);
+    config.arp_sender = Limit::new(1, SENDER_BURST);
+    config.arp_segment = Limit::new(1, SEGMENT_BURST);
+    config.report_interval_ns = 0;
+    Ok(Tables::new(config, HashSeed::FIXED, &HTTP_PORTS)?)
+}

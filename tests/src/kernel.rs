@@ -1,0 +1,159 @@
+//! The real kernel program, run on one frame at a time by `BPF_PROG_TEST_RUN`; attached to nothing.
+//!
+//! A test run happens on the CPU of the calling thread. So the thread is held on one CPU, and what is read here is that
+//! CPU's copy of every map. Maps are read as a whole and through their pins, not through the agent's reader: two
+//! readings of the same bytes are worth more than one.
+
+mod per_cpu;
+
+use std::{
+    fs,
+    os::fd::{AsFd as _, AsRawFd as _},
+    path::PathBuf,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{
+    maps::{MapData, RingBuf},
+    programs::{TestRun as _, TestRunOptions},
+};
+use detector::{agent::kernel::Kernel, tables::Tables};
+use detector_common::{
+    abi::{Counter, SignatureCounter, map},
+    event::Event,
+    sources::{SourceSet, SourceState},
+    verdict::Verdict,
+};
+use nix::{
+    sched::{CpuSet, sched_getcpu, sched_setaffinity},
+    unistd::Pid,
+};
+use per_cpu::PerCpuMap;
+
+use crate::{lab::PrivateBpffs, oracle::State};
+
+/// The shortest frame that the kernel runs a program on, in bytes: an Ethernet header.
+pub const FRAME_MIN: usize = 14;
+/// The longest frame that lies in one piece, in bytes: a page less the headroom and the kernel's own record behind it.
+pub const FRAME_MAX: usize = 4096 - 256 - 320;
+
+const XDP_DROP: u32 = 1;
+const XDP_PASS: u32 = 2;
+
+/// The program with its maps, on a bpf filesystem of its own.
+pub struct TestKernel {
+    /// The program, as the agent loads it.
+    pub kernel: Kernel,
+    events: RingBuf<MapData>,
+    cpu: usize,
+    counters: PerCpuMap<Counter>,
+    signature_hits: PerCpuMap<SignatureCounter>,
+    sources: PerCpuMap<SourceSet>,
+    segments: PerCpuMap<SourceState>,
+    tallies: PerCpuMap<u64>,
+    pins: PathBuf,
+    /// Last, for it is dropped last.
+    _bpffs: PrivateBpffs,
+}
+
+impl TestKernel {
+    /// Loads a copy of the program for each of `interfaces` and holds the thread on the CPU that it is on.
+    pub fn load(tables: &Tables, interfaces: u32) -> Result<Self> {
+        let cpu = hold_this_cpu()?;
+        let bpffs = PrivateBpffs::new()?;
+        let pins = bpffs.path().join("detector");
+        let mut kernel = Kernel::load(tables, interfaces, &pins)?;
+        let events = kernel.maps_mut().take_events();
+        Ok(Self {
+            kernel,
+            events: events.context("somebody has taken the events already")?,
+            cpu,
+            counters: PerCpuMap::open(&pins.join(map::COUNTERS))?,
+            signature_hits: PerCpuMap::open(&pins.join(map::SIGNATURE_HITS))?,
+            sources: PerCpuMap::open(&pins.join(map::SOURCES))?,
+            segments: PerCpuMap::open(&pins.join(map::SEGMENTS))?,
+            tallies: PerCpuMap::open(&pins.join(map::TALLIES))?,
+            pins,
+            _bpffs: bpffs,
+        })
+    }
+
+    /// What becomes of `frame` on the interface in `slot`.
+    pub fn run(&mut self, slot: u32, frame: &[u8]) -> Result<Verdict> {
+        let program = self.kernel.program(slot)?;
+        let run = program.test_run(TestRunOptions {
+            data_in: Some(frame),
+            ..TestRunOptions::new()
+        });
+        let run = run.with_context(|| format!("the kernel does not run {} bytes", frame.len()))?;
+        match run.return_value {
+            XDP_PASS => Ok(Verdict::Pass),
+            XDP_DROP => Ok(Verdict::Drop),
+            other => anyhow::bail!("the program returned {other}, which is neither pass nor drop"),
+        }
+    }
+
+    /// What the program's clock shows, in nanoseconds.
+    pub fn now_ns(&mut self) -> Result<u64> {
+        Ok(self.kernel.clock()?.kernel_ns)
+    }
+
+    /// What this CPU's copy of every map holds.
+    pub fn state(&self) -> Result<State> {
+        Ok(State {
+            counters: self.counters.read(self.cpu)?,
+            signature_hits: self.signature_hits.read(self.cpu)?,
+            sources: self.sources.read(self.cpu)?,
+            segments: self.segments.read(self.cpu)?,
+            tallies: self.tallies.read(self.cpu)?,
+        })
+    }
+
+    /// Makes this CPU's copy of every map hold `state`, and the other CPUs' nothing.
+    pub fn set_state(&mut self, state: &State) -> Result<()> {
+        self.counters.write(self.cpu, &state.counters)?;
+        self.signature_hits.write(self.cpu, &state.signature_hits)?;
+        self.sources.write(self.cpu, &state.sources)?;
+        self.segments.write(self.cpu, &state.segments)?;
+        self.tallies.write(self.cpu, &state.tallies)
+    }
+
+    /// Every event since the last call.
+    pub fn take_events(&mut self) -> Result<Vec<Event>> {
+        let mut events = Vec::new();
+        while let Some(record) = self.events.next() {
+            let event = Event::from_bytes(&record);
+            events.push(event.with_context(|| format!("not an event: {:02x?}", &*record))?);
+        }
+        Ok(events)
+    }
+
+    /// What the kernel holds for the maps, in bytes.
+    pub fn memory(&self) -> Result<u64> {
+        let bytes = map::ALL.map(|name| {
+            let map = MapData::from_pin(self.pins.join(name))?;
+            let file = format!("/proc/self/fdinfo/{}", map.fd().as_fd().as_raw_fd());
+            let info = fs::read_to_string(&file)?;
+            let line = info.lines().find_map(|line| line.strip_prefix("memlock:"));
+            let bytes = line.with_context(|| format!("{file} of {name} names no memory"))?;
+            Ok(bytes.trim().parse::<u64>()?)
+        });
+        bytes.into_iter().sum()
+    }
+
+    /// The number of CPUs that the kernel keeps a copy of the maps for.
+    pub fn cpus(&self) -> Result<usize> {
+        let cpus = self.counters.cpus();
+        ensure!(self.cpu < cpus, "CPU {} of {cpus}", self.cpu);
+        Ok(cpus)
+    }
+}
+
+/// Keeps the calling thread on the CPU that it is on, and says which one that is.
+fn hold_this_cpu() -> Result<usize> {
+    let cpu = sched_getcpu()?;
+    let mut only = CpuSet::new();
+    only.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &only)?;
+    Ok(cpu)
+}

@@ -1,0 +1,122 @@
+//! A per-CPU array, read and written as a whole with one system call.
+//!
+//! aya reads one entry at a time and asks for the number of CPUs each time; a test that compares every entry of every map
+//! after every few packets cannot wait for that.
+
+use std::{
+    ffi::{c_long, c_uint},
+    marker::PhantomData,
+    os::fd::{AsFd as _, AsRawFd as _},
+    path::Path,
+    ptr::from_mut,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use aya::{maps::MapData, util::nr_cpus};
+use bytemuck::{Pod, allocation::zeroed_vec};
+use nix::{errno::Errno, libc};
+
+const BPF_MAP_LOOKUP_BATCH: c_uint = 24;
+const BPF_MAP_UPDATE_BATCH: c_uint = 26;
+
+/// What `bpf` takes for the two commands, as `linux/bpf.h` has it.
+#[repr(C)]
+struct Batch {
+    from: u64,
+    to: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+/// A per-CPU array of `T`.
+pub(super) struct PerCpuMap<T> {
+    map: MapData,
+    len: usize,
+    cpus: usize,
+    entries: PhantomData<T>,
+}
+
+impl<T: Pod> PerCpuMap<T> {
+    /// The map that is pinned at `path`.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let map = MapData::from_pin(path)?;
+        let info = map.info()?;
+        let size = info.value_size() as usize;
+        let expected = size_of::<T>();
+        ensure!(
+            size == expected && size.is_multiple_of(8),
+            "{} has entries of {size} bytes, not {expected}, or not of whole words",
+            path.display()
+        );
+        let cpus = nr_cpus().map_err(|(file, error)| anyhow::Error::new(error).context(file))?;
+        Ok(Self {
+            len: info.max_entries() as usize,
+            map,
+            cpus,
+            entries: PhantomData,
+        })
+    }
+
+    /// How many CPUs have a copy.
+    pub(super) fn cpus(&self) -> usize {
+        self.cpus
+    }
+
+    /// Every entry of this CPU's copy.
+    pub(super) fn read(&self, cpu: usize) -> Result<Vec<T>> {
+        let mut values: Vec<T> = zeroed_vec(self.len * self.cpus);
+        self.run(BPF_MAP_LOOKUP_BATCH, &mut values)
+            .context("the kernel does not read a whole map (needs Linux 5.13)")?;
+        Ok(values.into_iter().skip(cpu).step_by(self.cpus).collect())
+    }
+
+    /// Sets every entry of this CPU's copy, and clears those of the others.
+    pub(super) fn write(&mut self, cpu: usize, entries: &[T]) -> Result<()> {
+        let given = entries.len();
+        ensure!(given == self.len, "{given} entries for {}", self.len);
+        let mut values: Vec<T> = zeroed_vec(self.len * self.cpus);
+        for (value, entry) in values.iter_mut().skip(cpu).step_by(self.cpus).zip(entries) {
+            *value = *entry;
+        }
+        self.run(BPF_MAP_UPDATE_BATCH, &mut values)
+            .context("the kernel does not write a whole map (needs Linux 5.13)")
+    }
+
+    /// Moves every entry of every CPU from the map to `values`, or from `values` to the map.
+    fn run(&self, command: c_uint, values: &mut [T]) -> Result<()> {
+        let mut keys: Vec<u32> = (0..u32::try_from(self.len)?).collect();
+        let mut next_key = 0_u32;
+        let mut batch = Batch {
+            from: 0,
+            to: from_mut(&mut next_key) as u64,
+            keys: keys.as_mut_ptr() as u64,
+            values: values.as_mut_ptr() as u64,
+            count: u32::try_from(self.len)?,
+            map_fd: u32::try_from(self.map.fd().as_fd().as_raw_fd())?,
+            elem_flags: 0,
+            flags: 0,
+        };
+        // SAFETY: `batch` is what both commands take. There are `len` keys, and a value for each of them and each CPU,
+        // whose size is a multiple of eight, as `open` has found; all outlive the call.
+        let result: c_long = unsafe {
+            libc::syscall(
+                libc::SYS_bpf,
+                command,
+                from_mut(&mut batch),
+                size_of::<Batch>(),
+            )
+        };
+        Errno::result(result)?;
+        ensure!(
+            batch.count as usize == self.len,
+            "the kernel moved {} entries of {}",
+            batch.count,
+            self.len
+        );
+        Ok(())
+    }
+}

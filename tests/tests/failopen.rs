@@ -1,0 +1,302 @@
+//! What the kernel program does where something is missing or full: it passes what it cannot judge, counts what it cannot
+//! report, and its memory stays what it was. Needs root; nothing is attached to an interface.
+
+use anyhow::{Context as _, Result};
+use bytemuck::{Zeroable as _, allocation::zeroed_box};
+use detector::tables::Tables;
+use detector_common::{
+    abi::{EVENTS_BYTES, Tally, segment_index},
+    config::{Config, Mode},
+    event::Event,
+    net::{IpAddress, MacAddress, Vlan},
+    reason::Reason,
+    sources::SourceKey,
+    verdict::Verdict,
+};
+use detector_tests::{
+    builder::Route,
+    fixtures::{self, SEGMENT_BURST, SENDER_BURST},
+    generate::Dice,
+    kernel::{FRAME_MIN, TestKernel},
+    requirements::kernel_or_skip,
+    worms::{self, benign},
+};
+
+/// Events that nobody reads: more than there is room for.
+const UNREAD: u32 = 5000;
+/// Forged senders, and how many of them send between two requests of an offender.
+const SENDERS: u64 = 1_000_000;
+const BETWEEN: u64 = 10_000;
+/// A report interval that a test can wait for.
+const INTERVAL_NS: u64 = 20_000_000;
+
+#[test]
+fn without_a_configuration_everything_passes_and_nothing_is_kept() -> Result<()> {
+    if !kernel_or_skip("without_a_configuration_everything_passes_and_nothing_is_kept") {
+        return Ok(());
+    }
+    let tables = Tables {
+        config: Config::zeroed(),
+        ..fixtures::tables(Mode::Enforce)?
+    };
+    let mut kernel = TestKernel::load(&tables, 1)?;
+    passes_every_fixture(&mut kernel)?;
+    let state = kernel.state()?;
+    assert!(state.known_sources().is_empty(), "a source was kept");
+    assert!(state.known_segments().is_empty(), "a segment was kept");
+    Ok(())
+}
+
+#[test]
+fn without_signatures_every_worm_is_clean() -> Result<()> {
+    if !kernel_or_skip("without_signatures_every_worm_is_clean") {
+        return Ok(());
+    }
+    let mut tables = fixtures::tables(Mode::Enforce)?;
+    tables.signatures = zeroed_box();
+    let mut kernel = TestKernel::load(&tables, 1)?;
+    let worms = worms::all();
+    for worm in &worms {
+        let verdict = kernel.run(0, &worm.frame(&Route::default()))?;
+        assert_eq!(verdict, Verdict::Pass, "{}", worm.name);
+    }
+    let counted = kernel.state()?.counted();
+    let clean = counted.get(&(0, Reason::Clean, Verdict::Pass));
+    let clean = clean.map_or(0, |counter| counter.packets);
+    assert_eq!(
+        clean,
+        worms.len() as u64,
+        "worms counted as clean, of {counted:?}"
+    );
+    Ok(())
+}
+
+#[test]
+fn events_that_do_not_fit_are_counted_and_cost_no_verdict() -> Result<()> {
+    if !kernel_or_skip("events_that_do_not_fit_are_counted_and_cost_no_verdict") {
+        return Ok(());
+    }
+    let mut kernel = TestKernel::load(&fixtures::tables(Mode::Enforce)?, 1)?;
+    let slammer = |host: u32| {
+        worms::slammer(&Route {
+            src_ip: host.into(),
+            ..Route::default()
+        })
+        .build()
+    };
+    for host in 0..UNREAD {
+        assert_eq!(
+            kernel.run(0, &slammer(0x0a00_0000 + host))?,
+            Verdict::Drop,
+            "the verdict on host {host} while nobody reads the events"
+        );
+    }
+    let read = kernel.take_events()?.len() as u64;
+    let state = kernel.state()?;
+    let (sent, lost) = (
+        state.tally(Tally::EventsSent),
+        state.tally(Tally::EventsLost),
+    );
+    // A record is preceded by a header of eight bytes.
+    let room = u64::from(EVENTS_BYTES) / (Event::SIZE as u64 + 8);
+    assert!(
+        read <= room && read > room - 2,
+        "{read} events read where {room} fit"
+    );
+    assert_eq!(
+        (sent, sent + lost),
+        (read, u64::from(UNREAD)),
+        "(sent, sent + lost)"
+    );
+    let dropped = state.counted()[&(0, Reason::Signature, Verdict::Drop)].packets;
+    assert_eq!(dropped, u64::from(UNREAD), "packets counted as dropped");
+
+    // Once there is room, events come again.
+    assert_eq!(kernel.run(0, &slammer(0x0b00_0000))?, Verdict::Drop);
+    assert_eq!(
+        kernel.take_events()?.len(),
+        1,
+        "events after the buffer was emptied"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_million_forged_senders_cost_no_memory_and_hide_nobody() -> Result<()> {
+    if !kernel_or_skip("a_million_forged_senders_cost_no_memory_and_hide_nobody") {
+        return Ok(());
+    }
+    let mut kernel = TestKernel::load(&fixtures::tables(Mode::Enforce)?, 1)?;
+    let memory = kernel.memory()?;
+    let frame = benign::arp_request(&Route::default()).build();
+
+    // An offender makes itself known, and goes on among a million others, each of whom sends once.
+    let began_ns = kernel.now_ns()?;
+    for _ in 0..SENDER_BURST {
+        assert_eq!(kernel.run(0, &frame)?, Verdict::Pass, "within the burst");
+    }
+    assert_eq!(kernel.run(0, &frame)?, Verdict::Drop, "after the burst");
+    let mut forged = frame.clone();
+    let mut dice = Dice::new(7);
+    let (mut dropped, mut again) = (0, 0);
+    for sender in 0..SENDERS {
+        forged[7..12].copy_from_slice(&dice.bytes(5));
+        dropped += u64::from(kernel.run(0, &forged)? == Verdict::Drop);
+        if sender % BETWEEN == 0 {
+            again += u64::from(kernel.run(0, &frame)? == Verdict::Drop);
+        }
+    }
+    let seconds = (kernel.now_ns()? - began_ns).div_ceil(1_000_000_000);
+    let state = kernel.state()?;
+
+    let mac = MacAddress::new(Route::default().src_mac);
+    let offender = SourceKey::of_sender(0, Vlan::default(), mac);
+    let sources = state.known_sources();
+    let offender = sources
+        .get(&offender)
+        .context("the offender was forgotten")?;
+    let seen = u64::from(SENDER_BURST) + 1 + SENDERS / BETWEEN;
+    assert_eq!(offender.packets, seen, "packets of the offender");
+    assert!(
+        again > 0,
+        "no request of the offender was dropped among the forged ones"
+    );
+    assert!(
+        offender.flagged + seconds >= seen - u64::from(SENDER_BURST),
+        "{} of {seen} packets of the offender were flagged in {seconds} s",
+        offender.flagged
+    );
+
+    // What conforms is the segment's burst and a packet a second: all else is the flood.
+    let passed = SENDERS - dropped;
+    let bound = u64::from(SEGMENT_BURST) + seconds;
+    assert!(
+        passed <= bound,
+        "{passed} forged requests passed in {seconds} s, not {bound}"
+    );
+    let flood = state.counted()[&(0, Reason::ArpFloodSegment, Verdict::Drop)].packets;
+    assert!(
+        flood >= dropped,
+        "{flood} requests counted as the segment's flood of {dropped} dropped"
+    );
+    let segment = state.segments[segment_index(0, Vlan::default()) as usize];
+    assert_eq!(
+        segment.dropped, flood,
+        "what the segment keeps of the flood"
+    );
+
+    assert_eq!(
+        kernel.memory()?,
+        memory,
+        "bytes of all maps, after and before"
+    );
+    Ok(())
+}
+
+#[test]
+fn a_source_is_reported_once_in_an_interval_for_each_finding() -> Result<()> {
+    if !kernel_or_skip("a_source_is_reported_once_in_an_interval_for_each_finding") {
+        return Ok(());
+    }
+    let mut tables = fixtures::tables(Mode::Enforce)?;
+    tables.config.report_interval_ns = 3_600_000_000_000;
+    let mut kernel = TestKernel::load(&tables, 1)?;
+    let (one, other) = (host(1), host(2));
+    for _ in 0..1000 {
+        for worm in [
+            worms::slammer(&one),
+            worms::witty(&one),
+            worms::slammer(&other),
+        ] {
+            assert_eq!(kernel.run(0, &worm.build())?, Verdict::Drop);
+        }
+    }
+    let keys = [(40, one), (42, one), (40, other)].map(|(signature, route)| key(signature, &route));
+    let events = kernel.take_events()?;
+    let reported: Vec<_> = events
+        .iter()
+        .map(|event| (event.key, event.count))
+        .collect();
+    assert_eq!(
+        reported,
+        keys.map(|key| (key, 1)),
+        "one event for each source and finding"
+    );
+    let sources = kernel.state()?.known_sources();
+    for key in keys {
+        let state = sources[&key];
+        assert_eq!((state.flagged, state.unreported), (1000, 999), "of {key:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn every_finding_is_in_one_report_or_still_to_be_reported() -> Result<()> {
+    if !kernel_or_skip("every_finding_is_in_one_report_or_still_to_be_reported") {
+        return Ok(());
+    }
+    let mut tables = fixtures::tables(Mode::Enforce)?;
+    tables.config.report_interval_ns = INTERVAL_NS;
+    let mut kernel = TestKernel::load(&tables, 1)?;
+    let frame = worms::slammer(&host(1)).build();
+    let began_ns = kernel.now_ns()?;
+    let mut sent = 0;
+    while kernel.now_ns()? < began_ns + 10 * INTERVAL_NS {
+        assert_eq!(kernel.run(0, &frame)?, Verdict::Drop);
+        sent += 1;
+    }
+    let most = (kernel.now_ns()? - began_ns) / INTERVAL_NS + 1;
+    let events = kernel.take_events()?;
+    assert!(
+        events.len() >= 2,
+        "{} events in ten intervals",
+        events.len()
+    );
+    assert!(
+        events.len() as u64 <= most,
+        "{} events in {most} intervals",
+        events.len()
+    );
+    let state = kernel.state()?.known_sources()[&key(40, &host(1))];
+    let reported: u64 = events.iter().map(|event| event.count).sum();
+    assert_eq!(
+        reported + state.unreported,
+        sent,
+        "findings reported and held back"
+    );
+    for pair in events.windows(2) {
+        let apart_ns = pair[1].at_ns - pair[0].at_ns;
+        assert!(
+            apart_ns >= INTERVAL_NS,
+            "two reports are {apart_ns} ns apart"
+        );
+    }
+    Ok(())
+}
+
+/// Runs every fixture and fails if one is dropped or reported.
+fn passes_every_fixture(kernel: &mut TestKernel) -> Result<()> {
+    for fixture in fixtures::all() {
+        let steps = fixture.before.iter().map(|step| &step.frame);
+        for frame in steps.chain([&fixture.frame]) {
+            if frame.len() >= FRAME_MIN {
+                assert_eq!(kernel.run(0, frame)?, Verdict::Pass, "{}", fixture.name);
+            }
+        }
+        let events = kernel.take_events()?;
+        assert!(events.is_empty(), "{}: {events:?}", fixture.name);
+    }
+    Ok(())
+}
+
+fn host(number: u8) -> Route {
+    Route {
+        src_ip: [10, 0, 0, number].into(),
+        ..Route::default()
+    }
+}
+
+fn key(signature: u16, route: &Route) -> SourceKey {
+    let ip = IpAddress::v4(route.src_ip.octets());
+    SourceKey::of_host(signature, 0, Vlan::default(), ip)
+}
