@@ -224,7 +224,7 @@ fn counts_are_exact(enforced: bool) -> Result<()> {
 
     assert_eq!(agent.stop(SOON)?.code(), Some(0));
     let summary = format!("{} packets seen", mixture.all.packets + 1);
-    assert!(agent.stderr().iter().any(|line| line.contains(&summary)));
+    agent.wait_for_line(SOON, |line| line.contains(&summary))?;
     Ok(())
 }
 

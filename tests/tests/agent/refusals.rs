@@ -248,6 +248,21 @@ fn without_a_bpf_filesystem_its_mount_command_is_named() -> Result<()> {
 }
 
 #[test]
+fn of_the_way_to_the_pins_only_the_last_directory_is_made() -> Result<()> {
+    if !kernel_or_skip("of_the_way_to_the_pins_only_the_last_directory_is_made") {
+        return Ok(());
+    }
+    let host = Host::new("lonely")?;
+    let pins = ["run", "--lan", "lo", "--pin-dir", "/sys/fs/bpf/a/b"];
+    refuses(
+        &host,
+        &pins,
+        1,
+        &["/sys/fs/bpf/a/b", "No such file or directory"],
+    )
+}
+
+#[test]
 fn without_privilege_the_agent_says_which_it_needs() -> Result<()> {
     if !kernel_or_skip("without_privilege_the_agent_says_which_it_needs") {
         return Ok(());

@@ -3,7 +3,7 @@
 //! Whatever listens there may be slow, endless or hostile. So an answer has a time and a size, and no letter of it that
 //! does something to a terminal gets further than this.
 
-use std::{io, path::Path, time::Duration};
+use std::{error::Error as _, io, path::Path, time::Duration};
 
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper::{Request, client::conn::http1, header::HOST};
@@ -32,6 +32,11 @@ pub enum ClientError {
         "no agent listens on {0}: start one with `detector run`, or say with --socket where it listens"
     )]
     NotRunning(FileName),
+    /// It hangs up instead.
+    #[error(
+        "what listens on {0} hangs up without an answer: the agent has just ended, or it is none"
+    )]
+    HungUp(FileName),
     /// The process may not ask.
     #[error(
         "not permitted to ask the agent on {0}: run as root, or as a member of the socket's group"
@@ -58,7 +63,7 @@ impl ClientError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::NotRunning(_) => Exit::AgentNotRunning,
+            Self::NotRunning(_) | Self::HungUp(_) => Exit::AgentNotRunning,
             Self::NotPermitted(_) => Exit::NotPermitted,
             Self::Silent(_) | Self::Failed(..) | Self::NotUnderstood(..) | Self::Io(..) => {
                 Exit::Failed
@@ -100,7 +105,13 @@ fn ask<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<T, ClientEr
 
 async fn exchange<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<T, ClientError> {
     let name = || FileName::new(socket);
-    let broken = |error: hyper::Error| ClientError::NotUnderstood(name(), error.to_string());
+    let broken = |error: hyper::Error| {
+        if is_hang_up(&error) {
+            ClientError::HungUp(name())
+        } else {
+            ClientError::NotUnderstood(name(), error.to_string())
+        }
+    };
     let not_understood =
         |error: &dyn ToString| ClientError::NotUnderstood(name(), printable(&error.to_string()));
 
@@ -118,11 +129,12 @@ async fn exchange<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status();
     let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX);
-    let body = body
-        .collect()
-        .await
-        .map_err(|error| not_understood(&error))?
-        .to_bytes();
+    let body = body.collect().await;
+    let body = body.map_err(|error| match error.downcast::<hyper::Error>() {
+        Ok(error) => broken(*error),
+        Err(error) => not_understood(&error),
+    })?;
+    let body = body.to_bytes();
     if !status.is_success() {
         let why = printable(&String::from_utf8_lossy(&body));
         return Err(if status.is_server_error() {
@@ -135,6 +147,22 @@ async fn exchange<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<
         serde_json::from_slice(&body).map_err(|error| not_understood(&error))?;
     make_printable(&mut answer);
     serde_json::from_value(answer).map_err(|error| not_understood(&error))
+}
+
+/// Whether the other end is gone.
+fn is_hang_up(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref());
+    let kind = source.map(io::Error::kind);
+    error.is_incomplete_message()
+        || error.is_canceled()
+        || matches!(
+            kind,
+            Some(
+                io::ErrorKind::UnexpectedEof
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::BrokenPipe
+            )
+        )
 }
 
 fn not_connected(socket: &Path, error: io::Error) -> ClientError {
@@ -185,14 +213,15 @@ mod tests {
     type TestResult = Result<(), Box<dyn std::error::Error>>;
 
     /// What the client makes of somebody who answers with these bytes.
-    fn answered_with(answer: &'static [u8]) -> Result<Option<ClientError>, io::Error> {
+    fn answered_with(answer: impl Into<Vec<u8>>) -> Result<Option<ClientError>, io::Error> {
+        let answer = answer.into();
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("control.sock");
         let listener = UnixListener::bind(&path)?;
         let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept()?;
             let _ = stream.read(&mut [0; 4096])?;
-            stream.write_all(answer)
+            stream.write_all(&answer)
         });
         let error = status(&path).err();
         // The client may hang up before it was all written.
@@ -214,14 +243,13 @@ mod tests {
     #[test]
     fn an_answer_that_is_none_is_named_and_nothing_of_it_reaches_a_terminal() -> TestResult {
         for answer in [
-            &b""[..],
-            b"SSH-2.0-OpenSSH\r\n",
+            &b"SSH-2.0-OpenSSH\r\n"[..],
             b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n\x1b[2J{}{}{",
-            b"HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{\"\x1b\x1b\x9b\": \"\x1b[2Jx\"}",
-            b"HTTP/1.1 200 OK\r\ncontent-length: 25\r\n\r\n{\"schema_version\": \"\\u001b\"}",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 16\r\n\r\n{\"\x1b\x1b\x9b\": \"\x1b[2Jx\"}",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 28\r\n\r\n{\"schema_version\": \"\\u001b\"}",
             b"HTTP/1.1 500 No\r\ncontent-length: 5\r\n\r\n\x1b[2J\n",
             b"HTTP/1.1 404 \r\ncontent-length: 0\r\n\r\n",
-            b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n{",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnull",
         ] {
             let error = answered_with(answer)?;
             let line = error.as_ref().map(ToString::to_string).unwrap_or_default();
@@ -229,6 +257,30 @@ mod tests {
             assert!(!line.contains(char::is_control), "{line:?}");
             assert_eq!(error.map(|error| error.exit()), Some(Exit::Failed));
         }
+        Ok(())
+    }
+
+    #[test]
+    fn who_hangs_up_is_no_agent_any_more() -> TestResult {
+        for answer in [
+            &b""[..],
+            b"HTTP/1.1 200 OK\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 99999999999\r\n\r\n{",
+        ] {
+            let error = answered_with(answer)?;
+            assert!(matches!(error, Some(ClientError::HungUp(_))), "{error:?}");
+            assert_eq!(error.map(|error| error.exit()), Some(Exit::AgentNotRunning));
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn an_answer_without_end_is_not_read_to_its_end() -> TestResult {
+        let mut answer = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+        answer.resize(ANSWER_BYTES_MAX + 4096, b' ');
+        let error = answered_with(answer)?;
+        let line = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(line.contains("length limit exceeded"), "{line}");
         Ok(())
     }
 

@@ -43,7 +43,7 @@ impl Pins {
             Ok(()) => true,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
             // Without a bpf filesystem there is an empty directory of sysfs, which takes nothing.
-            Err(_) if !is_on_bpffs(directory.parent()) => {
+            Err(_) if is_on_another_filesystem(directory.parent()) => {
                 return Err(KernelError::NotBpffs { path: path() });
             }
             Err(error) => return Err(failed(error)),
@@ -97,9 +97,9 @@ impl Drop for Pins {
     }
 }
 
-fn is_on_bpffs(directory: Option<&Path>) -> bool {
+fn is_on_another_filesystem(directory: Option<&Path>) -> bool {
     directory
         .and_then(|directory| File::open(directory).ok())
         .and_then(|directory| fstatfs(&directory).ok())
-        .is_some_and(|kind| kind.filesystem_type() == BPF_FS_MAGIC)
+        .is_some_and(|kind| kind.filesystem_type() != BPF_FS_MAGIC)
 }
