@@ -46,11 +46,12 @@ impl MacAddress {
         [a, b, c, d, e, f]
     }
 
-    /// Whether it is every host of the segment.
+    /// Whether it is that of a group of hosts: all of the segment, or a multicast group. The first bit on the wire
+    /// (IEEE 802 §8.2.1).
     #[inline(always)]
     #[must_use]
-    pub fn is_broadcast(self) -> bool {
-        self == Self::BROADCAST
+    pub fn is_group(self) -> bool {
+        self.word & 1 == 1
     }
 }
 

@@ -93,7 +93,7 @@ reasons! {
     UdpLength = 27, "udp_length";
     /// The packet ends inside its ICMP header.
     IcmpTruncated = 28, "icmp_truncated";
-    /// A broadcast ARP request, within every limit.
+    /// An ARP request to all or to a multicast group, within every limit.
     ArpRequest = 29, "arp_request";
     /// An ARP request to one host: a neighbour table is refreshed.
     ArpUnicastRequest = 30, "arp_unicast_request";

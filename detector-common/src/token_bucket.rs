@@ -7,6 +7,9 @@ use bytemuck::{Pod, Zeroable};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
+/// How far packets of a capture overtake one another without its clock having stepped back, in nanoseconds: a second.
+const REORDERING_NS: u64 = NANOS_PER_SECOND;
+
 /// "R per second, burst B" as the kernel keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -43,17 +46,22 @@ pub struct TokenBucket {
 impl TokenBucket {
     /// Takes a token for a packet at `now_ns`; `false` if there is none, and then nothing changes.
     ///
-    /// A clock that steps back is a clock that stands still.
+    /// A bucket further ahead of now than it can be is one of a clock that has stepped back, and is full again.
     #[inline(always)]
     #[must_use]
     pub fn take(&mut self, limit: &Limit, now_ns: u64) -> bool {
-        let arrival = if self.arrival_ns > now_ns {
+        let mut arrival = if self.arrival_ns > now_ns {
             self.arrival_ns
         } else {
             now_ns
         };
-        if arrival.saturating_sub(now_ns) > limit.tolerance_ns {
-            return false;
+        let ahead = arrival.saturating_sub(now_ns);
+        if ahead > limit.tolerance_ns {
+            let most = limit.tolerance_ns.saturating_add(limit.interval_ns);
+            if ahead <= most.saturating_add(REORDERING_NS) {
+                return false;
+            }
+            arrival = now_ns;
         }
         self.arrival_ns = arrival.saturating_add(limit.interval_ns);
         true
@@ -87,11 +95,15 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_steps_back_gives_no_tokens() {
-        let limit = Limit::new(1, 1);
+    fn a_clock_that_steps_back_begins_anew() {
+        let limit = Limit::new(15, 30);
         let mut bucket = TokenBucket::default();
-        assert!(bucket.take(&limit, 10 * SECOND));
-        assert!(!bucket.take(&limit, 9 * SECOND));
+        for start in [100 * SECOND, 10 * SECOND] {
+            let passed = (0..100).filter(|_| bucket.take(&limit, start)).count();
+            assert_eq!(passed, 30);
+        }
+        // Packets that overtake one another are no new beginning.
+        assert!(!bucket.take(&limit, 10 * SECOND - REORDERING_NS));
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 pub mod attach;
 pub mod control;
+#[cfg(feature = "debug-log")]
+mod debug_log;
 mod events;
 pub mod finding;
 mod guard;

@@ -20,7 +20,8 @@ pub fn class(arp: &Arp, destination: MacAddress) -> Reason {
         Reason::ArpAnnouncement
     } else if arp.operation == Operation::Reply {
         Reason::ArpReply
-    } else if destination.is_broadcast() {
+    } else if destination.is_group() {
+        // A multicast group reaches every neighbour as well, and hosts answer.
         Reason::ArpRequest
     } else {
         Reason::ArpUnicastRequest

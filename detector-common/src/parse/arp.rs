@@ -11,6 +11,8 @@ pub const MESSAGE_LEN: usize = 28;
 
 /// How a message for IPv4 over Ethernet begins: hardware type 1, protocol type 0x0800, addresses of 6 and of 4 bytes.
 const ETHERNET_IPV4: u64 = u64::from_le_bytes([0, 1, 8, 0, 6, 4, 0, 0]);
+/// The same of hardware type 6, IEEE 802. Linux answers it like the other.
+const IEEE_802_IPV4: u64 = u64::from_le_bytes([0, 6, 8, 0, 6, 4, 0, 0]);
 
 /// An ARP message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +60,7 @@ pub fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Arp, Reason> {
     let [sender, target] = packet
         .two_words::<6>(offset.saturating_add(14))
         .or(Reason::ArpTruncated)?;
-    if kind.0 << 16 != ETHERNET_IPV4 << 16 {
+    if kind.0 << 16 != ETHERNET_IPV4 << 16 && kind.0 << 16 != IEEE_802_IPV4 << 16 {
         return Err(Reason::ArpNotEthernetIpv4);
     }
     let operation = match kind.u16(6) {
@@ -105,13 +107,19 @@ mod tests {
 
     #[test]
     fn arp_for_anything_but_ipv4_over_ethernet_is_a_reason() {
-        for (at, value) in [(0, 1), (1, 6), (2, 0x86), (3, 1), (4, 8), (5, 16)] {
+        for (at, value) in [(0, 1), (1, 7), (2, 0x86), (3, 1), (4, 8), (5, 16)] {
             assert_eq!(
                 with(at, value),
                 Err(Reason::ArpNotEthernetIpv4),
                 "byte {at}"
             );
         }
+    }
+
+    #[test]
+    fn the_hardware_type_of_ieee_802_is_ethernet_too() {
+        assert_eq!(with(1, 6), with(1, 1));
+        assert!(with(1, 6).is_ok());
     }
 
     #[test]

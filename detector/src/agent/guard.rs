@@ -95,6 +95,8 @@ pub async fn guard(options: Options) -> Result<(), AgentError> {
 
     let slots = options.interfaces.len() as u32;
     let mut kernel = Kernel::load(&options.tables, slots, &options.pin_dir)?;
+    #[cfg(feature = "debug-log")]
+    super::debug_log::print(&mut kernel).map_err(io_error("print the kernel's log"))?;
     let ring = kernel.maps_mut().take_events();
     let ring = ring.ok_or(KernelError::Missing("EVENTS"))?;
     let mut events = Events::new(ring).map_err(io_error("wait for events"))?;

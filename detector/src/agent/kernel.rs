@@ -101,6 +101,12 @@ impl Kernel {
         Ok(self.program(0)?.info()?.verified_instruction_count())
     }
 
+    /// Every copy, by slot.
+    #[cfg(feature = "debug-log")]
+    pub(super) fn copies_mut(&mut self) -> impl Iterator<Item = &mut Ebpf> {
+        self.copies.iter_mut()
+    }
+
     /// The maps.
     #[must_use]
     pub fn maps(&self) -> &Maps {

@@ -182,8 +182,9 @@ fn network(frame: &[u8], sliced: &SlicedPacket<'_>) -> Result<Network, Refusal> 
                 ArpOperation::REPLY => false,
                 ArpOperation(_) => return Err(Refusal::NotRead),
             };
-            let kinds = (arp.hw_addr_type(), arp.proto_addr_type());
-            if kinds != (ArpHardwareId::ETHERNET, EtherType::IPV4) {
+            // Linux takes both on Ethernet (`arp_process` in net/ipv4/arp.c).
+            let hardware = [ArpHardwareId::ETHERNET, ArpHardwareId(6)];
+            if !hardware.contains(&arp.hw_addr_type()) || arp.proto_addr_type() != EtherType::IPV4 {
                 return Err(Refusal::NotRead);
             }
             let ip = |bytes: &[u8]| -> Result<[u8; 16], Refusal> {
