@@ -150,6 +150,9 @@ struct Carried {
     end: usize,
     /// Whether more fragments follow: then a transport's own length may reach beyond `end`.
     fragmented: bool,
+    /// What a UDP length of 0 means, in bytes: nothing in IPv4, and in IPv6 all there is. RFC 2675 §4 has it in jumbograms;
+    /// Linux takes it in any IPv6 packet.
+    udp_length_of_zero: usize,
 }
 
 /// A transport header with what follows it.

@@ -18,5 +18,7 @@ mod rates;
 pub mod stats;
 pub mod status;
 mod view;
+mod voice;
+mod watch;
 
 pub use self::guard::{AgentError, Options, guard};

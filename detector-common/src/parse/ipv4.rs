@@ -45,5 +45,6 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Carried
         offset: offset.saturating_add(header_len),
         end,
         fragmented: fragment & 0x2000 != 0,
+        udp_length_of_zero: 0,
     })
 }

@@ -9,6 +9,8 @@ use crate::{
 
 /// The length of the fixed header, in bytes.
 pub const HEADER_LEN: usize = 40;
+/// The option of a jumbogram, RFC 2675 §2.
+const JUMBO_PAYLOAD: u8 = 0xc2;
 /// How many extension headers are followed. RFC 8200 §4.1 has each at most once, destination options twice: six.
 pub const EXTENSIONS_MAX: usize = 6;
 /// The farthest that a transport header may begin: the longest one still ends before [`PAYLOAD_OFFSET_MAX`].
@@ -29,12 +31,17 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Carried
     }
     let payload_len = usize::from(header.u16(4));
     let next_header = IpProtocol(header.u8(6));
-    // RFC 2675 §3: a jumbogram says 0 here and its length in a hop-by-hop option.
-    if payload_len == 0 && next_header == IpProtocol::HOP_BY_HOP {
-        return Err(Reason::Ipv6Jumbogram);
-    }
     let transport = offset.saturating_add(HEADER_LEN);
-    let end = transport.saturating_add(payload_len);
+    let mut end = transport.saturating_add(payload_len);
+    if payload_len == 0 && next_header == IpProtocol::HOP_BY_HOP {
+        // RFC 2675 §3: a jumbogram says 0 here and its length in a hop-by-hop option. Without that option Linux takes
+        // what there is for the packet.
+        let [options] = packet.word(transport).or(Reason::Ipv6ExtensionTruncated)?;
+        if options.u8(2) == JUMBO_PAYLOAD {
+            return Err(Reason::Ipv6Jumbogram);
+        }
+        end = packet.wire_len();
+    }
     if end > packet.wire_len() {
         return Err(Reason::Ipv6BeyondFrame);
     }
@@ -47,6 +54,7 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Carried
             offset: transport,
             end,
             fragmented: false,
+            udp_length_of_zero: 0,
         },
     )
 }
@@ -89,6 +97,7 @@ fn walk<P: PacketBytes>(packet: &P, mut carried: Carried) -> Result<Carried, Rea
     if is_extension(carried.protocol) || carried.offset > TRANSPORT_OFFSET_MAX {
         return Err(Reason::Ipv6ExtensionTooDeep);
     }
+    carried.udp_length_of_zero = carried.end.saturating_sub(carried.offset);
     Ok(carried)
 }
 

@@ -17,7 +17,10 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Seg
         return Err(Reason::UdpTruncated);
     }
     let [header] = packet.word(carried.offset).or(Reason::UdpTruncated)?;
-    let length = usize::from(header.u16(4));
+    let mut length = usize::from(header.u16(4));
+    if length == 0 {
+        length = carried.udp_length_of_zero;
+    }
     if length < HEADER_LEN {
         return Err(Reason::UdpLength);
     }

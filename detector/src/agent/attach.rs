@@ -33,6 +33,18 @@ pub(super) struct Guarded {
     pub(super) program: u32,
 }
 
+impl Guarded {
+    /// Whether its copy of the program still is where it was attached.
+    pub(super) async fn is_attached(&self, netlink: &Netlink) -> io::Result<bool> {
+        let expected = OnInterface {
+            program: self.program,
+            hook: self.hook,
+        };
+        let programs = netlink.programs(self.interface.index).await?;
+        Ok(programs.is_some_and(|programs| programs.contains(&expected)))
+    }
+}
+
 /// Attaches a copy of the program to each of `interfaces`, in the order of their slots. Dropping a link detaches it.
 pub(super) async fn attach_all(
     kernel: &mut Kernel,

@@ -5,7 +5,7 @@
 mod signals;
 
 use std::{
-    io::{self, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -26,6 +26,8 @@ use super::{
     rates::{INTERVAL, Totals},
     status::{Places, mode_name},
     view::View,
+    voice::{self, say},
+    watch::watch,
 };
 use crate::{
     exit::Exit,
@@ -86,6 +88,12 @@ impl AgentError {
 ///
 /// It cannot start; then nothing is attached and nothing stays pinned.
 pub async fn guard(options: Options) -> Result<(), AgentError> {
+    let ended = guard_until_told(options).await;
+    voice::finish();
+    ended
+}
+
+async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let mut signals = StopSignals::new().map_err(io_error("wait for signals"))?;
     let netlink = Netlink::open().map_err(io_error("open a netlink socket"))?;
     let (_socket, listener) = ControlSocket::listen(&options.socket)?;
@@ -115,6 +123,7 @@ pub async fn guard(options: Options) -> Result<(), AgentError> {
     };
     let printer = Printer::start().map_err(io_error("start a thread"))?;
     tokio::spawn(sample(Arc::clone(&view)));
+    tokio::spawn(watch(Arc::clone(&view), control.netlink.clone()));
     tokio::spawn(async move {
         let Err(error) = serve(listener, control).await;
         say(&format!(
@@ -137,11 +146,6 @@ pub async fn guard(options: Options) -> Result<(), AgentError> {
     let signal = stopped.map_err(io_error("wait for events"))?;
     say(&format!("{signal}: {}", summary(&view)?));
     Ok(())
-}
-
-/// Tells somebody who watches the agent. Nothing depends on being heard.
-pub(super) fn say(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "detector: {line}");
 }
 
 fn io_error(what: &'static str) -> impl FnOnce(io::Error) -> AgentError {

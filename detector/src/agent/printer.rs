@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use super::guard::say;
+use super::voice::say;
 use crate::output::{self, Reader};
 
 /// Lines that wait for a slow reader.

@@ -9,7 +9,7 @@ use super::{
     attach::Guarded,
     interface::{Hook, Side},
     kernel::KernelError,
-    netlink::{Netlink, OnInterface},
+    netlink::Netlink,
     view::View,
 };
 use crate::output::{SCHEMA_VERSION, Time};
@@ -86,17 +86,12 @@ pub(super) async fn status(
             program,
             ..
         } = guarded;
-        let expected = OnInterface {
-            program: *program,
-            hook: *hook,
-        };
-        let programs = netlink.programs(interface.index).await;
         interfaces.push(InterfaceStatus {
             name: interface.name.clone(),
             index: interface.index,
             side: interface.side,
             mode: *hook,
-            attached: matches!(programs, Ok(Some(programs)) if programs.contains(&expected)),
+            attached: guarded.is_attached(netlink).await.unwrap_or(false),
             program_id: *program,
         });
     }

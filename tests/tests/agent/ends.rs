@@ -106,6 +106,7 @@ fn an_interface_that_goes_away_is_told_and_ends_nothing() -> Result<()> {
     assert!(status["program"]["verified_instructions"].as_u64() > Some(0));
 
     pair.server.ip(&format!("link del {ETH0}"))?;
+    agent.wait_for_line(SOON, |line| line.contains("eth0 is no longer guarded"))?;
     let status = json(&pair.server, &["status", "-o", "json"])?;
     assert_eq!(status["interfaces"][0]["attached"], false);
     assert_eq!(agent.stop(SOON)?.code(), Some(0));

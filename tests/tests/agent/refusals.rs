@@ -17,7 +17,8 @@ use detector_tests::{
 };
 
 use super::running::{
-    SOCKET, SOON, attached, detector, ensure_nothing_is_left, json, refusal, refusal_of, run, start,
+    SOCKET, SOON, attached, detector, ensure_nothing_is_left, exists, json, refusal, refusal_of,
+    run, start,
 };
 
 const NOBODY: u32 = 65534;
@@ -260,6 +261,19 @@ fn of_the_way_to_the_pins_only_the_last_directory_is_made() -> Result<()> {
         1,
         &["/sys/fs/bpf/a/b", "No such file or directory"],
     )
+}
+
+#[test]
+fn a_directory_with_somebody_elses_pins_is_left_alone() -> Result<()> {
+    if !kernel_or_skip("a_directory_with_somebody_elses_pins_is_left_alone") {
+        return Ok(());
+    }
+    let host = Host::new("lonely")?;
+    host.output("mkdir", &["-p", "/sys/fs/bpf/shared/theirs"])?;
+    let pins = ["run", "--lan", "lo", "--pin-dir", "/sys/fs/bpf/shared"];
+    refuses(&host, &pins, 1, &["theirs", "--pin-dir"])?;
+    assert!(exists(&host, "/sys/fs/bpf/shared/theirs")?);
+    Ok(())
 }
 
 #[test]

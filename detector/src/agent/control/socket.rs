@@ -6,13 +6,13 @@ use std::{
     os::fd::AsRawFd as _,
     os::unix::{
         fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
-        net::{UnixListener, UnixStream},
+        net::UnixListener,
     },
     path::{Path, PathBuf},
 };
 
 use nix::sys::{
-    socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket},
+    socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, connect, listen, socket},
     stat::{Mode, fchmod},
 };
 
@@ -128,12 +128,19 @@ fn look(path: &Path) -> io::Result<Option<Metadata>> {
     }
 }
 
+/// Connects to the socket at `path` without waiting: a listener that takes nobody on would keep us for ever.
+fn try_to_connect(path: &Path) -> io::Result<()> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let client = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    Ok(connect(client.as_raw_fd(), &UnixAddr::new(path)?)?)
+}
+
 /// Removes a socket that nobody listens on any more.
 fn take_over(path: &Path, there: &Metadata) -> Result<io::Result<()>, SocketError> {
     if !there.file_type().is_socket() {
         return Err(SocketError::NotASocket(FileName::new(path)));
     }
-    match UnixStream::connect(path) {
+    match try_to_connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(fs::remove_file(path)),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Err(error)),
         // Whatever else it says, somebody may be there.
@@ -195,9 +202,24 @@ mod tests {
         ));
         drop(living);
         let (socket, _listener) = ControlSocket::listen(&path)?;
-        assert!(UnixStream::connect(&path).is_ok());
+        assert!(try_to_connect(&path).is_ok());
         drop(socket);
         assert!(!path.exists());
+        Ok(())
+    }
+
+    #[test]
+    fn a_listener_that_takes_nobody_on_is_a_living_one_and_keeps_nobody() -> TestResult {
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("control.sock");
+        let listener = bind_to(&path)?;
+        listen(&listener, Backlog::new(0)?)?;
+        // One waits, and there is room for no more.
+        let _waiting = std::os::unix::net::UnixStream::connect(&path)?;
+        assert!(matches!(
+            ControlSocket::listen(&path),
+            Err(SocketError::InUse(_))
+        ));
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use std::{io, path::PathBuf};
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
-use crate::exit::Exit;
+use crate::{exit::Exit, output::FileName};
 
 /// The kernel program cannot be loaded, or its maps not be read.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,17 @@ pub enum KernelError {
     NotBpffs {
         /// The directory.
         path: PathBuf,
+    },
+    /// Somebody else has pins in the directory.
+    #[error(
+        "{} holds {name}, which is not detector's: give it a directory of its own with --pin-dir",
+        FileName::new(path)
+    )]
+    ForeignPin {
+        /// The directory.
+        path: PathBuf,
+        /// What is in it.
+        name: FileName,
     },
     /// Another agent has the directory.
     #[error(
@@ -88,6 +99,7 @@ impl KernelError {
             Self::Pins { .. }
             | Self::NotBpffs { .. }
             | Self::InUse { .. }
+            | Self::ForeignPin { .. }
             | Self::Clock(_)
             | Self::Missing(_)
             | Self::Object(_)

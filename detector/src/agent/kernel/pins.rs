@@ -14,6 +14,7 @@ use detector_common::abi::map;
 use nix::sys::statfs::{BPF_FS_MAGIC, fstatfs};
 
 use super::KernelError;
+use crate::output::FileName;
 
 /// The pins of a running agent; removed when dropped.
 #[derive(Debug)]
@@ -62,6 +63,9 @@ impl Pins {
             Err(fs::TryLockError::WouldBlock) => return Err(KernelError::InUse { path: path() }),
             Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
         }
+        if let Some(name) = foreign_entry(directory).map_err(failed)? {
+            return Err(KernelError::ForeignPin { path: path(), name });
+        }
         let pins = Self {
             directory: path(),
             made,
@@ -85,6 +89,17 @@ impl Pins {
         }
         Ok(())
     }
+}
+
+/// The name of something in `directory` that no agent has put there.
+fn foreign_entry(directory: &Path) -> io::Result<Option<FileName>> {
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        if !map::ALL.iter().any(|ours| name == *ours) {
+            return Ok(Some(FileName::new(Path::new(&name))));
+        }
+    }
+    Ok(None)
 }
 
 impl Drop for Pins {
