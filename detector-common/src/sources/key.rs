@@ -110,7 +110,9 @@ impl SourceKey {
         let [first, second] = self.address;
         let mut hash = (first ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         hash ^= hash >> 32;
-        hash = (hash ^ second).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        // The highest bit of a word goes through a multiplication as it is, so without a secret of its own the second word
+        // could be chosen to undo what the first one changes.
+        hash = (hash ^ second.wrapping_mul(seed | 1)).wrapping_mul(0xff51_afd7_ed55_8ccd);
         hash ^= hash >> 32;
         SourceHash((hash ^ self.context).wrapping_mul(0xc4ce_b9fe_1a85_ec53))
     }
@@ -157,6 +159,20 @@ mod tests {
         );
         assert_eq!(key.ip(), Some(IpAddress::v4([192, 0, 2, 1])));
         assert_eq!(key.mac(), None);
+    }
+
+    #[test]
+    fn what_undoes_a_change_of_the_first_word_depends_on_the_seed() {
+        let key = |first: u64, second: u64| {
+            SourceKey::of_host(1, 0, Vlan::default(), IpAddress::v6(first, second))
+        };
+        let same = (0..64_u64).filter(|seed| {
+            let seed = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            let (one, other) = (key(7, 9), key(7 | 1 << 63, 9 ^ (1 << 63 | 1 << 31)));
+            one.hash(seed) == other.hash(seed)
+        });
+        // Seed 0 has no secret.
+        assert!(same.count() <= 2);
     }
 
     #[test]
