@@ -52,7 +52,8 @@ pub fn doublepulsar_ping(route: &Route) -> PacketBuilder {
     client_data(route, MICROSOFT_DS, &message)
 }
 
-/// What Windows itself sends: the same Trans2 command with Unicode names, asking for a file's attributes.
+/// What Windows itself sends to a server without extended security: the same Trans2 command with the same flags, asking
+/// for a file's attributes.
 pub(super) fn file_query(route: &Route) -> PacketBuilder {
     let mut words = Vec::new();
     words.extend([10, 0, 0, 0, 2, 0, 40, 0]); // parameters and data: sent, then acceptable
@@ -62,7 +63,7 @@ pub(super) fn file_query(route: &Route) -> PacketBuilder {
     words.extend(QUERY_PATH_INFORMATION.to_le_bytes());
     let message = smb(
         TRANSACTION2,
-        0xc807,
+        0xc007,
         [0x0800, 0xfeff, 0x0800, 0x0041],
         &words,
         &[0; 13],

@@ -373,11 +373,20 @@ pub const SIGNATURES: &[Signature] = &[
         severity: Severity::High,
         reference: "ET 2024766",
         traffic: Traffic::TcpTo(&[445..=445]),
-        // The upload of a payload begins alike; the length before it and what follows differ.
-        tests: &[bytes(
-            4,
-            &[0xff, b'S', b'M', b'B', 0x32, 0, 0, 0, 0, 0x18, 7, 0xc0],
-        )],
+        // The upload of a payload begins alike; the length before it and what follows differ. Ordinary requests begin
+        // alike too, but none has twelve bytes of parameters and wants no more than one back, and no data.
+        tests: &[
+            bytes(
+                4,
+                &[0xff, b'S', b'M', b'B', 0x32, 0, 0, 0, 0, 0x18, 7, 0xc0],
+            ),
+            bytes(37, &[12, 0]),
+            Test::Letter {
+                at: 41,
+                letters: (0, 1),
+            },
+            bytes(42, &[0; 7]),
+        ],
     },
     Signature {
         id: 60,

@@ -217,10 +217,5 @@ fn run(program: &Xdp, row: &Row) -> Result<f64> {
 
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
-    let at = if std::env::var("EXP_OBJECT").is_ok() {
-        values.len() / 8
-    } else {
-        values.len() / 2
-    };
-    values.get(at).copied().unwrap_or_default()
+    values.get(values.len() / 2).copied().unwrap_or_default()
 }
