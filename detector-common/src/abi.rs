@@ -7,7 +7,7 @@ use crate::{
     verdict::Verdict,
 };
 
-/// The version of everything in this module. It is part of the pinned maps' names on bpffs.
+/// The version of everything in this module.
 pub const ABI_VERSION: u32 = 1;
 
 /// The name of the XDP program.
@@ -62,7 +62,7 @@ pub mod global {
 pub const INTERFACES_MAX: u32 = 16;
 /// Segments of one interface that have a bucket of their own: every VLAN identifier.
 pub const SEGMENTS_PER_INTERFACE: u32 = 4096;
-/// The size of the ring buffer, in bytes: about two thousand events.
+/// The size of the ring buffer, in bytes: about three thousand events.
 pub const EVENTS_BYTES: u32 = 256 * 1024;
 /// Entries of the counters' map.
 pub const COUNTERS_LEN: u32 = INTERFACES_MAX * REASON_SLOTS * 2;

@@ -19,7 +19,7 @@ use crate::{maps, packet::XdpPacket};
 /// Searches the packet of `ctx`: the row of the signature found, or [`u64::MAX`].
 ///
 /// VERIFIER: a global function, which is verified once and for itself. Inlined, it would be verified anew for each of
-/// the many ways to parse a packet, a million instructions in all. Only packets to a watched port pay for the call.
+/// the many ways to parse a packet, a quarter of a million instructions in all. Only packets to a watched port pay for the call.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn search_packet(ctx: *mut xdp_md, search: u64) -> u64 {
