@@ -25,7 +25,7 @@ pub(crate) enum Scope {
     Build,
     /// Running detector in namespaces.
     Run,
-    /// Linting.
+    /// Linting, and measuring against peers, other kernels and other parsers.
     All,
 }
 

@@ -46,10 +46,10 @@ const COMPILER: &str = "compiler for BPF";
 const LINKER: &str = "linker for BPF";
 const LINTER: &str = "clippy for BPF";
 
-/// The programs that detector's demo and tests run, and the packages they are in.
-const PROGRAMS: &[(&str, &str, &str)] = &[
-    ("network namespaces", "ip", "iproute2"),
-    ("entering namespaces", "nsenter", "util-linux"),
+/// The programs that commands run: for which of them, what for, and the package each is in.
+const PROGRAMS: &[(Scope, &str, &str, &str)] = &[
+    (Scope::Run, "network namespaces", "ip", "iproute2"),
+    (Scope::Run, "entering namespaces", "nsenter", "util-linux"),
 ];
 
 impl Survey {
@@ -67,12 +67,13 @@ impl Survey {
                 survey.compiler_missing(scope, &missing);
             }
         }
-        if scope >= Scope::Run {
-            for &(what, name, package) in PROGRAMS {
-                match program::find(name) {
-                    Some(path) => survey.found.push((what, path.display().to_string())),
-                    None => survey.lacks(what, format!("no program {name}"), packages(&[package])),
-                }
+        for &(needed, what, name, package) in PROGRAMS {
+            if scope < needed {
+                continue;
+            }
+            match program::find(name) {
+                Some(path) => survey.found.push((what, path.display().to_string())),
+                None => survey.lacks(what, format!("no program {name}"), packages(&[package])),
             }
         }
         if scope >= Scope::All {
