@@ -106,7 +106,7 @@ impl SourceSet {
         };
         let result = step(&mut source.state);
         let hold = if offender {
-            OFFENDER_HOLD_NS.wrapping_mul(1 + known)
+            OFFENDER_HOLD_NS.wrapping_mul(known.wrapping_add(1))
         } else if source.state.flagged == 0 {
             0
         } else {

@@ -109,7 +109,11 @@ impl SourceKey {
     #[must_use]
     pub fn set(&self, hash: SourceHash) -> u32 {
         let [.., detector] = self.context.to_le_bytes();
-        let half = u32::from(detector == Detector::Signature as u8) * SETS_OF_A_KIND;
+        let half = if detector == Detector::Signature as u8 {
+            SETS_OF_A_KIND
+        } else {
+            0
+        };
         // The upper bits depend on all of the key.
         half | (hash.0 >> SET_SHIFT) as u32
     }

@@ -48,11 +48,11 @@ fn a_killed_agent_stops_no_traffic_and_the_next_one_starts() -> Result<()> {
     let mut agent = start(&pair.server, &["--wan", ETH0, "--enforce"])?;
     let behind = pair.server.receiver(ETH0)?;
     let sender = pair.client.sender(ETH0)?;
-    let last = benign::ping(&Pair::route(), 777).build();
+    let marker = benign::ping(&Pair::route(), 777).build();
 
     let (sent, gone) = (AtomicU32::new(0), AtomicBool::new(false));
     let sent = thread::scope(|scope| -> Result<u32> {
-        let sending = scope.spawn(|| flood(&sender, &sent, &gone, &last));
+        let sending = scope.spawn(|| flood(&sender, &sent, &gone, &marker));
         wait_until("the flood to be on", SOON, || {
             Ok(sent.load(Ordering::Relaxed) > AROUND)
         })?;
@@ -64,7 +64,7 @@ fn a_killed_agent_stops_no_traffic_and_the_next_one_starts() -> Result<()> {
         gone.store(true, Ordering::Relaxed);
         sending.join().ok().context("the flood panicked")?
     })?;
-    let frames = behind.frames_before(SOON, |frame| frame == last)?;
+    let frames = behind.frames_before(SOON, |frame| frame == marker)?;
     let arrived: BTreeSet<u32> = frames.iter().filter_map(|frame| number(frame)).collect();
 
     // The maps that the agent leaves say up to which frame its program saw them.
@@ -101,8 +101,8 @@ fn a_killed_agent_stops_no_traffic_and_the_next_one_starts() -> Result<()> {
     ensure_nothing_is_left(&pair.server, &[ETH0])
 }
 
-/// Sends numbered frames until some time after the agent has `gone`, then the `last` one; gives how many there were.
-fn flood(sender: &Sender, sent: &AtomicU32, gone: &AtomicBool, last: &[u8]) -> Result<u32> {
+/// Sends numbered frames until some time after the agent has `gone`, then the `marker`; gives how many there were.
+fn flood(sender: &Sender, sent: &AtomicU32, gone: &AtomicBool, marker: &[u8]) -> Result<u32> {
     let mut end = FRAMES_MAX;
     for number in 0..FRAMES_MAX {
         if gone.load(Ordering::Relaxed) {
@@ -114,7 +114,7 @@ fn flood(sender: &Sender, sent: &AtomicU32, gone: &AtomicBool, last: &[u8]) -> R
         sender.send(&either(number))?;
         sent.store(number + 1, Ordering::Relaxed);
     }
-    sender.send(last)?;
+    sender.send(marker)?;
     Ok(sent.load(Ordering::Relaxed))
 }
 
@@ -149,9 +149,9 @@ fn a_stopped_agent_changes_no_verdict_and_each_finding_is_read_or_counted_as_los
     let sender = pair.client.sender(ETH0)?;
     agent.signal(Signal::SIGSTOP)?;
     sender.send_all((0..2 * FINDINGS).map(either))?;
-    let last = benign::ping(&Pair::route(), 777).build();
-    sender.send(&last)?;
-    let frames = behind.frames_before(SOON, |frame| frame == last)?;
+    let marker = benign::ping(&Pair::route(), 777).build();
+    sender.send(&marker)?;
+    let frames = behind.frames_before(SOON, |frame| frame == marker)?;
     let arrived: Vec<u32> = frames.iter().filter_map(|frame| number(frame)).collect();
     assert!(
         arrived

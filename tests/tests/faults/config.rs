@@ -9,7 +9,7 @@ use detector_tests::{
     requirements::kernel_or_skip,
 };
 
-/// With a configuration that is cut off, damaged, too long, a directory or not there, no agent starts: one line says
+/// With a configuration that is cut off, damaged, too long, a directory, unreadable or not there, no agent starts: one line says
 /// where and why, the exit code is 2, and nothing is left.
 #[test]
 fn no_agent_starts_with_a_configuration_that_it_cannot_read_whole() -> Result<()> {
@@ -41,6 +41,8 @@ fn no_agent_starts_with_a_configuration_that_it_cannot_read_whole() -> Result<()
         refuses(&host, &path, words)?;
     }
     refuses(&host, "/run", "Is a directory")?;
+    // Not even root reads what is mapped at address 0.
+    refuses(&host, "/proc/self/mem", "Input/output error")?;
     refuses(&host, "/run/none.toml", "No such file")
 }
 

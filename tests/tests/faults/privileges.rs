@@ -73,13 +73,14 @@ fn a_read_only_bpf_filesystem_is_named_with_its_mount_command() -> Result<()> {
 
 /// A command that runs the agent as nobody with these capabilities and no other.
 fn run_with<'a>(host: &Host, held: impl IntoIterator<Item = &'a str>) -> Command {
-    let held: String = held.into_iter().map(|held| format!(",+{held}")).collect();
+    let held: Vec<_> = ["-all"].into_iter().chain(held).collect();
+    let held = held.join(",+");
     let mut command = host.command("setpriv");
     command
         .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
         .args([
-            format!("--inh-caps=-all{held}"),
-            format!("--ambient-caps=-all{held}"),
+            format!("--inh-caps={held}"),
+            format!("--ambient-caps={held}"),
         ])
         .args([&format!("{HOME}/detector"), "run", "--lan", "lo"])
         .args(["--socket", &format!("{HOME}/control.sock")]);

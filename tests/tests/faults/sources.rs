@@ -102,7 +102,7 @@ fn forged_hosts_that_come_twice_make_forget_as_rarely_as_the_law_says() -> Resul
         (table, 5),
         (table * 8, 1),
     ] {
-        let mut forgotten = 0;
+        let mut forgotten = 0_u32;
         for _ in 0..rounds {
             for _ in 0..2 {
                 (0..OFFENDERS).try_for_each(|number| show(&mut kernel, &offender(number)))?;
@@ -113,18 +113,18 @@ fn forged_hosts_that_come_twice_make_forget_as_rarely_as_the_law_says() -> Resul
                 show(&mut kernel, &frame)?;
             }
             let sources = kernel.state()?.known_sources();
-            let lost = (0..OFFENDERS).filter(|number| !sources.contains_key(&key(*number)));
-            forgotten += lost.count();
+            let missing = (0..OFFENDERS).filter(|number| !sources.contains_key(&key(*number)));
+            forgotten += u32::try_from(missing.count())?;
         }
         let chances = f64::from(rounds) * f64::from(OFFENDERS);
         let expected = chances * at_least_four(f64::from(between) / f64::from(SETS / 2));
         let bound = expected + 4.0 * expected.sqrt() + 1.0;
-        let share = forgotten as f64 / chances;
+        let forgotten = f64::from(forgotten);
         assert!(
-            forgotten as f64 <= bound,
+            forgotten <= bound,
             "{forgotten} of {chances} forgotten with {between} between, not {bound}"
         );
-        shares.push(share);
+        shares.push(forgotten / chances);
     }
     assert!(shares[3] > shares[0], "the test can tell: {shares:?}");
     Ok(())

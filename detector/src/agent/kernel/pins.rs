@@ -35,13 +35,15 @@ impl Pins {
     /// Makes `directory` if it is not there, locks it, and removes what an agent that was killed has left in it.
     pub(super) fn take(directory: &Path) -> Result<Self, KernelError> {
         let path = || directory.to_owned();
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::PermissionDenied => KernelError::NotPermitted("pin BPF maps"),
-            io::ErrorKind::ReadOnlyFilesystem => KernelError::ReadOnlyBpffs { path: path() },
-            _ => KernelError::Pins {
-                path: path(),
-                error,
-            },
+        let failed = |error: io::Error| {
+            let path = path();
+            if error.kind() == io::ErrorKind::PermissionDenied {
+                KernelError::NotPermitted("pin BPF maps")
+            } else if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
+                KernelError::ReadOnlyBpffs { path }
+            } else {
+                KernelError::Pins { path, error }
+            }
         };
         let made = match directory::make(directory, MODE) {
             Ok(made) => made,
