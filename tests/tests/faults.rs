@@ -21,3 +21,5 @@ mod privileges;
 mod promises;
 #[path = "faults/sources.rs"]
 mod sources;
+#[path = "faults/taken.rs"]
+mod taken;

@@ -1,19 +1,19 @@
 //! Hostile clients of the control socket.
 
 use std::{
-    fs,
     io::{Read as _, Write as _},
     os::unix::net::UnixStream,
-    time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use detector_tests::{
     agent::running::{SOCKET, SOON, json, start, stats},
     generate::Dice,
-    lab::{ETH0, Host, Pair, wait_until},
+    lab::{ETH0, Pair},
     requirements::kernel_or_skip,
 };
+
+use super::taken;
 
 /// Connections that say nothing, many times as many as are served at once.
 const SILENT: usize = 400;
@@ -26,16 +26,17 @@ fn hundreds_who_connect_and_say_nothing_do_not_starve_who_asks() -> Result<()> {
     }
     let pair = Pair::new()?;
     let mut agent = start(&pair.server, &["--wan", ETH0])?;
-    let descriptors = descriptors(&pair.server)?;
-    let silent = connect(&pair.server, SILENT)?;
+    let descriptors = taken::descriptors(&pair.server)?;
+    let silent = pair.server.run(|| {
+        let connect = |_| UnixStream::connect(SOCKET);
+        (0..SILENT).map(connect).collect::<Result<Vec<_>, _>>()
+    })??;
     // The command gives up after ten seconds, and then fails.
     for command in ["status", "stats"] {
         json(&pair.server, &[command, "-o", "json"])?;
     }
     drop(silent);
-    wait_until("the descriptors to be closed", SOON, || {
-        Ok(self::descriptors(&pair.server)? == descriptors)
-    })?;
+    taken::wait_for_descriptors(&pair.server, descriptors)?;
     assert_eq!(agent.stop(SOON)?.code(), Some(0));
     Ok(())
 }
@@ -48,7 +49,7 @@ fn garbage_and_requests_without_end_cost_the_agent_nothing() -> Result<()> {
     }
     let pair = Pair::new()?;
     let mut agent = start(&pair.server, &["--wan", ETH0])?;
-    let descriptors = descriptors(&pair.server)?;
+    let descriptors = taken::descriptors(&pair.server)?;
     let long = vec![b'a'; 1 << 20];
     let get = b"GET /v1/status".as_slice();
     let questions = [
@@ -73,9 +74,7 @@ fn garbage_and_requests_without_end_cost_the_agent_nothing() -> Result<()> {
         b"DELETE /v1/stats HTTP/1.1\r\n\r\n".to_vec(),
     ];
     for question in &questions {
-        let [mut client] = <[_; 1]>::try_from(connect(&pair.server, 1)?)
-            .ok()
-            .context("one")?;
+        let mut client = pair.server.run(|| UnixStream::connect(SOCKET))??;
         client.set_write_timeout(Some(SOON))?;
         client.set_read_timeout(Some(SOON))?;
         // The agent may hang up before it was all sent; what matters is that it hangs up.
@@ -86,30 +85,8 @@ fn garbage_and_requests_without_end_cost_the_agent_nothing() -> Result<()> {
         assert!(!answer.contains(&0x1b), "{}", answer.escape_ascii());
         assert!(stats(&pair.server).is_ok());
     }
-    wait_until("the descriptors to be closed", SOON, || {
-        Ok(self::descriptors(&pair.server)? == descriptors)
-    })?;
+    taken::wait_for_descriptors(&pair.server, descriptors)?;
     assert_eq!(agent.stop(SOON)?.code(), Some(0));
     assert!(!agent.stderr().join("\n").contains("panicked"));
     Ok(())
-}
-
-fn connect(host: &Host, count: usize) -> Result<Vec<UnixStream>> {
-    let connect = |_| UnixStream::connect(SOCKET);
-    Ok(host.run(|| (0..count).map(connect).collect::<Result<_, _>>())??)
-}
-
-/// How many descriptors the agent has, besides the one for the connection that asks for its number.
-fn descriptors(host: &Host) -> Result<usize> {
-    let pid = json(host, &["status", "-o", "json"])?["pid"].clone();
-    let mut count = usize::MAX;
-    // The connection that asked is closed when the agent gets round to it.
-    wait_until("the count to hold still", SOON, || {
-        let now = fs::read_dir(format!("/proc/{pid}/fd"))?.count();
-        let is_still = now == count;
-        count = now;
-        std::thread::sleep(Duration::from_millis(20));
-        Ok(is_still)
-    })?;
-    Ok(count)
 }
