@@ -28,7 +28,7 @@ use nix::{
     sched::{CpuSet, sched_getcpu, sched_setaffinity},
     unistd::Pid,
 };
-pub use per_cpu::PerCpuMap;
+use per_cpu::PerCpuMap;
 
 use crate::{lab::PrivateBpffs, oracle::State};
 

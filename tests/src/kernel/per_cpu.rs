@@ -33,7 +33,7 @@ struct Batch {
 }
 
 /// A per-CPU array of `T`.
-pub struct PerCpuMap<T> {
+pub(super) struct PerCpuMap<T> {
     map: MapData,
     len: usize,
     cpus: usize,
@@ -42,7 +42,7 @@ pub struct PerCpuMap<T> {
 
 impl<T: Pod> PerCpuMap<T> {
     /// The map that is pinned at `path`.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub(super) fn open(path: &Path) -> Result<Self> {
         let map = MapData::from_pin(path)?;
         let info = map.info()?;
         let size = info.value_size() as usize;
@@ -62,12 +62,12 @@ impl<T: Pod> PerCpuMap<T> {
     }
 
     /// How many CPUs have a copy.
-    pub fn cpus(&self) -> usize {
+    pub(super) fn cpus(&self) -> usize {
         self.cpus
     }
 
     /// Every entry of this CPU's copy.
-    pub fn read(&self, cpu: usize) -> Result<Vec<T>> {
+    pub(super) fn read(&self, cpu: usize) -> Result<Vec<T>> {
         let mut values: Vec<T> = zeroed_vec(self.len * self.cpus);
         self.run(BPF_MAP_LOOKUP_BATCH, &mut values)
             .context("the kernel does not read a whole map (needs Linux 5.13)")?;
@@ -75,7 +75,7 @@ impl<T: Pod> PerCpuMap<T> {
     }
 
     /// Sets every entry of this CPU's copy, and clears those of the others.
-    pub fn write(&mut self, cpu: usize, entries: &[T]) -> Result<()> {
+    pub(super) fn write(&mut self, cpu: usize, entries: &[T]) -> Result<()> {
         let given = entries.len();
         ensure!(given == self.len, "{given} entries for {}", self.len);
         let mut values: Vec<T> = zeroed_vec(self.len * self.cpus);

@@ -8,8 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use aya::maps::{Map, MapData, PerCpuArray};
 use detector_common::{
-    abi::{Counter, counter_index, map},
+    abi::{counter_index, map},
     reason::Reason,
     verdict::Verdict,
 };
@@ -17,7 +18,6 @@ use detector_tests::{
     agent::running::{
         PINS, SOCKET, SOON, attached, ensure_nothing_is_left, exists, refusal, start, stats_after,
     },
-    kernel::PerCpuMap,
     lab::{ETH0, Host, Pair, Sender, wait_until},
     requirements::kernel_or_skip,
     worms::benign,
@@ -121,15 +121,17 @@ fn flood(sender: &Sender, sent: &AtomicU32, gone: &AtomicBool, marker: &[u8]) ->
 /// Frames that a program counted in the maps pinned on `host`: those that passed, and those that were dropped.
 fn counted(host: &Host) -> Result<[u64; 2]> {
     host.run(|| {
-        let counters = PerCpuMap::<Counter>::open(&Path::new(PINS).join(map::COUNTERS))?;
-        let mut counted = [0; 2];
-        for cpu in 0..counters.cpus() {
-            let counters = counters.read(cpu)?;
-            let at = |reason, verdict| counters[counter_index(0, reason, verdict) as usize].packets;
-            counted[0] += at(Reason::Clean, Verdict::Pass);
-            counted[1] += at(Reason::Signature, Verdict::Drop);
-        }
-        Ok(counted)
+        let counters = Map::PerCpuArray(MapData::from_pin(Path::new(PINS).join(map::COUNTERS))?);
+        // An entry is two numbers: packets and bytes.
+        let counters: PerCpuArray<_, [u64; 2]> = counters.try_into()?;
+        let packets = |reason, verdict| -> Result<u64> {
+            let cpus = counters.get(&counter_index(0, reason, verdict), 0)?;
+            Ok(cpus.iter().map(|[packets, _]| packets).sum())
+        };
+        Ok([
+            packets(Reason::Clean, Verdict::Pass)?,
+            packets(Reason::Signature, Verdict::Drop)?,
+        ])
     })?
 }
 
