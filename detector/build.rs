@@ -4,7 +4,7 @@
 //! change them behind this one's back.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::{env, fs, process};
 
 use xtask::{bpf, toolchain};
@@ -17,7 +17,8 @@ fn main() {
 }
 
 fn build() -> Result<(), Box<dyn Error>> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    // Asked as it runs: the script may have been compiled for another checkout, whose `target` was copied.
+    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?).join("..");
     for source in [
         "detector-ebpf",
         "detector-common",

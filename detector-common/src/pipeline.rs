@@ -206,7 +206,7 @@ fn account<'t, P: PacketBytes, R: Runtime<'t, P>, T>(
     step: impl FnOnce(&mut SourceState) -> T,
 ) -> Option<T> {
     let hash = key.hash(config.hash_seed);
-    let set = runtime.source_set(hash.set())?;
+    let set = runtime.source_set(key.set(hash))?;
     match set.visit(key, hash, now_ns, offender, step) {
         Visit::Known(result) => Some(result),
         Visit::Displaced(result) => {

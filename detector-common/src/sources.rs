@@ -2,8 +2,9 @@
 //!
 //! A key is one source under one detector; what it did is found in one of the four ways of one set. Memory is fixed,
 //! nothing is locked and no helper is called, so a flood of forged sources costs what one source costs. What a full
-//! set does is decided here: a stranger never takes the place of a recent offender, an offender takes the place of
-//! the oldest. Each CPU keeps its own table; [`SourceState::merge`] unites them.
+//! set does is decided here: a stranger never takes the place of a recent offender; an offender takes the place of
+//! a stranger, else of one that showed a signature once, else of the oldest. Each CPU keeps its own table; [`SourceState::merge`]
+//! unites them.
 
 mod key;
 mod state;
@@ -19,7 +20,8 @@ pub use self::{
 pub const WAYS: usize = 4;
 /// Sets of a table, a power of two.
 pub const SETS: u32 = 4096;
-/// How long after its last packet an offender still outranks every stranger, in nanoseconds: one hour.
+/// How long after its last packet an offender still outranks every stranger, in nanoseconds: one hour. A host that
+/// showed a signature again outranks for as long whoever did so once, as forged hosts do.
 pub const OFFENDER_HOLD_NS: u64 = 3_600_000_000_000;
 
 /// What became of a visit to a set.
@@ -52,7 +54,8 @@ pub struct Source {
 pub struct SourceSet {
     /// The hash of each source. Two IPv6 hosts share one as often as 64 coins fall alike.
     hashes: [u64; WAYS],
-    /// How long each source is worth keeping: its last packet, and [`OFFENDER_HOLD_NS`] more for an offender.
+    /// How long each source is worth keeping: its last packet, and [`OFFENDER_HOLD_NS`] more for an offender, twice that
+    /// for one that showed a signature again.
     ranks: [u64; WAYS],
     sources: [Source; WAYS],
 }
@@ -62,7 +65,8 @@ impl SourceSet {
     ///
     /// `offender`: whether the key is one already, without regard to what the step finds.
     ///
-    /// VERIFIER: a way is found by arithmetic, so that all four go on as one.
+    /// VERIFIER: a way is found by arithmetic, so that all four go on as one; and an offender's hold, for each branch here is
+    /// verified again for every way to parse a packet.
     #[inline(always)]
     pub fn visit<T>(
         &mut self,
@@ -75,7 +79,8 @@ impl SourceSet {
         let [a, b, c, d] = self.hashes.map(|other| is_zero(other ^ hash.0));
         let mut way = b | c << 1 | (d | d << 1);
         let mut displaced = false;
-        if a | b | c | d == 0 {
+        let known = a | b | c | d;
+        if known == 0 {
             let [e, f, g, h] = self.ranks;
             // With the number of its way in the lowest bits, the least rank says whose it is.
             let oldest = e.min(f | 1).min((g | 2).min(h | 3));
@@ -100,7 +105,9 @@ impl SourceSet {
             return Visit::Refused;
         };
         let result = step(&mut source.state);
-        let hold = if source.state.flagged == 0 {
+        let hold = if offender {
+            OFFENDER_HOLD_NS.wrapping_mul(known.wrapping_add(1))
+        } else if source.state.flagged == 0 {
             0
         } else {
             OFFENDER_HOLD_NS
@@ -138,7 +145,7 @@ fn is_zero(word: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::{MacAddress, Vlan};
+    use crate::net::{IpAddress, MacAddress, Vlan};
 
     const SECOND: u64 = 1_000_000_000;
     const SEED: u64 = 0x1234_5678;
@@ -177,6 +184,27 @@ mod tests {
             see(&mut set, &key, 2 * SECOND + stranger, false);
         }
         assert_eq!(see(&mut set, &sender(0), 3 * SECOND, true), Visit::Known(2));
+    }
+
+    #[test]
+    fn a_thousand_hosts_that_show_a_signature_once_do_not_displace_one_that_did_so_twice() {
+        let mut set = SourceSet::zeroed();
+        let mut show = |number: u8, now_ns: u64| {
+            let host = IpAddress::v4([10, 0, 0, number]);
+            let key = SourceKey::of_host(1, 0, Vlan::default(), host);
+            set.visit(&key, key.hash(SEED), now_ns, true, |state| {
+                state.see(now_ns, 60, Companion::default());
+                state.flag(false);
+                state.packets
+            })
+        };
+        show(0, SECOND);
+        show(0, SECOND);
+        for forged in 0..1000_u64 {
+            let visit = show((forged % 250) as u8 + 1, 2 * SECOND + forged);
+            assert_ne!(visit, Visit::Refused);
+        }
+        assert_eq!(show(0, 3 * SECOND), Visit::Known(3));
     }
 
     #[test]

@@ -7,6 +7,7 @@ pub mod attach;
 pub mod control;
 #[cfg(feature = "debug-log")]
 mod debug_log;
+mod directory;
 mod events;
 pub mod finding;
 mod guard;

@@ -1,5 +1,7 @@
 //! The agent on a host of the laboratory: the real binary, asked by the real command line.
 
+pub mod running;
+
 use std::{env, ffi::OsString, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};

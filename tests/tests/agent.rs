@@ -8,5 +8,3 @@ mod ends;
 mod output;
 #[path = "agent/refusals.rs"]
 mod refusals;
-#[path = "agent/running.rs"]
-mod running;

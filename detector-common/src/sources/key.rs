@@ -8,8 +8,10 @@ use crate::{
     net::{IpAddress, MacAddress, Vlan},
 };
 
-/// How far the hash is moved down to be a set.
-const SET_SHIFT: u32 = u64::BITS - SETS.trailing_zeros();
+/// Sets that the sources of one kind share: half of all.
+const SETS_OF_A_KIND: u32 = SETS / 2;
+/// How far the hash is moved down to be one of them.
+const SET_SHIFT: u32 = u64::BITS - SETS_OF_A_KIND.trailing_zeros();
 
 /// A source under one detector: an ARP sender by its MAC, a host by its IP address.
 ///
@@ -99,6 +101,23 @@ impl SourceKey {
         }
     }
 
+    /// The set it belongs to, given its hash.
+    ///
+    /// ARP senders have one half of the table and hosts that showed a signature the other, so that whoever forges sources
+    /// of one kind takes no room from the other.
+    #[inline(always)]
+    #[must_use]
+    pub fn set(&self, hash: SourceHash) -> u32 {
+        let [.., detector] = self.context.to_le_bytes();
+        let half = if detector == Detector::Signature as u8 {
+            SETS_OF_A_KIND
+        } else {
+            0
+        };
+        // The upper bits depend on all of the key.
+        half | (hash.0 >> SET_SHIFT) as u32
+    }
+
     /// Its hash. `seed` is secret, so that nobody can choose addresses that share a set.
     ///
     /// Two keys that differ in one word only, as any two ARP senders or IPv4 hosts do, never have the same hash: each
@@ -121,16 +140,6 @@ impl SourceKey {
 /// The hash of a [`SourceKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceHash(pub(super) u64);
-
-impl SourceHash {
-    /// The set it belongs to.
-    #[inline(always)]
-    #[must_use]
-    pub fn set(self) -> u32 {
-        // The upper bits depend on all of the key.
-        (self.0 >> SET_SHIFT) as u32
-    }
-}
 
 #[inline(always)]
 fn context(detector: Detector, signature: u16, interface: u8, vlan: Vlan) -> u64 {
@@ -178,13 +187,25 @@ mod tests {
     #[test]
     fn neighbouring_addresses_spread_over_the_sets() {
         let mut used = [0_u8; SETS as usize];
-        for host in 0..4096_u16 {
+        for host in 0..2048_u16 {
             let [high, low] = host.to_be_bytes();
             let key = SourceKey::of_host(1, 0, Vlan::default(), IpAddress::v4([10, 0, high, low]));
-            used[key.hash(0x1234_5678).set() as usize] += 1;
+            used[key.set(key.hash(0x1234_5678)) as usize] += 1;
         }
-        // 4096 balls in 4096 bins: 63 % of the bins are hit, and hardly any more than eight times.
-        assert!(used.iter().filter(|count| **count > 0).count() > 2400);
+        // 2048 balls in 2048 bins: 63 % of the bins are hit, and hardly any more than eight times.
+        assert!(used.iter().filter(|count| **count > 0).count() > 1200);
         assert!(used.iter().all(|count| *count < 12));
+    }
+
+    #[test]
+    fn senders_and_hosts_share_no_set() {
+        for number in 0..=255 {
+            let host = IpAddress::v4([10, 0, 0, number]);
+            let host = SourceKey::of_host(1, 0, Vlan::default(), host);
+            let sender = MacAddress::new([2, 0, 0, 0, 0, number]);
+            let sender = SourceKey::of_sender(0, Vlan::default(), sender);
+            assert!((SETS / 2..SETS).contains(&host.set(host.hash(7))));
+            assert!((0..SETS / 2).contains(&sender.set(sender.hash(7))));
+        }
     }
 }

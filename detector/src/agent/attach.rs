@@ -17,13 +17,13 @@ pub use self::error::{AttachError, Foreign};
 use super::{
     interface::{Hook, Interface, Mode},
     kernel::Kernel,
-    netlink::{Netlink, OnInterface},
+    netlink::{Link, Netlink, OnInterface},
 };
 
 /// A guarded interface.
 #[derive(Clone, Debug)]
 pub(super) struct Guarded {
-    /// Which one.
+    /// Which one, by the name it had then.
     pub(super) interface: Interface,
     /// Where the program is attached.
     pub(super) hook: Hook,
@@ -34,14 +34,14 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    /// Whether its copy of the program still is where it was attached.
-    pub(super) async fn is_attached(&self, netlink: &Netlink) -> io::Result<bool> {
+    /// The interface as it is now, if its copy of the program still is where it was attached.
+    pub(super) async fn attached(&self, netlink: &Netlink) -> io::Result<Option<Link>> {
         let expected = OnInterface {
             program: self.program,
             hook: self.hook,
         };
-        let programs = netlink.programs(self.interface.index).await?;
-        Ok(programs.is_some_and(|programs| programs.contains(&expected)))
+        let link = netlink.link(self.interface.index).await?;
+        Ok(link.filter(|link| link.programs.contains(&expected)))
     }
 }
 
@@ -74,9 +74,9 @@ pub(super) async fn refuse_foreign(
     netlink: &Netlink,
 ) -> Result<(), AttachError> {
     let name = || interface.name.clone();
-    let asked = netlink.programs(interface.index).await;
-    let programs = asked.map_err(|error| AttachError::Netlink(name(), error))?;
-    match programs.as_deref() {
+    let asked = netlink.link(interface.index).await;
+    let link = asked.map_err(|error| AttachError::Netlink(name(), error))?;
+    match link.as_ref().map(|link| &*link.programs) {
         Some([]) => Ok(()),
         Some([OnInterface { program, hook }, ..]) => Err(AttachError::Foreign(Foreign {
             interface: name(),

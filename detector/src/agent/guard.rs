@@ -181,7 +181,7 @@ fn announce(view: &View, socket: &Path) {
 
 /// Prints a report of the kernel.
 fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
-    let interface_in = |slot: u8| view.interface(slot.into()).cloned();
+    let interface_in = |slot: u8| view.interface(slot.into());
     let clock = view.clock();
     let finding = Event::from_bytes(record).and_then(|event| {
         Finding::of(&event, interface_in, |kernel_ns| {

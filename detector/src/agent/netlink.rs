@@ -1,4 +1,4 @@
-//! What the kernel says is attached to an interface, asked over netlink.
+//! What the kernel says of an interface: its name, and what is attached to it. Asked over netlink.
 //!
 //! That is the one place that knows every program: those attached by a link, by `ip link` and by another tool.
 
@@ -18,6 +18,15 @@ pub(super) struct OnInterface {
     pub(super) hook: Hook,
 }
 
+/// An interface as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Link {
+    /// Its name, fit for a terminal.
+    pub(super) name: String,
+    /// The XDP programs on it.
+    pub(super) programs: Vec<OnInterface>,
+}
+
 /// A connection to the kernel's network configuration. It only asks.
 #[derive(Clone, Debug)]
 pub(super) struct Netlink {
@@ -32,11 +41,11 @@ impl Netlink {
         Ok(Self { handle })
     }
 
-    /// The XDP programs on the interface with this number; `None` if it is gone.
-    pub(super) async fn programs(&self, interface: u32) -> io::Result<Option<Vec<OnInterface>>> {
+    /// The interface with this number; `None` if it is gone.
+    pub(super) async fn link(&self, interface: u32) -> io::Result<Option<Link>> {
         let request = self.handle.link().get().match_index(interface).execute();
         match Box::pin(request).next().await {
-            Some(Ok(link)) => Ok(Some(programs_in(&link.attributes))),
+            Some(Ok(link)) => Ok(Some(Link::of(&link.attributes))),
             Some(Err(rtnetlink::Error::NetlinkError(answer)))
                 if answer.raw_code() == -nix::libc::ENODEV =>
             {
@@ -49,16 +58,34 @@ impl Netlink {
     }
 }
 
+impl Link {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "of all that netlink tells of an interface, two attributes count here"
+    )]
+    fn of(attributes: &[LinkAttribute]) -> Self {
+        let mut link = Self {
+            name: String::new(),
+            programs: Vec::new(),
+        };
+        for attribute in attributes {
+            match attribute {
+                // The kernel takes control characters for a name.
+                LinkAttribute::IfName(name) => link.name = name.escape_debug().to_string(),
+                LinkAttribute::Xdp(xdp) => link.programs.extend(programs_in(xdp)),
+                _ => {}
+            }
+        }
+        link
+    }
+}
+
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "of all that netlink tells of an interface, three attributes count here"
+    reason = "of all that netlink tells of XDP, three attributes count here"
 )]
 /// An interface may have one program in the driver and one on the card, so each is named by its own attribute.
-fn programs_in(attributes: &[LinkAttribute]) -> Vec<OnInterface> {
-    let xdp = attributes.iter().filter_map(|attribute| match attribute {
-        LinkAttribute::Xdp(xdp) => Some(xdp),
-        _ => None,
-    });
+fn programs_in(xdp: &[LinkXdp]) -> impl Iterator<Item = OnInterface> {
     let program = |attribute: &LinkXdp| {
         let (program, hook) = match attribute {
             LinkXdp::DrvProgId(program) => (*program, Hook::Native),
@@ -68,7 +95,7 @@ fn programs_in(attributes: &[LinkAttribute]) -> Vec<OnInterface> {
         };
         Some(OnInterface { program, hook })
     };
-    xdp.flatten().filter_map(program).collect()
+    xdp.iter().filter_map(program)
 }
 
 #[cfg(test)]
@@ -78,7 +105,7 @@ mod tests {
     #[test]
     fn programs_are_told_by_where_they_are_attached() {
         let attributes = [
-            LinkAttribute::IfName("eth0".to_owned()),
+            LinkAttribute::IfName("eth0\u{1b}".to_owned()),
             LinkAttribute::Xdp(vec![
                 LinkXdp::DrvProgId(7),
                 LinkXdp::HwProgId(9),
@@ -88,7 +115,11 @@ mod tests {
         let (native, offloaded) = (Hook::Native, Hook::Offloaded);
         let expected =
             [(7, native), (9, offloaded)].map(|(program, hook)| OnInterface { program, hook });
-        assert_eq!(programs_in(&attributes), expected);
-        assert_eq!(programs_in(&attributes[..1]), []);
+        let link = Link::of(&attributes);
+        assert_eq!(
+            (&*link.name, &*link.programs),
+            ("eth0\\u{1b}", &expected[..])
+        );
+        assert_eq!(Link::of(&attributes[..1]).programs, []);
     }
 }

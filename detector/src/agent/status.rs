@@ -44,7 +44,7 @@ pub struct Status {
 /// The state of an interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InterfaceStatus {
-    /// Its name when the agent started.
+    /// Its name; once it is gone, the last it had.
     pub name: String,
     /// Its number in the kernel.
     pub index: u32,
@@ -79,19 +79,17 @@ pub(super) async fn status(
     netlink: &Netlink,
 ) -> Result<Status, KernelError> {
     let mut interfaces = Vec::new();
-    for guarded in &view.interfaces {
-        let Guarded {
-            interface,
-            hook,
-            program,
-            ..
-        } = guarded;
+    for (slot, Guarded { hook, program, .. }) in view.interfaces.iter().enumerate() {
+        let attached = view.is_guarded(slot, netlink).await.unwrap_or(false);
+        let Some(interface) = view.interface(slot as u32) else {
+            continue;
+        };
         interfaces.push(InterfaceStatus {
-            name: interface.name.clone(),
+            name: interface.name,
             index: interface.index,
             side: interface.side,
             mode: *hook,
-            attached: guarded.is_attached(netlink).await.unwrap_or(false),
+            attached,
             program_id: *program,
         });
     }

@@ -1,6 +1,7 @@
 //! What all parts of a running agent look at: the kernel program, the interfaces it guards, and the agent's own counts.
 
 use std::{
+    io,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -14,8 +15,10 @@ use super::{
     attach::Guarded,
     interface::Interface,
     kernel::{Clock, Kernel, KernelError},
+    netlink::Netlink,
     rates::{Rates, Sampler},
     stats::EventStats,
+    voice::say,
 };
 
 /// How far the clock may seem to have moved before it is set anew.
@@ -36,6 +39,8 @@ pub(super) struct View {
     pub(super) reports: Reports,
     /// How many instructions the verifier went through for one copy of the program.
     pub(super) verified_instructions: Option<u32>,
+    /// What the interfaces are called now, by slot.
+    names: Mutex<Vec<String>>,
     started: Instant,
     clock: Mutex<Clock>,
     sampler: Mutex<Sampler>,
@@ -51,6 +56,7 @@ impl View {
             verified_instructions: kernel.verified_instructions()?,
             clock: Mutex::new(kernel.clock()?),
             sampler: Mutex::new(Sampler::new(interfaces.len())),
+            names: Mutex::new(interfaces.iter().map(name_of).collect()),
             kernel,
             interfaces,
             mode,
@@ -59,10 +65,30 @@ impl View {
         })
     }
 
-    /// The interface in `slot`.
-    pub(super) fn interface(&self, slot: u32) -> Option<&Interface> {
+    /// The interface in `slot`, under its present name.
+    pub(super) fn interface(&self, slot: u32) -> Option<Interface> {
         let guarded = self.interfaces.get(slot as usize)?;
-        Some(&guarded.interface)
+        Some(Interface {
+            name: lock(&self.names).get(slot as usize)?.clone(),
+            ..guarded.interface
+        })
+    }
+
+    /// Whether the interface in `slot` still is guarded. If it has been renamed, it is called by its new name from now on.
+    pub(super) async fn is_guarded(&self, slot: usize, netlink: &Netlink) -> io::Result<bool> {
+        let Some(guarded) = self.interfaces.get(slot) else {
+            return Ok(false);
+        };
+        let Some(link) = guarded.attached(netlink).await? else {
+            return Ok(false);
+        };
+        if let Some(name) = lock(&self.names).get_mut(slot)
+            && *name != link.name
+        {
+            say(&format!("{name} is called {} now", link.name));
+            *name = link.name;
+        }
+        Ok(true)
     }
 
     /// How long the agent runs.
@@ -102,6 +128,10 @@ impl View {
     pub(super) fn rates(&self, slot: usize) -> Rates {
         lock(&self.sampler).rates(slot)
     }
+}
+
+fn name_of(guarded: &Guarded) -> String {
+    guarded.interface.name.clone()
 }
 
 /// What became of the kernel's reports in the agent.

@@ -12,10 +12,10 @@ use crate::{
         status::Status,
     },
     exit::{Exit, Failure, OrExit as _},
-    output::{self, Format},
+    output::{self, Format, complain},
 };
 
-/// Tells how the running agent is
+/// Tells how the running agent is; exits with 1 if an interface is not guarded any more
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Where the agent listens
@@ -32,7 +32,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Format::Human => output::print(|out| writeln!(out, "{}", human(&status)))?,
         Format::Json => output::print_json(&status)?,
     };
-    Ok(Exit::Fine)
+    let unguarded = status.interfaces.iter().filter(|one| !one.attached);
+    let unguarded: Vec<_> = unguarded.map(|one| &*one.name).collect();
+    if unguarded.is_empty() {
+        return Ok(Exit::Fine);
+    }
+    complain(format_args!(
+        "not guarded any more: {}; start the agent again",
+        unguarded.join(", ")
+    ));
+    Ok(Exit::Failed)
 }
 
 fn human(status: &Status) -> String {

@@ -5,14 +5,13 @@ use std::{collections::BTreeMap, time::Duration};
 use anyhow::{Context as _, Result};
 use detector::output::Time;
 use detector_tests::{
+    agent::running::{SOON, attached, json, select, start, stats_after, sum},
     builder::{Arp, PacketBuilder},
     lab::{ETH0, LAN, Lab, Pair, WAN},
     requirements::kernel_or_skip,
     worms::{self, Route, benign},
 };
 use serde_json::{Value, json};
-
-use super::running::{SOON, attached, json, select, start, stats_after, sum};
 
 /// Asks for an address, again and again, in nobody else's name.
 const FLOODER: [u8; 6] = [0x02, 0, 0, 0, 0xf1, 0x0d];

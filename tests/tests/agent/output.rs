@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use detector_tests::{
+    agent::running::{SOCKET, SOON, command, ensure_nothing_is_left, start, stats, stats_after},
     lab::{ETH0, Host, LAN, Lab, Pair, Process, wait_until},
     requirements::kernel_or_skip,
     worms::{self, Route},
@@ -20,8 +21,6 @@ use nix::{
     unistd::Pid,
 };
 use serde_json::{Value, json};
-
-use super::running::{SOCKET, SOON, command, ensure_nothing_is_left, start, stats, stats_after};
 
 /// More findings than a pipe and the agent together hold back for a reader.
 const FINDINGS: u32 = 8000;

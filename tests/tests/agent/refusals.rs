@@ -12,13 +12,12 @@ use aya::{
 };
 use detector::agent::kernel::BENCH_OBJECT;
 use detector_tests::{
+    agent::running::{
+        SOCKET, SOON, attached, detector, ensure_nothing_is_left, exists, json, refusal,
+        refusal_of, run, start,
+    },
     lab::{ETH0, Host, Pair},
     requirements::kernel_or_skip,
-};
-
-use super::running::{
-    SOCKET, SOON, attached, detector, ensure_nothing_is_left, exists, json, refusal, refusal_of,
-    run, start,
 };
 
 const NOBODY: u32 = 65534;

@@ -1,7 +1,8 @@
 //! The agent's end of the control socket.
 //!
-//! A connection answers one question and has five seconds for it; there are so many at a time and no more. So a client
-//! that is slow, greedy or hostile costs a fixed amount and keeps nobody waiting but others like it.
+//! A connection answers one question, which must come at once, and has five seconds for it; there are so many at a time and
+//! no more. So a client that is slow, greedy or hostile costs a fixed amount, and who connects and says nothing keeps the
+//! others waiting for a moment only.
 
 use std::{convert::Infallible, io, os::unix, sync::Arc, time::Duration};
 
@@ -13,7 +14,10 @@ use axum::{
     routing::get,
 };
 use hyper::server::conn::http1;
-use hyper_util::{rt::TokioIo, service::TowerToHyperService};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use serde::Deserialize;
 use tokio::{
     net::{UnixListener, UnixStream},
@@ -32,7 +36,9 @@ use crate::agent::{
 };
 
 /// Connections at a time.
-const CONNECTIONS_MAX: usize = 16;
+const CONNECTIONS_MAX: usize = 64;
+/// How long the question may take to come.
+const QUESTION_WITHIN: Duration = Duration::from_millis(500);
 /// How long one may last.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait when the process has no descriptor left for another connection.
@@ -74,6 +80,8 @@ pub(in crate::agent) async fn serve(
 
 async fn answer(stream: UnixStream, router: Router) -> hyper::Result<()> {
     http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(QUESTION_WITHIN)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .await

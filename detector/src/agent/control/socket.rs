@@ -1,11 +1,11 @@
 //! The socket's file: made, taken over from an agent that died, and removed; never one that is somebody else's.
 
 use std::{
-    fs::{self, DirBuilder, Metadata, Permissions},
+    fs::{self, Metadata, Permissions},
     io,
     os::fd::AsRawFd as _,
     os::unix::{
-        fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
         net::UnixListener,
     },
     path::{Path, PathBuf},
@@ -16,7 +16,7 @@ use nix::sys::{
     stat::{Mode, fchmod},
 };
 
-use crate::{exit::Exit, output::FileName};
+use crate::{agent::directory, exit::Exit, output::FileName};
 
 /// Nobody but the owner and the group.
 const SOCKET_MODE: u32 = 0o660;
@@ -61,7 +61,7 @@ pub(in crate::agent) struct ControlSocket {
     path: PathBuf,
     /// Device and number of the file, so that another agent's is not taken for it.
     identity: (u64, u64),
-    /// Removes the directory, if it was made here, when the file is gone.
+    /// Removes the directory, if an agent has made it, when the file is gone.
     _directory: Option<MadeDirectory>,
 }
 
@@ -76,16 +76,19 @@ impl ControlSocket {
                 SocketError::Failed(name, error)
             }
         };
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => {
-                MadeDirectory::make(parent).map_err(failed)?
-            }
-            _ => None,
+        let parent = path.parent().filter(|path| !path.as_os_str().is_empty());
+        let mut directory = match parent {
+            Some(parent) => MadeDirectory::make(parent).map_err(failed)?,
+            None => None,
         };
         if let Some(there) = look(path).map_err(failed)? {
             take_over(path, &there)?.map_err(failed)?;
         }
         let listener = bind_to(path).map_err(failed)?;
+        // Not before: another agent may be about to bind its socket there.
+        if directory.is_none() {
+            directory = parent.and_then(MadeDirectory::left_behind);
+        }
         let identity = fs::symlink_metadata(path).map_err(failed)?;
         let socket = Self {
             path: path.to_owned(),
@@ -148,17 +151,19 @@ fn take_over(path: &Path, there: &Metadata) -> Result<io::Result<()>, SocketErro
     }
 }
 
-/// A directory that was made here; removed when dropped, if it is empty.
+/// A directory that an agent has made; removed when dropped, if it is empty.
 #[derive(Debug)]
 struct MadeDirectory(PathBuf);
 
 impl MadeDirectory {
     fn make(path: &Path) -> io::Result<Option<Self>> {
-        match DirBuilder::new().mode(DIRECTORY_MODE).create(path) {
-            Ok(()) => Ok(Some(Self(path.to_owned()))),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
-            Err(error) => Err(error),
-        }
+        let made = directory::make(path, DIRECTORY_MODE)?;
+        Ok(made.then(|| Self(path.to_owned())))
+    }
+
+    /// One of an agent that was killed.
+    fn left_behind(path: &Path) -> Option<Self> {
+        directory::is_an_agents(path, DIRECTORY_MODE).then(|| Self(path.to_owned()))
     }
 }
 

@@ -5,7 +5,7 @@
     reason = "aya's errors are many, and only a few of them need words of ours"
 )]
 
-use std::{io, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
 use aya::{EbpfError, maps::MapError, programs::ProgramError};
 
@@ -31,6 +31,15 @@ pub enum KernelError {
         path.display()
     )]
     NotBpffs {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Nothing can be pinned there.
+    #[error(
+        "{} is on a bpf filesystem that is mounted read-only: mount it for writing (mount -o remount,rw /sys/fs/bpf), or name a directory on another one with --pin-dir",
+        path.display()
+    )]
+    ReadOnlyBpffs {
         /// The directory.
         path: PathBuf,
     },
@@ -98,6 +107,7 @@ impl KernelError {
             Self::Refused { .. } | Self::NoMap { .. } => Exit::Unsupported,
             Self::Pins { .. }
             | Self::NotBpffs { .. }
+            | Self::ReadOnlyBpffs { .. }
             | Self::InUse { .. }
             | Self::ForeignPin { .. }
             | Self::Clock(_)
@@ -145,6 +155,12 @@ impl From<ProgramError> for KernelError {
             ProgramError::LoadError { io_error, .. } if is_denied(&io_error) => {
                 Self::NotPermitted("load BPF programs")
             }
+            // The verifier holds who lacks it to stricter rules, and says what it says of any program that breaks one.
+            ProgramError::LoadError { io_error, .. }
+                if io_error.raw_os_error() == Some(nix::libc::EACCES) && !has_perfmon() =>
+            {
+                Self::NotPermitted("load BPF programs")
+            }
             ProgramError::LoadError {
                 io_error,
                 verifier_log,
@@ -159,6 +175,20 @@ impl From<ProgramError> for KernelError {
 
 fn is_denied(error: &io::Error) -> bool {
     error.raw_os_error() == Some(nix::libc::EPERM)
+}
+
+/// Whether this process has `CAP_PERFMON`, or what includes it; where that cannot be read, it is not what is missing.
+fn has_perfmon() -> bool {
+    // Linux include/uapi/linux/capability.h
+    const CAP_SYS_ADMIN: u64 = 1 << 21;
+    const CAP_PERFMON: u64 = 1 << 38;
+    let Ok(status) = fs::read_to_string("/proc/self/status") else {
+        return true;
+    };
+    let mut lines = status.lines();
+    let effective = lines.find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    effective.is_none_or(|mask| mask & (CAP_PERFMON | CAP_SYS_ADMIN) != 0)
 }
 
 /// The last line that says something else than how much was processed.

@@ -4,23 +4,28 @@
 //! killed has left there is of no use to anybody (its programs went with it) and is removed before the first map is made.
 
 use std::{
-    fs::{self, DirBuilder, File},
+    fs::{self, File},
     io,
-    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
 use detector_common::abi::map;
-use nix::sys::statfs::{BPF_FS_MAGIC, fstatfs};
+use nix::sys::{
+    statfs::{BPF_FS_MAGIC, fstatfs},
+    statvfs::FsFlags,
+};
 
 use super::KernelError;
-use crate::output::FileName;
+use crate::{agent::directory, output::FileName};
+
+/// For nobody else: whoever can open the directory can lock it, and then no agent starts.
+const MODE: u32 = 0o700;
 
 /// The pins of a running agent; removed when dropped.
 #[derive(Debug)]
 pub struct Pins {
     directory: PathBuf,
-    /// Whether it was made here.
+    /// Whether it goes with the pins: this agent has made it, or one that was killed.
     made: bool,
     /// Holds the lock.
     _lock: File,
@@ -31,18 +36,17 @@ impl Pins {
     pub(super) fn take(directory: &Path) -> Result<Self, KernelError> {
         let path = || directory.to_owned();
         let failed = |error: io::Error| {
+            let path = path();
             if error.kind() == io::ErrorKind::PermissionDenied {
-                return KernelError::NotPermitted("pin BPF maps");
-            }
-            KernelError::Pins {
-                path: path(),
-                error,
+                KernelError::NotPermitted("pin BPF maps")
+            } else if error.kind() == io::ErrorKind::ReadOnlyFilesystem {
+                KernelError::ReadOnlyBpffs { path }
+            } else {
+                KernelError::Pins { path, error }
             }
         };
-        // For nobody else: whoever can open it can lock it, and then no agent starts.
-        let made = match DirBuilder::new().mode(0o700).create(directory) {
-            Ok(()) => true,
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+        let made = match directory::make(directory, MODE) {
+            Ok(made) => made,
             // Without a bpf filesystem there is an empty directory of sysfs, which takes nothing.
             Err(_) if is_on_another_filesystem(directory.parent()) => {
                 return Err(KernelError::NotBpffs { path: path() });
@@ -58,6 +62,9 @@ impl Pins {
             }
             return Err(KernelError::NotBpffs { path: path() });
         }
+        if kind.flags().contains(FsFlags::ST_RDONLY) {
+            return Err(failed(io::ErrorKind::ReadOnlyFilesystem.into()));
+        }
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Err(KernelError::InUse { path: path() }),
@@ -68,7 +75,7 @@ impl Pins {
         }
         let pins = Self {
             directory: path(),
-            made,
+            made: made || directory::is_an_agents(directory, MODE),
             _lock: lock,
         };
         pins.clear().map_err(failed)?;

@@ -29,11 +29,13 @@ pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, Ker
     let (mut events, table) = tallies(view, &maps.tallies()?);
     events.held = sum(&all, |source| source.state.unreported);
     let (sources, sources_left_out) = sources(view, all)?;
-    let interfaces = view.interfaces.iter().enumerate().map(|(slot, guarded)| {
+    let interfaces = view.interfaces.iter().enumerate();
+    let interfaces = interfaces.filter_map(|(slot, guarded)| {
+        let Interface { name, side, .. } = view.interface(slot as u32)?;
         let totals = Totals::of(slot as u32, &counters);
-        InterfaceStats {
-            name: guarded.interface.name.clone(),
-            side: guarded.interface.side,
+        Some(InterfaceStats {
+            name,
+            side,
             mode: guarded.hook,
             packets: totals.all.packets,
             bytes: totals.all.bytes,
@@ -42,7 +44,7 @@ pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, Ker
                 drop: totals.dropped,
             },
             rates: view.rates(slot),
-        }
+        })
     });
     Ok(Stats {
         schema_version: SCHEMA_VERSION,
@@ -72,7 +74,7 @@ fn reason(view: &View, counted: &Counted, per_cpu: bool) -> Option<ReasonStats> 
         bytes: counter.bytes,
     });
     Some(ReasonStats {
-        interface: view.interface(counted.interface)?.name.clone(),
+        interface: view.interface(counted.interface)?.name,
         reason: counted.reason.name().into(),
         verdict: counted.verdict.name().into(),
         packets: sum(|counter| counter.packets),
@@ -110,8 +112,8 @@ fn sources(view: &View, mut sources: Vec<Source>) -> Result<(Vec<SourceStats>, u
         let Interface { name, side, .. } = view.interface(source.key.interface().into())?;
         let state = &source.state;
         Some(SourceStats {
-            interface: name.clone(),
-            side: *side,
+            interface: name,
+            side,
             identity: Identity::of(&source.key, state.companion)?,
             packets: state.packets,
             bytes: state.bytes,

@@ -8,18 +8,19 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use detector_tests::lab::{Host, Process, wait_until};
 use serde_json::Value;
 
+use crate::lab::{Host, Process, wait_until};
+
 /// How long anything may take. A machine that is busy is slow, and only a failure waits so long.
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+pub const SOON: Duration = Duration::from_secs(20);
 /// Where the agent pins its maps unless told otherwise.
-pub(crate) const PINS: &str = "/sys/fs/bpf/detector";
+pub const PINS: &str = "/sys/fs/bpf/detector";
 /// Where it is asked.
-pub(crate) const SOCKET: &str = "/run/detector/control.sock";
+pub const SOCKET: &str = "/run/detector/control.sock";
 
 /// The binary: `cargo xtask test` builds it and says where it is; otherwise it is beside the tests.
-pub(crate) fn detector() -> Result<PathBuf> {
+pub fn detector() -> Result<PathBuf> {
     if let Some(path) = env::var_os("DETECTOR_BIN") {
         return Ok(path.into());
     }
@@ -34,26 +35,26 @@ pub(crate) fn detector() -> Result<PathBuf> {
 }
 
 /// A command that runs detector on `host`.
-pub(crate) fn command(host: &Host, arguments: &[&str]) -> Result<Command> {
+pub fn command(host: &Host, arguments: &[&str]) -> Result<Command> {
     let mut command = host.command(detector()?);
     command.args(arguments);
     Ok(command)
 }
 
 /// Runs detector on `host` to its end.
-pub(crate) fn run(host: &Host, arguments: &[&str]) -> Result<Output> {
+pub fn run(host: &Host, arguments: &[&str]) -> Result<Output> {
     command(host, arguments)?
         .output()
         .context("cannot run detector")
 }
 
 /// What detector says as it refuses: its exit code and its standard error, which is one line.
-pub(crate) fn refusal(host: &Host, arguments: &[&str]) -> Result<(Option<i32>, String)> {
+pub fn refusal(host: &Host, arguments: &[&str]) -> Result<(Option<i32>, String)> {
     refusal_of(&run(host, arguments)?)
 }
 
 /// The same of a command that ended.
-pub(crate) fn refusal_of(output: &Output) -> Result<(Option<i32>, String)> {
+pub fn refusal_of(output: &Output) -> Result<(Option<i32>, String)> {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     ensure!(said.lines().count() == 1, "expected one line: {said}");
     ensure!(output.stdout.is_empty(), "expected no output");
@@ -61,7 +62,7 @@ pub(crate) fn refusal_of(output: &Output) -> Result<(Option<i32>, String)> {
 }
 
 /// Starts the agent on `host` and waits until it guards.
-pub(crate) fn start(host: &Host, arguments: &[&str]) -> Result<Process> {
+pub fn start(host: &Host, arguments: &[&str]) -> Result<Process> {
     let mut all = vec!["run"];
     all.extend(arguments);
     let agent = Process::spawn(&mut command(host, &all)?)?;
@@ -70,12 +71,12 @@ pub(crate) fn start(host: &Host, arguments: &[&str]) -> Result<Process> {
 }
 
 /// What `detector stats -o json` prints.
-pub(crate) fn stats(host: &Host) -> Result<Value> {
+pub fn stats(host: &Host) -> Result<Value> {
     json(host, &["stats", "-o", "json"])
 }
 
 /// What detector prints, as JSON.
-pub(crate) fn json(host: &Host, arguments: &[&str]) -> Result<Value> {
+pub fn json(host: &Host, arguments: &[&str]) -> Result<Value> {
     let output = run(host, arguments)?;
     let said = String::from_utf8_lossy(&output.stderr);
     ensure!(
@@ -87,7 +88,7 @@ pub(crate) fn json(host: &Host, arguments: &[&str]) -> Result<Value> {
 }
 
 /// Waits until the agent has counted so many packets on all interfaces together, and gives what it counted.
-pub(crate) fn stats_after(host: &Host, packets: u64) -> Result<Value> {
+pub fn stats_after(host: &Host, packets: u64) -> Result<Value> {
     let mut last = Value::Null;
     wait_until("every packet to be counted", SOON, || {
         last = stats(host)?;
@@ -98,20 +99,20 @@ pub(crate) fn stats_after(host: &Host, packets: u64) -> Result<Value> {
 }
 
 /// The sum of a field over a list of objects.
-pub(crate) fn sum(list: &Value, field: &str) -> u64 {
+pub fn sum(list: &Value, field: &str) -> u64 {
     let fields = list.as_array().into_iter().flatten();
     fields.filter_map(|one| one[field].as_u64()).sum()
 }
 
 /// The objects of a list whose fields have these values.
-pub(crate) fn select<'a>(list: &'a Value, fields: &[(&str, &str)]) -> Vec<&'a Value> {
+pub fn select<'a>(list: &'a Value, fields: &[(&str, &str)]) -> Vec<&'a Value> {
     let all = list.as_array().into_iter().flatten();
     all.filter(|one| fields.iter().all(|(field, value)| one[*field] == *value))
         .collect()
 }
 
 /// The number of the XDP program on an interface and how `ip` calls its mode; `None` if there is none.
-pub(crate) fn attached(host: &Host, interface: &str) -> Result<Option<(u64, &'static str)>> {
+pub fn attached(host: &Host, interface: &str) -> Result<Option<(u64, &'static str)>> {
     let links: Value =
         serde_json::from_str(&host.output("ip", &["-j", "link", "show", interface])?)?;
     let xdp = &links[0]["xdp"];
@@ -125,12 +126,12 @@ pub(crate) fn attached(host: &Host, interface: &str) -> Result<Option<(u64, &'st
 }
 
 /// Whether there is anything at a path, as the host sees it.
-pub(crate) fn exists(host: &Host, path: &str) -> Result<bool> {
+pub fn exists(host: &Host, path: &str) -> Result<bool> {
     host.run(|| Path::new(path).symlink_metadata().is_ok())
 }
 
 /// Fails if the agent has left something on the host: a program, pins, or its socket.
-pub(crate) fn ensure_nothing_is_left(host: &Host, interfaces: &[&str]) -> Result<()> {
+pub fn ensure_nothing_is_left(host: &Host, interfaces: &[&str]) -> Result<()> {
     for interface in interfaces {
         let left = attached(host, interface)?;
         ensure!(left.is_none(), "{interface} still has a program: {left:?}");

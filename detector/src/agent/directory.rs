@@ -1,0 +1,54 @@
+//! Directories that the agent makes for itself, and how the next one knows them again after it was killed.
+//!
+//! They bear the sticky bit, which changes nothing where only the owner writes. So an agent removes at its end what
+//! another one has made and could not remove, and never a directory of the operator's.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
+    path::Path,
+};
+
+use nix::unistd::geteuid;
+
+const STICKY: u32 = 0o1000;
+
+/// Makes the directory at `path`, for whom `mode` says; tells whether it was not there before.
+pub(super) fn make(path: &Path, mode: u32) -> io::Result<bool> {
+    match DirBuilder::new().mode(mode | STICKY).create(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether an agent of this user has made the directory at `path`, with this `mode`.
+pub(super) fn is_an_agents(path: &Path, mode: u32) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|directory| {
+        directory.is_dir()
+            && directory.mode() & 0o7777 == mode | STICKY
+            && directory.uid() == geteuid().as_raw()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_directory_is_an_agents_only_if_an_agent_has_made_it() -> io::Result<()> {
+        let parent = tempfile::tempdir()?;
+        let [ours, theirs, link] = ["ours", "theirs", "link"].map(|name| parent.path().join(name));
+        assert!(make(&ours, 0o700)?);
+        assert!(!make(&ours, 0o700)?);
+        DirBuilder::new().mode(0o700).create(&theirs)?;
+        symlink(&ours, &link)?;
+        assert!(is_an_agents(&ours, 0o700));
+        assert!(!is_an_agents(&ours, 0o755));
+        assert!(!is_an_agents(&theirs, 0o700) && !is_an_agents(&link, 0o700));
+        Ok(())
+    }
+}

@@ -1,0 +1,191 @@
+//! Forged sources without end, through the real program: how long an offender is remembered, and what the others lose.
+//!
+//! A CPU keeps 8192 hosts with signatures, in sets of four. A host that offended more than once yields to nobody who did
+//! so once. Whoever forges sources takes the trouble to show each one twice competes on equal terms: then the host that
+//! was seen longest ago goes, so a set forgets one if four others came into it since. Of `n` others in 2048 sets that is
+//! the chance that a Poisson number with mean `n / 2048` is at least 4.
+
+use anyhow::{Context as _, Result};
+use detector_common::{
+    abi::Tally,
+    config::Mode,
+    net::{IpAddress, Vlan},
+    reason::Reason,
+    sources::{SETS, SourceKey, WAYS},
+    verdict::Verdict,
+};
+use detector_tests::{
+    builder::{Arp, PacketBuilder, Route},
+    fixtures::{self, SEGMENT_BURST, SENDER_BURST},
+    kernel::TestKernel,
+    requirements::kernel_or_skip,
+    worms::{self, benign},
+};
+
+use super::numbered;
+
+/// Forged hosts, each of which shows itself once.
+const FORGED: u32 = 1_000_000;
+/// How many of them come between two packets of an offender: many times the table.
+const BETWEEN: u32 = 100_000;
+/// Offenders that are watched at once, each in a set of its own as a rule.
+const OFFENDERS: u8 = 64;
+/// Slammer's number.
+const SLAMMER: u16 = 40;
+
+/// A million forged hosts that show a worm once each are all dropped, take no memory, and make the kernel forget no host
+/// that did so twice, as long as it is seen once an hour. ARP senders do not feel them.
+#[test]
+fn a_million_forged_worm_senders_hide_nobody_who_was_seen_twice() -> Result<()> {
+    if !kernel_or_skip("a_million_forged_worm_senders_hide_nobody_who_was_seen_twice") {
+        return Ok(());
+    }
+    let mut kernel = TestKernel::load(&fixtures::tables(Mode::Enforce)?, 1)?;
+    let memory = kernel.memory()?;
+    let mut seen = 0;
+    let mut see_offenders = |kernel: &mut TestKernel| -> Result<()> {
+        seen += 1;
+        (0..OFFENDERS).try_for_each(|number| show(kernel, &offender(number)))
+    };
+    see_offenders(&mut kernel)?;
+    see_offenders(&mut kernel)?;
+    let mut forged = numbered::worm(0);
+    for number in 0..FORGED {
+        numbered::set_number(&mut forged, number);
+        show(&mut kernel, &forged)?;
+        if number % BETWEEN == 0 {
+            see_offenders(&mut kernel)?;
+        }
+    }
+    let state = kernel.state()?;
+    let sources = state.known_sources();
+    for number in 0..OFFENDERS {
+        let known = sources
+            .get(&key(number))
+            .context("an offender was forgotten")?;
+        assert_eq!(known.packets, seen, "packets of offender {number}");
+    }
+    let displaced = state.tally(Tally::SourcesDisplaced);
+    assert!(displaced > u64::from(FORGED) / 2, "{displaced} displaced");
+
+    // An ARP sender nobody has met still gets a bucket of its own.
+    let request = benign::arp_request(&Route::default()).build();
+    for _ in 0..SENDER_BURST {
+        assert_eq!(kernel.run(0, &request)?, Verdict::Pass, "within the burst");
+    }
+    assert_eq!(kernel.run(0, &request)?, Verdict::Drop, "after the burst");
+    let state = kernel.state()?;
+    let limited = state.counted()[&(0, Reason::ArpFlood, Verdict::Drop)].packets;
+    assert_eq!((limited, state.tally(Tally::SourcesRefused)), (1, 0));
+    assert_eq!(
+        kernel.memory()?,
+        memory,
+        "bytes of all maps, after and before"
+    );
+    Ok(())
+}
+
+/// If each forged host shows itself twice, an offender is forgotten no more often than the law in this file's head says:
+/// with a sixteenth of the table between two of its packets once in 7500 times, with a quarter once in 53.
+#[test]
+fn forged_hosts_that_come_twice_make_forget_as_rarely_as_the_law_says() -> Result<()> {
+    if !kernel_or_skip("forged_hosts_that_come_twice_make_forget_as_rarely_as_the_law_says") {
+        return Ok(());
+    }
+    let table = SETS / 2 * WAYS as u32;
+    let mut kernel = TestKernel::load(&fixtures::tables(Mode::Enforce)?, 1)?;
+    let (mut forged, mut frame) = (0.., numbered::worm(0));
+    let mut shares = Vec::new();
+    for (between, rounds) in [
+        (table / 16, 20),
+        (table / 4, 10),
+        (table, 5),
+        (table * 8, 1),
+    ] {
+        let mut forgotten = 0_u32;
+        for _ in 0..rounds {
+            for _ in 0..2 {
+                (0..OFFENDERS).try_for_each(|number| show(&mut kernel, &offender(number)))?;
+            }
+            for number in forged.by_ref().take(between as usize) {
+                numbered::set_number(&mut frame, number);
+                show(&mut kernel, &frame)?;
+                show(&mut kernel, &frame)?;
+            }
+            let sources = kernel.state()?.known_sources();
+            let missing = (0..OFFENDERS).filter(|number| !sources.contains_key(&key(*number)));
+            forgotten += u32::try_from(missing.count())?;
+        }
+        let chances = f64::from(rounds) * f64::from(OFFENDERS);
+        let expected = chances * at_least_four(f64::from(between) / f64::from(SETS / 2));
+        let bound = expected + 4.0 * expected.sqrt() + 1.0;
+        let forgotten = f64::from(forgotten);
+        assert!(
+            forgotten <= bound,
+            "{forgotten} of {chances} forgotten with {between} between, not {bound}"
+        );
+        shares.push(forgotten / chances);
+    }
+    assert!(shares[3] > shares[0], "the test can tell: {shares:?}");
+    Ok(())
+}
+
+/// Enforcing, a flood of forged ARP senders that empties the segment's bucket costs others their broadcast requests, and
+/// nothing else: replies, probes, announcements, unicast requests and everything that is not ARP pass.
+#[test]
+fn a_flood_of_forged_arp_senders_costs_others_broadcast_requests_and_nothing_else() -> Result<()> {
+    if !kernel_or_skip(
+        "a_flood_of_forged_arp_senders_costs_others_broadcast_requests_and_nothing_else",
+    ) {
+        return Ok(());
+    }
+    let mut kernel = TestKernel::load(&fixtures::tables(Mode::Enforce)?, 1)?;
+    let route = Route::default();
+    for number in 0..2 * SEGMENT_BURST {
+        let [a, b, c, d] = number.to_be_bytes();
+        let request = Arp::request([2, 0xf0, a, b, c, d], route.src_ip, route.dst_ip);
+        let frame = PacketBuilder::new().arp(request).pad_to(60).build();
+        let _ = kernel.run(0, &frame)?;
+    }
+    let request = benign::arp_request(&route).build();
+    assert_eq!(kernel.run(0, &request)?, Verdict::Drop);
+    let mut unicast = request.clone();
+    unicast[..6].copy_from_slice(&route.dst_mac);
+    assert_eq!(kernel.run(0, &unicast)?, Verdict::Pass);
+    for benign in benign::all(&route) {
+        if benign.name != "arp-request" {
+            let verdict = kernel.run(0, &benign.packet.build())?;
+            assert_eq!(verdict, Verdict::Pass, "{}", benign.name);
+        }
+    }
+    Ok(())
+}
+
+/// Runs a worm through the program, which drops it.
+fn show(kernel: &mut TestKernel, frame: &[u8]) -> Result<()> {
+    assert_eq!(kernel.run(0, frame)?, Verdict::Drop);
+    Ok(())
+}
+
+/// A worm of a host that nobody forges.
+fn offender(number: u8) -> Vec<u8> {
+    let route = Route {
+        src_ip: [192, 0, 2, number].into(),
+        ..Route::default()
+    };
+    worms::slammer(&route).build()
+}
+
+fn key(number: u8) -> SourceKey {
+    SourceKey::of_host(
+        SLAMMER,
+        0,
+        Vlan::default(),
+        IpAddress::v4([192, 0, 2, number]),
+    )
+}
+
+/// The chance that a Poisson number with this mean is at least 4.
+fn at_least_four(mean: f64) -> f64 {
+    1.0 - (-mean).exp() * (1.0 + mean + mean.powi(2) / 2.0 + mean.powi(3) / 6.0)
+}
