@@ -3,6 +3,12 @@
 //! `tests/fuzz` has a program for each that libFuzzer drives; `tests/tests/fuzz.rs` runs each over its corpus and over
 //! what was once found. So what is asserted stands here once, and a find stays a test without a fuzzer.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "to fail where something does not hold is what these functions are for"
+)]
+
 mod capture;
 mod classifier;
 mod event;

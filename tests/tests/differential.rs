@@ -10,15 +10,17 @@ use std::{collections::BTreeSet, path::Path};
 use anyhow::{Context as _, Result, ensure};
 use detector_common::{abi::Tally, detect::signature::worms::SIGNATURES, reason::Reason};
 use detector_tests::{
+    builder::Route,
     capture::{files_in, frames_of},
     fixtures::UNREACHABLE,
     generate::seed_or,
     kernel::{FRAME_MAX, FRAME_MIN},
     oracle::{
-        Lockstep,
+        Difference, Lockstep,
         campaign::{self, INTERFACES},
     },
     requirements::{captures_or_skip, kernel_or_skip},
+    worms::benign,
 };
 
 const SEED: u64 = 0xde7e_c705_0000_0002;
@@ -83,6 +85,43 @@ fn every_packet_of_the_captures_is_the_same_in_kernel_and_host() -> Result<()> {
     let packets = lockstep.packets();
     println!("{packets} packets of captures, without those too short or too long for a test run");
     ensure!(packets > 10_000, "only {packets} packets");
+    Ok(())
+}
+
+/// The kernel gives a program only the first piece of a frame that is longer than a page, and the host has all of it.
+#[test]
+fn a_difference_is_brought_down_to_the_packet_that_shows_it() -> Result<()> {
+    if !kernel_or_skip("a_difference_is_brought_down_to_the_packet_that_shows_it") {
+        return Ok(());
+    }
+    let configurations = campaign::configurations()?;
+    let mut lockstep = Lockstep::new(&configurations[0], INTERFACES)?;
+    let ordinary = benign::http_request(&Route::default()).build();
+    let long = benign::http_request(&Route::default()).payload(&[b'x'; FRAME_MAX]);
+    for packet in 0..3000 {
+        let frame = if packet == 1234 {
+            long.build()
+        } else {
+            ordinary.clone()
+        };
+        lockstep.push(0, &frame)?;
+    }
+    let error = lockstep
+        .settle()
+        .expect_err("the two had not the same bytes");
+    let difference = error.downcast::<Difference>()?;
+    assert_eq!(difference.packet, Some(1234));
+    assert!(difference.from_nothing);
+    assert_eq!(difference.packets.len(), 1);
+    assert!(
+        difference.to_string().contains("ipv4_beyond_frame"),
+        "{difference}"
+    );
+
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("found.pcapng");
+    difference.write(&file)?;
+    assert_eq!(frames_of(&file)?, [(0, long.build())]);
     Ok(())
 }
 

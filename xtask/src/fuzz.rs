@@ -121,14 +121,7 @@ fn build() -> Result<()> {
     let mut command = Command::new(cargo_fuzz);
     command
         .current_dir(workspace::root())
-        .args([
-            "fuzz",
-            "build",
-            "--sanitizer",
-            "none",
-            "--codegen-units",
-            "16",
-        ])
+        .args(["fuzz", "build", "--sanitizer", "none"])
         .args(["--fuzz-dir", PACKAGE, "--target-dir"])
         .arg(target_dir()?);
     run::status(command)

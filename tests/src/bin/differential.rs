@@ -61,7 +61,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     let outcome = campaign::compare(seed, arguments.runs, captured, |run| {
         if told.elapsed() > PROGRESS {
             told = Instant::now();
-            eprintln!("differential: {run} packets, {:.0}/s", rate(run, started));
+            eprintln!("differential: {run} packets, {}/s", rate(run, started));
         }
     });
     let outcome = match outcome {
@@ -70,7 +70,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     };
     let (ticked, taken_back) = outcome.ticked;
     println!(
-        "differential: {} packets are the same in kernel and host, {:.0}/s; the clock ticked in {ticked} batches, \
+        "differential: {} packets are the same in kernel and host, {}/s; the clock ticked in {ticked} batches, \
          {taken_back} were run again",
         outcome.packets,
         rate(outcome.packets, started)
@@ -78,8 +78,9 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-fn rate(packets: u64, since: Instant) -> f64 {
-    packets as f64 / since.elapsed().as_secs_f64()
+/// Packets per second.
+fn rate(packets: u64, since: Instant) -> u128 {
+    u128::from(packets) * 1000 / since.elapsed().as_millis().max(1)
 }
 
 /// The frames of the public captures, none where there is no folder of them.
