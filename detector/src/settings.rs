@@ -105,7 +105,15 @@ impl Settings {
 
     /// Reads a configuration file.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        let file = File::read(path)?;
+        Self::of_file(&File::read(path)?)
+    }
+
+    /// Reads a configuration file that is called `path` and holds `bytes`.
+    pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, SettingsError> {
+        Self::of_file(&File::from_bytes(path, bytes)?)
+    }
+
+    fn of_file(file: &File) -> Result<Self, SettingsError> {
         let (mut settings, http_ports_at) =
             read(file.text()).map_err(|Fault { at, problem }| file.error(at, problem))?;
         settings.http_ports_origin = http_ports_at.map(|at| (file.name().clone(), file.place(at)));

@@ -1,8 +1,15 @@
-//! Capture files made for tests, in every container and over every link that `detector replay` reads.
+//! Capture files made for tests, in every container and over every link that `detector replay` reads; and those that
+//! others made, as a test reads them.
 
-use std::{io::Write as _, time::Duration};
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use detector::replay::capture::CaptureReader;
 use flate2::{Compression, write::GzEncoder};
 use pcap_file::{
     DataLink, Endianness,
@@ -80,6 +87,31 @@ pub fn pcapng(
         })?;
     }
     Ok(writer.into_inner())
+}
+
+/// The capture files in `folder`, by name.
+pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let extension = path.extension().unwrap_or_default();
+        if extension == "pcap" || extension == "pcapng" {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// The frames of a capture file with the interface each came by, up to where it is broken or of a link type that is not
+/// read.
+pub fn frames_of(file: &Path) -> Result<Vec<(u32, Vec<u8>)>> {
+    let mut reader = CaptureReader::open(file)?;
+    let mut frames = Vec::new();
+    while let Ok(Some(frame)) = reader.next_frame() {
+        frames.push((frame.interface, frame.bytes.to_vec()));
+    }
+    Ok(frames)
 }
 
 /// `bytes` as a gzip file.

@@ -7,9 +7,22 @@
 mod dice;
 mod mutation;
 mod packets;
+mod stream;
 
-pub use self::dice::Dice;
+use std::env;
+
+use anyhow::{Context as _, Result};
+
+pub use self::{dice::Dice, stream::Stream};
 use crate::fixtures;
+
+/// The seed in `DETECTOR_TEST_SEED`, or else `usual`.
+pub fn seed_or(usual: u64) -> Result<u64> {
+    match env::var("DETECTOR_TEST_SEED") {
+        Ok(seed) => seed.parse().context("DETECTOR_TEST_SEED is not a number"),
+        Err(_) => Ok(usual),
+    }
+}
 
 /// How a packet is made.
 #[derive(Clone, Debug, PartialEq, Eq)]

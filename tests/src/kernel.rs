@@ -5,6 +5,7 @@
 //! readings of the same bytes are worth more than one.
 
 mod per_cpu;
+mod test_run;
 
 use std::{
     fs,
@@ -13,10 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use aya::{
-    maps::{MapData, RingBuf},
-    programs::{TestRun as _, TestRunOptions},
-};
+use aya::maps::{MapData, RingBuf};
 use detector::{agent::kernel::Kernel, tables::Tables};
 use detector_common::{
     abi::{Counter, SignatureCounter, map},
@@ -26,11 +24,15 @@ use detector_common::{
 };
 use nix::{
     sched::{CpuSet, sched_getcpu, sched_setaffinity},
+    time::{ClockId, clock_getres},
     unistd::Pid,
 };
-use per_cpu::PerCpuMap;
 
-use crate::{lab::PrivateBpffs, oracle::State};
+use self::{per_cpu::PerCpuMap, test_run::TestRun};
+use crate::{
+    lab::PrivateBpffs,
+    oracle::{Journal, State},
+};
 
 /// The shortest frame that the kernel runs a program on, in bytes: an Ethernet header.
 pub const FRAME_MIN: usize = 14;
@@ -44,6 +46,10 @@ const XDP_PASS: u32 = 2;
 pub struct TestKernel {
     /// The program, as the agent loads it.
     pub kernel: Kernel,
+    /// Nanoseconds in a tick of the program's clock.
+    pub tick_ns: u64,
+    /// By slot.
+    programs: Vec<TestRun>,
     events: RingBuf<MapData>,
     cpu: usize,
     counters: PerCpuMap<Counter>,
@@ -64,8 +70,12 @@ impl TestKernel {
         let pins = bpffs.path().join("detector");
         let mut kernel = Kernel::load(tables, interfaces, &pins)?;
         let events = kernel.maps_mut().take_events();
+        let programs = (0..interfaces).map(|slot| TestRun::of(kernel.program(slot)?));
+        let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE)?;
         Ok(Self {
+            programs: programs.collect::<Result<_>>()?,
             kernel,
+            tick_ns: u64::try_from(tick.tv_nsec())?,
             events: events.context("somebody has taken the events already")?,
             cpu,
             counters: PerCpuMap::open(&pins.join(map::COUNTERS))?,
@@ -80,13 +90,13 @@ impl TestKernel {
 
     /// What becomes of `frame` on the interface in `slot`.
     pub fn run(&mut self, slot: u32, frame: &[u8]) -> Result<Verdict> {
-        let program = self.kernel.program(slot)?;
-        let run = program.test_run(TestRunOptions {
-            data_in: Some(frame),
-            ..TestRunOptions::new()
-        });
-        let run = run.with_context(|| format!("the kernel does not run {} bytes", frame.len()))?;
-        match run.return_value {
+        let program = self.programs.get_mut(slot as usize);
+        let run = program
+            .with_context(|| format!("no program for interface {slot}"))?
+            .run(frame);
+        let action =
+            run.with_context(|| format!("the kernel does not run {} bytes", frame.len()))?;
+        match action {
             XDP_PASS => Ok(Verdict::Pass),
             XDP_DROP => Ok(Verdict::Drop),
             other => anyhow::bail!("the program returned {other}, which is neither pass nor drop"),
@@ -94,7 +104,7 @@ impl TestKernel {
     }
 
     /// What the program's clock shows, in nanoseconds.
-    pub fn now_ns(&mut self) -> Result<u64> {
+    pub fn now_ns(&self) -> Result<u64> {
         Ok(self.kernel.clock()?.kernel_ns)
     }
 
@@ -116,6 +126,28 @@ impl TestKernel {
         self.sources.write(self.cpu, &state.sources)?;
         self.segments.write(self.cpu, &state.segments)?;
         self.tallies.write(self.cpu, &state.tallies)
+    }
+
+    /// Whether this CPU's copy of every map holds what `host` does, at the places that `journal` names.
+    pub fn agrees_with(&self, host: &State, journal: &Journal) -> Result<bool> {
+        // Sources first: they tell times apart.
+        Ok(self
+            .sources
+            .agrees_with(self.cpu, &host.sources, &journal.sources)?
+            && self
+                .segments
+                .agrees_with(self.cpu, &host.segments, &journal.segments)?
+            && self
+                .counters
+                .agrees_with(self.cpu, &host.counters, &journal.counters)?
+            && self.signature_hits.agrees_with(
+                self.cpu,
+                &host.signature_hits,
+                &journal.signature_hits,
+            )?
+            && self
+                .tallies
+                .agrees_with(self.cpu, &host.tallies, &journal.tallies)?)
     }
 
     /// Every event since the last call.

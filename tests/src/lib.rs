@@ -6,6 +6,7 @@ pub mod builder;
 pub mod capture;
 pub mod command;
 pub mod fixtures;
+pub mod fuzz;
 pub mod generate;
 pub mod kernel;
 pub mod lab;

@@ -3,11 +3,18 @@
 //! [`HostMaps`] keeps everything that the kernel keeps, in the same records, so that a comparison is one of bytes. That
 //! the classifier itself is right is not shown by this; for that there are the fixtures and the [`referee`].
 
+pub mod campaign;
+pub mod disagreements;
+pub mod excuse;
+mod journal;
 mod lockstep;
+mod packets;
+mod pair;
 pub mod referee;
 mod state;
+pub mod tshark;
 
-use std::mem;
+use std::{collections::BTreeSet, mem};
 
 use detector::tables::Tables;
 use detector_common::{
@@ -22,16 +29,21 @@ use detector_common::{
 };
 
 pub use self::{
-    lockstep::{Lockstep, Packet},
+    journal::{Journal, Log},
+    lockstep::{Difference, Lockstep},
+    packets::Packets,
     state::State,
 };
 
-/// The classifier on the host, with the maps of one CPU.
+/// The classifier on the host, with the maps of one CPU, whose last steps can be taken back.
 pub struct HostMaps<'t> {
     tables: &'t Tables,
     /// What the maps hold.
     pub state: State,
-    events: Vec<Event>,
+    /// Every event since somebody took them.
+    pub events: Vec<Event>,
+    /// What entries held before they were handed out, since somebody cleared it.
+    journal: Journal,
     interface: u32,
     now_ns: u64,
 }
@@ -44,6 +56,7 @@ impl<'t> HostMaps<'t> {
             tables,
             state: State::empty(interfaces),
             events: Vec::new(),
+            journal: Journal::default(),
             interface: 0,
             now_ns: 0,
         }
@@ -51,14 +64,56 @@ impl<'t> HostMaps<'t> {
 
     /// What becomes of a frame that comes in at `now_ns` by the interface in `slot`.
     pub fn run(&mut self, slot: u32, frame: &[u8], now_ns: u64) -> Decision {
+        self.run_frame(slot, &Frame::whole(frame), now_ns)
+    }
+
+    /// The same of a frame of which a capture may have kept only a part.
+    pub fn run_frame(&mut self, slot: u32, frame: &Frame<'_>, now_ns: u64) -> Decision {
         self.interface = slot;
         self.now_ns = now_ns;
-        pipeline::classify(&Frame::whole(frame), self)
+        pipeline::classify(frame, self)
     }
 
     /// Every event since the last call.
     pub fn take_events(&mut self) -> Vec<Event> {
         mem::take(&mut self.events)
+    }
+
+    /// The same maps with other tables.
+    pub fn set_tables(&mut self, tables: &'t Tables) {
+        self.tables = tables;
+    }
+
+    /// Which entries were handed out since the last [`Self::settle`] or [`Self::take_back`].
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The sets of sources that were changed since then.
+    pub fn changed_sources(&self) -> impl Iterator<Item = &SourceSet> {
+        let places: BTreeSet<_> = self.journal.sources.places().collect();
+        places
+            .into_iter()
+            .filter_map(|index| self.state.sources.get(index))
+    }
+
+    /// The segments that were changed since then, by their index.
+    pub fn changed_segments(&self) -> impl Iterator<Item = (u32, &SourceState)> {
+        let places: BTreeSet<_> = self.journal.segments.places().collect();
+        places
+            .into_iter()
+            .filter_map(|index| Some((u32::try_from(index).ok()?, self.state.segments.get(index)?)))
+    }
+
+    /// Forgets what entries held before: what they hold now is settled.
+    pub fn settle(&mut self) {
+        self.journal.clear();
+    }
+
+    /// Undoes everything since [`Self::settle`], events aside.
+    pub fn take_back(&mut self) {
+        self.journal.take_back(&mut self.state);
     }
 }
 
@@ -80,27 +135,30 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
     }
 
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet> {
-        self.state.sources.get_mut(index as usize)
+        self.journal.sources.entry(&mut self.state.sources, index)
     }
 
     fn segment(&mut self, index: u32) -> Option<&mut SourceState> {
-        self.state.segments.get_mut(index as usize)
+        self.journal.segments.entry(&mut self.state.segments, index)
     }
 
     fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
-        self.state.signature_hits.get_mut(row)
+        let hits = &mut self.state.signature_hits;
+        self.journal.signature_hits.entry(hits, row as u32)
     }
 
     fn count(&mut self, decision: Decision, bytes: u64) {
         let index = abi::counter_index(self.interface, decision.reason, decision.verdict);
-        if let Some(counter) = self.state.counters.get_mut(index as usize) {
+        let counters = &mut self.state.counters;
+        if let Some(counter) = self.journal.counters.entry(counters, index) {
             counter.packets += 1;
             counter.bytes += bytes;
         }
     }
 
     fn tally(&mut self, tally: Tally) {
-        if let Some(count) = self.state.tallies.get_mut(tally as usize) {
+        let tallies = &mut self.state.tallies;
+        if let Some(count) = self.journal.tallies.entry(tallies, tally as u32) {
             *count += 1;
         }
     }

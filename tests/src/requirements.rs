@@ -8,6 +8,7 @@ use std::{
     env,
     io::Write as _,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -74,10 +75,31 @@ pub fn captures_or_skip(test: &str) -> Option<PathBuf> {
     None
 }
 
-/// A relative folder is meant from the workspace root, wherever cargo runs the test.
-fn captures_folder() -> PathBuf {
+/// Where public captures are, if they are there. A relative folder is meant from the workspace root, wherever cargo runs
+/// the test.
+#[must_use]
+pub fn captures_folder() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     workspace.join(env::var_os("DETECTOR_CAPTURES").unwrap_or_else(|| DEFAULT_CAPTURES.into()))
+}
+
+/// Whether tshark is there; if not, says that the test is skipped.
+///
+/// # Panics
+///
+/// If it is not and `DETECTOR_REQUIRE_CAPTURES` is 1, for it is captures that it reads.
+#[must_use]
+pub fn tshark_or_skip(test: &str) -> bool {
+    let version = Command::new("tshark").arg("--version").output();
+    if version.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    assert!(
+        !is_set("DETECTOR_REQUIRE_CAPTURES"),
+        "{test} must run because DETECTOR_REQUIRE_CAPTURES=1, but there is no tshark: run `cargo xtask setup`"
+    );
+    say(&format!("SKIPPED (needs tshark): {test}"));
+    false
 }
 
 fn is_set(variable: &str) -> bool {

@@ -2,14 +2,11 @@
 //!
 //! The captures are described in their folder's README; a test without them is skipped, see `requirements`.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use detector_tests::{
+    capture::files_in,
     command::{Ended, detector},
     requirements::captures_or_skip,
 };
@@ -75,25 +72,12 @@ fn found(report: &Value) -> Result<BTreeMap<String, u64>> {
     Ok(found)
 }
 
-fn captures(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut captures = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let extension = path.extension().unwrap_or_default();
-        if extension == "pcap" || extension == "pcapng" {
-            captures.push(path);
-        }
-    }
-    captures.sort();
-    Ok(captures)
-}
-
 #[test]
 fn what_is_in_a_capture_is_found_and_nothing_else() -> Result<()> {
     let Some(folder) = captures_or_skip("what_is_in_a_capture_is_found_and_nothing_else") else {
         return Ok(());
     };
-    let captures = captures(&folder)?;
+    let captures = files_in(&folder)?;
     for name in INFECTED.iter().map(|(name, _)| *name).chain(CLEAN) {
         ensure!(folder.join(name).is_file(), "{name} is not in the folder");
     }

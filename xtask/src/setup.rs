@@ -5,6 +5,7 @@
 //! install becomes one error that names the cure.
 
 mod apt;
+pub(crate) mod cargo_fuzz;
 mod components;
 mod linker;
 mod machine;
@@ -83,7 +84,7 @@ fn cure(missing: &[Missing], apt: &mut Apt) -> Result<()> {
         .iter()
         .filter_map(|missing| match &missing.cure {
             Cure::Packages(packages) => Some(packages),
-            Cure::Linker(_) | Cure::Component(_) => None,
+            Cure::Linker(_) | Cure::CargoFuzz | Cure::Component(_) => None,
         })
         .flatten()
         .map(String::as_str)
@@ -95,6 +96,7 @@ fn cure(missing: &[Missing], apt: &mut Apt) -> Result<()> {
         match &missing.cure {
             Cure::Packages(_) => {}
             Cure::Linker(llvm) => linker::build(*llvm)?,
+            Cure::CargoFuzz => cargo_fuzz::build()?,
             Cure::Component(component) => components::add(component)?,
         }
     }

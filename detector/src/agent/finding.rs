@@ -56,7 +56,7 @@ pub struct Target {
 
 impl Finding {
     /// What an event tells of; `None` if it cannot be one of ours: it names an interface that is not guarded, say.
-    pub(super) fn of(
+    pub fn of(
         event: &Event,
         interface_in: impl Fn(u8) -> Option<Interface>,
         to_unix_ns: impl Fn(u64) -> u64,

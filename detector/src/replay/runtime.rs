@@ -3,7 +3,7 @@
 //! One table where the kernel has one per CPU. Findings are kept for themselves, so that none is lost when a source
 //! loses its entry.
 
-use bytemuck::Zeroable as _;
+use bytemuck::{Zeroable as _, allocation::zeroed_vec};
 use detector_common::{
     abi::{self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter},
     abi::{Tally, counter_index},
@@ -49,9 +49,10 @@ impl<'t> Replay<'t> {
             tables,
             interface: 0,
             now_ns: 0,
-            sources: vec![SourceSet::zeroed(); SETS as usize],
-            segments: vec![SourceState::zeroed(); segments as usize],
-            counters: vec![Counter::zeroed(); COUNTERS_LEN as usize],
+            // From the operating system already zero, and touched only where a packet leads.
+            sources: zeroed_vec(SETS as usize),
+            segments: zeroed_vec(segments as usize),
+            counters: zeroed_vec(COUNTERS_LEN as usize),
             signature_hits: [SignatureCounter::zeroed(); ROWS_MAX],
             tallies: [0; Tally::ALL.len()],
             findings: Findings::default(),

@@ -21,9 +21,20 @@ pub(super) struct File {
 impl File {
     /// Reads the file at `path`.
     pub(super) fn read(path: &Path) -> Result<Self, SettingsError> {
+        match read_bounded(path) {
+            Ok(bytes) => Self::from_bytes(path, bytes),
+            Err(error) => Err(SettingsError::new(
+                Some(FileName::new(path)),
+                None,
+                Problem::Read(error),
+            )),
+        }
+    }
+
+    /// The file that is called `path` and holds `bytes`.
+    pub(super) fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Self, SettingsError> {
         let name = FileName::new(path);
         let fail = |place, problem| SettingsError::new(Some(name.clone()), place, problem);
-        let bytes = read_bounded(path).map_err(|error| fail(None, Problem::Read(error)))?;
         if bytes.len() > FILE_MAX {
             return Err(fail(None, Problem::TooLong));
         }

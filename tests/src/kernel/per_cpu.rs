@@ -1,14 +1,14 @@
-//! A per-CPU array, read and written as a whole with one system call.
+//! A per-CPU array, read and written as a whole with one system call, or looked at in a few places.
 //!
 //! aya reads one entry at a time and asks for the number of CPUs each time; a test that compares every entry of every map
-//! after every few packets cannot wait for that.
+//! again and again cannot wait for that.
 
 use std::{
     ffi::{c_long, c_uint},
     marker::PhantomData,
     os::fd::{AsFd as _, AsRawFd as _},
     path::Path,
-    ptr::from_mut,
+    ptr::{from_mut, from_ref},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -16,6 +16,9 @@ use aya::{maps::MapData, util::nr_cpus};
 use bytemuck::{Pod, allocation::zeroed_vec};
 use nix::{errno::Errno, libc};
 
+use crate::oracle::Log;
+
+const BPF_MAP_LOOKUP_ELEM: c_uint = 1;
 const BPF_MAP_LOOKUP_BATCH: c_uint = 24;
 const BPF_MAP_UPDATE_BATCH: c_uint = 26;
 
@@ -29,6 +32,16 @@ struct Batch {
     count: u32,
     map_fd: u32,
     elem_flags: u64,
+    flags: u64,
+}
+
+/// What `bpf` takes for one entry.
+#[repr(C)]
+struct Element {
+    map_fd: u32,
+    reserved: u32,
+    key: u64,
+    value: u64,
     flags: u64,
 }
 
@@ -86,6 +99,50 @@ impl<T: Pod> PerCpuMap<T> {
             .context("the kernel does not write a whole map (needs Linux 5.13)")
     }
 
+    /// Whether this CPU's copy has, at every place of `log`, what `host` has there.
+    pub(super) fn agrees_with(&self, cpu: usize, host: &[T], log: &Log<T>) -> Result<bool> {
+        let mut values: Vec<T> = zeroed_vec(self.cpus);
+        for index in log.places() {
+            self.look_up(index, &mut values)?;
+            let (Some(host), Some(kernel)) = (host.get(index), values.get(cpu)) else {
+                return Ok(false);
+            };
+            if bytemuck::bytes_of(host) != bytemuck::bytes_of(kernel) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads one entry of every CPU.
+    fn look_up(&self, index: usize, values: &mut [T]) -> Result<()> {
+        ensure!(values.len() == self.cpus, "no room for every CPU");
+        let key = u32::try_from(index)?;
+        let mut element = Element {
+            map_fd: self.fd()?,
+            reserved: 0,
+            key: from_ref(&key) as u64,
+            value: values.as_mut_ptr() as u64,
+            flags: 0,
+        };
+        // SAFETY: `element` is what the command takes; the key is a `u32`, and there is a value for each CPU, whose size
+        // is a multiple of eight, as `open` has found; all outlive the call.
+        let result: c_long = unsafe {
+            libc::syscall(
+                libc::SYS_bpf,
+                BPF_MAP_LOOKUP_ELEM,
+                from_mut(&mut element),
+                size_of::<Element>(),
+            )
+        };
+        Errno::result(result)?;
+        Ok(())
+    }
+
+    fn fd(&self) -> Result<u32> {
+        Ok(u32::try_from(self.map.fd().as_fd().as_raw_fd())?)
+    }
+
     /// Moves every entry of every CPU from the map to `values`, or from `values` to the map.
     fn run(&self, command: c_uint, values: &mut [T]) -> Result<()> {
         let mut keys: Vec<u32> = (0..u32::try_from(self.len)?).collect();
@@ -96,7 +153,7 @@ impl<T: Pod> PerCpuMap<T> {
             keys: keys.as_mut_ptr() as u64,
             values: values.as_mut_ptr() as u64,
             count: u32::try_from(self.len)?,
-            map_fd: u32::try_from(self.map.fd().as_fd().as_raw_fd())?,
+            map_fd: self.fd()?,
             elem_flags: 0,
             flags: 0,
         };

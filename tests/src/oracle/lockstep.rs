@@ -1,156 +1,269 @@
-//! Kernel and host, packet by packet, in lockstep: the same packets, the same tables, and after every few packets the
-//! same bytes in every map.
+//! Kernel and host, packet by packet, in lockstep: the same packets, the same tables, the same bytes in every map.
 //!
-//! The one thing that the kernel does not let a test choose is its clock, which counts ticks of some milliseconds. So a
-//! batch of packets is run between two looks at that clock. If both show the same tick, every packet of the batch met
-//! exactly this time, and the host is run with it. If the tick moved on, nobody can say which packet met which time:
-//! the batch is taken back - what the host holds is what the kernel held before it - and run again. Nothing is compared
-//! approximately and no limit is switched off.
+//! Verdicts and events are compared after every few packets, every byte of every map after some ten thousand and at the
+//! end. Nothing systematic escapes by that: counts only grow, segments and counters stay, and an entry that differs stays
+//! different or leads another packet astray. What could hide is a source whose entry another takes before the maps are
+//! compared; so in one batch of sixteen, and in each during which the clock ticked, everything it changed is compared at
+//! once. What is found is run again from where the two were last equal, with everything compared more and more often,
+//! until it is known which packet tells them apart.
 
-use std::{fmt::Write as _, slice};
+use std::{fmt, fs, mem, ops::Range, path::Path, time::Duration};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Error, Result};
 use detector::tables::Tables;
-use detector_common::verdict::Verdict;
 
-use super::{HostMaps, State};
-use crate::kernel::TestKernel;
+use super::{Packets, State, pair::Pair};
+use crate::{capture::pcapng, worms::TimedFrame};
 
-/// How often a batch is taken back before the machine is held too slow for it.
-const ATTEMPTS: usize = 100;
+/// Packets between two looks at the kernel's clock.
+const BATCH: usize = 32;
+/// Packets between two comparisons of every map.
+const COMPARED: usize = 32_768;
+/// Packets between two comparisons when a difference is looked for.
+const STEPS: [usize; 3] = [1024, BATCH, 1];
+/// Bytes of a packet that are shown: its headers and the beginning of its payload.
+const SHOWN: usize = 256;
 
-/// A frame that comes in by an interface.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packet {
-    /// The interface's slot.
-    pub slot: u32,
-    /// The frame.
-    pub frame: Vec<u8>,
-    /// Where it comes from, so that a failure can be repeated.
-    pub origin: String,
+/// The kernel program and the host's, run side by side.
+pub struct Lockstep<'t> {
+    pair: Pair<'t>,
+    interfaces: u32,
+    /// What both held when they were compared last.
+    equal: State,
+    /// The packets since then.
+    packets: Packets,
+    /// How many of these were run.
+    run: usize,
+    /// Packets before these.
+    settled: u64,
 }
 
-/// The kernel program and the host's, with the same state.
-pub struct Lockstep<'t> {
-    kernel: TestKernel,
-    host: HostMaps<'t>,
-    /// Packets that were compared.
-    pub packets: usize,
-    /// Batches that were taken back because the clock moved on.
-    pub taken_back: usize,
+/// Kernel and host differ.
+#[derive(Debug)]
+pub struct Difference {
+    /// The number of the packet that tells them apart, counted from 0; `None` if it did not when it was run again.
+    pub packet: Option<u64>,
+    /// Packets that show it; if `from_nothing`, to empty maps.
+    pub packets: Packets,
+    /// Whether the packets are enough, or show it only to maps that hold what they held then.
+    pub from_nothing: bool,
+    told: Vec<String>,
 }
 
 impl<'t> Lockstep<'t> {
     /// Both, before the first packet.
     pub fn new(tables: &'t Tables, interfaces: u32) -> Result<Self> {
         Ok(Self {
-            kernel: TestKernel::load(tables, interfaces)?,
-            host: HostMaps::new(tables, interfaces),
-            packets: 0,
-            taken_back: 0,
+            pair: Pair::new(tables, interfaces)?,
+            interfaces,
+            equal: State::empty(interfaces),
+            packets: Packets::default(),
+            run: 0,
+            settled: 0,
         })
+    }
+
+    /// Runs `frame`, which comes in by the interface in `slot`, on both, now or a little later.
+    ///
+    /// Fails with a [`Difference`] if one has shown by now.
+    pub fn push(&mut self, slot: u32, frame: &[u8]) -> Result<()> {
+        self.packets.push(slot, frame);
+        if self.packets.len() - self.run == BATCH {
+            self.run_rest()?;
+        }
+        if self.packets.len() == COMPARED {
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// Runs what is left and compares every byte of every map.
+    ///
+    /// Fails with a [`Difference`] if there is one.
+    pub fn settle(&mut self) -> Result<()> {
+        self.run_rest()?;
+        let told = self.pair.differences()?;
+        if !told.is_empty() {
+            return Err(self.look_for(told));
+        }
+        self.equal.clone_from(&self.pair.host.state);
+        self.settled += self.packets.len() as u64;
+        self.packets.clear();
+        self.run = 0;
+        Ok(())
+    }
+
+    /// Gives both other tables, once they are equal.
+    pub fn set_tables(&mut self, tables: &'t Tables) -> Result<()> {
+        self.settle()?;
+        self.pair.set_tables(tables)
     }
 
     /// What both hold.
     #[must_use]
     pub fn state(&self) -> &State {
-        &self.host.state
+        &self.equal
     }
 
-    /// Runs `batch` on both and compares verdicts, events and every map; names the packet that tells them apart.
-    pub fn run(&mut self, batch: &[Packet]) -> Result<()> {
-        let before = self.host.state.clone();
-        let Err(difference) = self.compare(batch) else {
-            self.packets += batch.len();
+    /// Packets that were compared.
+    #[must_use]
+    pub fn packets(&self) -> u64 {
+        self.settled
+    }
+
+    /// Batches during which the clock ticked, and those of them that had to be run again.
+    #[must_use]
+    pub fn ticked(&self) -> (u64, u64) {
+        (self.pair.ticked, self.pair.taken_back)
+    }
+
+    fn run_rest(&mut self) -> Result<()> {
+        let range = self.run..self.packets.len();
+        self.run = range.end;
+        let told = self.pair.run(&self.packets, range)?;
+        if told.is_empty() {
             return Ok(());
+        }
+        Err(self.look_for(told))
+    }
+
+    /// Finds out which packet tells the two apart.
+    fn look_for(&mut self, told: Vec<String>) -> Error {
+        let packets = mem::take(&mut self.packets);
+        match self.narrow(&packets, told) {
+            Ok(mut difference) => {
+                let settled = self.settled;
+                difference.packet = difference.packet.map(|packet| settled + packet);
+                difference.into()
+            }
+            Err(error) => error.context("host and kernel differ, and the packet cannot be found"),
+        }
+    }
+
+    /// Runs `packets`, which told the two apart, again from where they were equal.
+    fn narrow(&mut self, packets: &Packets, told: Vec<String>) -> Result<Difference> {
+        let mut difference = Difference {
+            packet: None,
+            packets: packets.clone(),
+            from_nothing: false,
+            told,
         };
-        if batch.len() > 1 {
-            self.kernel.take_events()?;
-            self.kernel.set_state(&before)?;
-            self.host.state = before;
-            for packet in batch {
-                self.run(slice::from_ref(packet))?;
-            }
-            return Err(difference.context(format!(
-                "a batch of {} packets differs, though none does by itself, from {}",
-                batch.len(),
-                batch[0].origin
-            )));
+        let mut state = self.equal.clone();
+        let mut range = 0..packets.len();
+        for step in STEPS {
+            let Some(found) = self.first_difference(&state, packets, range, step)? else {
+                return Ok(difference);
+            };
+            difference.told = found.told;
+            (state, range) = (found.before, found.range);
         }
-        let Packet {
-            slot,
-            frame,
-            origin,
-        } = &batch[0];
-        let bytes = hex(frame);
-        Err(difference.context(format!(
-            "after {} packets: {origin}, on interface {slot}, {} bytes: {bytes}",
-            self.packets,
-            frame.len()
-        )))
+        let end = range.end;
+        difference.packet = Some(range.start as u64);
+
+        // Fewest packets first; half of them more each time.
+        let mut length = 1;
+        loop {
+            let fewer: Packets = packets.range(end.saturating_sub(length)..end).collect();
+            let nothing = State::empty(self.interfaces);
+            let all = 0..fewer.len();
+            let from_nothing = self
+                .first_difference(&nothing, &fewer, all, usize::MAX)?
+                .is_some();
+            if from_nothing || length >= end {
+                difference.packets = fewer;
+                difference.from_nothing = from_nothing;
+                return Ok(difference);
+            }
+            length *= 2;
+        }
     }
 
-    /// Runs `batch` on both, and fails with what is different.
-    fn compare(&mut self, batch: &[Packet]) -> Result<()> {
-        let (verdicts, now_ns) = self.run_in_kernel(batch)?;
-        let mut told = Vec::new();
-        for (packet, kernel) in batch.iter().zip(verdicts) {
-            let host = self.host.run(packet.slot, &packet.frame, now_ns);
-            if host.verdict != kernel {
-                let origin = &packet.origin;
-                told.push(format!("{origin}: host {host:?}, kernel {kernel:?}"));
+    /// Runs the packets of `range` from `state`, and compares everything after every `step` of them.
+    fn first_difference(
+        &mut self,
+        state: &State,
+        packets: &Packets,
+        range: Range<usize>,
+        step: usize,
+    ) -> Result<Option<Found>> {
+        self.pair.set_state(state)?;
+        let mut start = range.start;
+        while start < range.end {
+            let before = self.pair.host.state.clone();
+            let step = start..range.end.min(start.saturating_add(step));
+            let mut told = Vec::new();
+            for start in step.clone().step_by(BATCH) {
+                let batch = start..step.end.min(start + BATCH);
+                told.extend(self.pair.run(packets, batch)?);
             }
-        }
-        let (host, kernel) = (self.host.take_events(), self.kernel.take_events()?);
-        if host.len() != kernel.len() {
-            told.push(format!(
-                "events: {} of the host, {} of the kernel",
-                host.len(),
-                kernel.len()
-            ));
-        }
-        for (index, (host, kernel)) in host.iter().zip(&kernel).enumerate() {
-            if host != kernel {
-                told.push(format!(
-                    "event {index}:\n    host   {host:?}\n    kernel {kernel:?}"
-                ));
+            told.extend(self.pair.differences()?);
+            if !told.is_empty() {
+                return Ok(Some(Found {
+                    range: step,
+                    before,
+                    told,
+                }));
             }
+            start = step.end;
         }
-        told.extend(self.host.state.differences(&self.kernel.state()?));
-        ensure!(
-            told.is_empty(),
-            "host and kernel differ\n  {}",
-            told.join("\n  ")
-        );
-        Ok(())
-    }
-
-    /// The kernel's verdicts, and the one time that all of them were given at.
-    fn run_in_kernel(&mut self, batch: &[Packet]) -> Result<(Vec<Verdict>, u64)> {
-        for _ in 0..ATTEMPTS {
-            let began_ns = self.kernel.now_ns()?;
-            let verdicts: Vec<_> = batch
-                .iter()
-                .map(|packet| self.kernel.run(packet.slot, &packet.frame))
-                .collect::<Result<_>>()
-                .with_context(|| format!("a batch from {}", batch[0].origin))?;
-            if self.kernel.now_ns()? == began_ns {
-                return Ok((verdicts, began_ns));
-            }
-            self.taken_back += 1;
-            self.kernel.take_events()?;
-            self.kernel.set_state(&self.host.state)?;
-        }
-        bail!(
-            "the machine did not run {} packets within one tick of its clock in {ATTEMPTS} attempts",
-            batch.len()
-        )
+        Ok(None)
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// Where a difference is.
+struct Found {
+    /// Among these packets.
+    range: Range<usize>,
+    /// What both held before them.
+    before: State,
+    told: Vec<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.packet {
+            Some(packet) => write!(out, "host and kernel differ at packet {packet}")?,
+            None => write!(
+                out,
+                "host and kernel differed within {} packets, but not when these were run again",
+                self.packets.len()
+            )?,
+        }
+        for line in &self.told {
+            write!(out, "\n  {line}")?;
+        }
+        let packets = &self.packets;
+        let last = packets.range(packets.len().saturating_sub(1)..packets.len());
+        for (slot, frame) in last {
+            write!(out, "\n  on interface {slot}, {} bytes: ", frame.len())?;
+            for byte in frame.iter().take(SHOWN) {
+                write!(out, "{byte:02x}")?;
+            }
+            if frame.len() > SHOWN {
+                out.write_str("…")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Difference {}
+
+impl Difference {
+    /// Writes the packets to a pcapng file, each by the interface of its slot.
+    pub fn write(&self, file: &Path) -> Result<()> {
+        let interfaces = self.packets.iter().map(|(slot, _)| slot + 1).max();
+        let frames = self.packets.iter().map(|(slot, frame)| {
+            let timed = TimedFrame {
+                at: Duration::ZERO,
+                frame: frame.to_vec(),
+            };
+            (slot, timed)
+        });
+        let capture = pcapng(interfaces.unwrap_or(0), frames)?;
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        fs::write(file, capture).with_context(|| file.display().to_string())
+    }
 }

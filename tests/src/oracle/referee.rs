@@ -87,6 +87,8 @@ pub enum Refusal {
     NotRead,
     /// A fragment that does not begin the packet.
     LaterFragment,
+    /// The first fragment of a datagram that says it is shorter than its own header.
+    UdpLength,
 }
 
 impl From<SliceError> for Refusal {
@@ -257,10 +259,14 @@ fn first_fragment<'a>(payload: &IpPayloadSlice<'a>) -> Result<Option<TransportSl
                 etherparse::err::tcp::HeaderSliceError::Content(error) => SliceError::Tcp(error),
             },
         )?)),
-        // Its length is the whole datagram's.
-        IpNumber::UDP => Some(TransportSlice::Udp(
-            UdpSlice::from_slice_lax(bytes).map_err(length)?,
-        )),
+        // Its length is the whole datagram's, so it is read leniently, and what no datagram can say is refused here.
+        IpNumber::UDP => {
+            let udp = UdpSlice::from_slice_lax(bytes).map_err(length)?;
+            if (1..8).contains(&udp.length()) {
+                return Err(Refusal::UdpLength);
+            }
+            Some(TransportSlice::Udp(udp))
+        }
         IpNumber::ICMP => Some(TransportSlice::Icmpv4(
             Icmpv4Slice::from_slice(bytes).map_err(length)?,
         )),

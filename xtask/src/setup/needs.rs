@@ -10,7 +10,7 @@ use xtask::program;
 use xtask::rustc::{Compiler, DEBIAN_RUSTC, Way};
 use xtask::toolchain::{self, Toolchain};
 
-use super::{Scope, apt, components};
+use super::{Scope, apt, cargo_fuzz, components};
 
 /// What is there and what is not.
 pub(crate) struct Survey {
@@ -38,6 +38,8 @@ pub(crate) enum Cure {
     Packages(Vec<String>),
     /// A bpf-linker built with this LLVM, whose development files are installed.
     Linker(u32),
+    /// A cargo-fuzz.
+    CargoFuzz,
     /// A component of a rustup toolchain.
     Component(components::Component),
 }
@@ -45,11 +47,14 @@ pub(crate) enum Cure {
 const COMPILER: &str = "compiler for BPF";
 const LINKER: &str = "linker for BPF";
 const LINTER: &str = "clippy for BPF";
+const FUZZER: &str = "fuzzer";
 
 /// The programs that commands run: for which of them, what for, and the package each is in.
 const PROGRAMS: &[(Scope, &str, &str, &str)] = &[
     (Scope::Run, "network namespaces", "ip", "iproute2"),
     (Scope::Run, "entering namespaces", "nsenter", "util-linux"),
+    (Scope::All, "the other parser", "tshark", "tshark"),
+    (Scope::All, "compiler for libFuzzer", "c++", "g++"),
 ];
 
 impl Survey {
@@ -77,6 +82,10 @@ impl Survey {
             }
         }
         if scope >= Scope::All {
+            match cargo_fuzz::find() {
+                Some(path) => survey.found.push((FUZZER, path.display().to_string())),
+                None => survey.lacks(FUZZER, "no cargo-fuzz".to_owned(), Cure::CargoFuzz),
+            }
             for component in components::of_the_host() {
                 match component.version() {
                     Some(version) => survey.found.push((component.what, version)),

@@ -1,0 +1,121 @@
+//! A long comparison of kernel and host: packets of a seed, under every configuration in turn.
+//!
+//! The packets are made on another thread, so that the one that runs them loses no time. The maps are not emptied between configurations, so that each begins with what the others left behind.
+
+use std::{
+    sync::mpsc::{SyncSender, sync_channel},
+    thread,
+};
+
+use anyhow::{Context as _, Result};
+use detector::tables::{HashSeed, Tables};
+use detector_common::{
+    config::{Config, Mode, Policy},
+    token_bucket::Limit,
+};
+
+use super::{Lockstep, Packets, State};
+use crate::{
+    fixtures::HTTP_PORTS,
+    generate::{Dice, Stream},
+    kernel::{FRAME_MAX, FRAME_MIN},
+};
+
+/// Interfaces that packets come in by.
+pub const INTERFACES: u32 = 2;
+/// The most packets under one configuration.
+const TURN: u64 = 1 << 20;
+/// Packets that are handed over at once.
+const LOAD: usize = 1024;
+/// So often packets are made ahead.
+const LOADS: usize = 4;
+/// Modes and policies: of signatures, then of ARP floods. The first has the widest choice of ways for a packet to go.
+const CONFIGURATIONS: [(Mode, Policy, Policy); 6] = [
+    (Mode::Enforce, Policy::Drop, Policy::Limit),
+    (Mode::Monitor, Policy::Alert, Policy::Drop),
+    (Mode::Enforce, Policy::Drop, Policy::Limit),
+    (Mode::Enforce, Policy::Count, Policy::Count),
+    (Mode::Enforce, Policy::Off, Policy::Limit),
+    (Mode::Enforce, Policy::Drop, Policy::Off),
+];
+
+/// What a campaign came to.
+pub struct Outcome {
+    /// Packets that were the same.
+    pub packets: u64,
+    /// Batches during which the clock ticked, and those of them that had to be run again.
+    pub ticked: (u64, u64),
+    /// What both hold in the end.
+    pub state: State,
+}
+
+/// The tables of each configuration, with limits that are met and left again within seconds.
+pub fn configurations() -> Result<Vec<Tables>> {
+    let tables = |&(mode, signature, arp_flood)| {
+        let mut config = Config::DEFAULT
+            .with_mode(mode)
+            .with_policies(signature, arp_flood);
+        config.arp_sender = Limit::new(40, 5);
+        config.arp_segment = Limit::new(300, 20);
+        config.report_interval_ns = 20_000_000;
+        Ok(Tables::new(config, HashSeed::FIXED, &HTTP_PORTS)?)
+    };
+    CONFIGURATIONS.iter().map(tables).collect()
+}
+
+/// Compares kernel and host over `runs` packets of `seed`, some of them made from `captured` ones.
+///
+/// Calls `progress` with the number of packets now and then. Fails with a [`super::Difference`] if there is one.
+pub fn compare(
+    seed: u64,
+    runs: u64,
+    captured: Vec<Vec<u8>>,
+    mut progress: impl FnMut(u64),
+) -> Result<Outcome> {
+    let configurations = configurations()?;
+    let turn = (runs / configurations.len() as u64).clamp(1, TURN);
+    let (sender, loads) = sync_channel(LOADS);
+    // Before this thread is held on its CPU, so that the other one may use another.
+    thread::spawn(move || make(seed, captured, &sender));
+
+    let first = configurations.first().context("no configuration")?;
+    let mut lockstep = Lockstep::new(first, INTERFACES)?;
+    let mut turns = configurations.iter().cycle();
+    let (mut run, mut end) = (0, 0);
+    while run < runs {
+        let load = loads.recv().context("no more packets are made")?;
+        for (slot, frame) in load.iter().take(usize::try_from(runs - run)?) {
+            if run == end {
+                progress(run);
+                lockstep.set_tables(turns.next().context("no configuration")?)?;
+                end += turn;
+            }
+            lockstep.push(slot, frame)?;
+            run += 1;
+        }
+    }
+    lockstep.settle()?;
+    Ok(Outcome {
+        packets: lockstep.packets(),
+        ticked: lockstep.ticked(),
+        state: lockstep.state().clone(),
+    })
+}
+
+/// Makes packets until nobody wants any more.
+fn make(seed: u64, captured: Vec<Vec<u8>>, loads: &SyncSender<Packets>) {
+    let mut dice = Dice::new(seed);
+    let mut stream = Stream::new(dice.roll(), captured, FRAME_MAX);
+    loop {
+        let mut load = Packets::default();
+        while load.len() < LOAD {
+            let frame = stream.next_frame();
+            if frame.len() >= FRAME_MIN {
+                load.push(u32::from(dice.one_in(2)), frame);
+            }
+        }
+        if loads.send(load).is_err() {
+            return;
+        }
+    }
+}

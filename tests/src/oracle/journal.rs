@@ -1,0 +1,72 @@
+//! What the entries of the host's maps held before the last few packets, so that these can be taken back.
+
+use detector_common::{
+    abi::{Counter, SignatureCounter},
+    sources::{SourceSet, SourceState},
+};
+
+use super::State;
+
+/// The entries of every map that were handed out to be changed.
+#[derive(Default)]
+pub struct Journal {
+    pub(crate) counters: Log<Counter>,
+    pub(crate) signature_hits: Log<SignatureCounter>,
+    pub(crate) sources: Log<SourceSet>,
+    pub(crate) segments: Log<SourceState>,
+    pub(crate) tallies: Log<u64>,
+}
+
+/// The entries of one map that were handed out: where they are, and what they held then.
+pub struct Log<T> {
+    before: Vec<(u32, T)>,
+}
+
+impl Journal {
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.counters.before.clear();
+        self.signature_hits.before.clear();
+        self.sources.before.clear();
+        self.segments.before.clear();
+        self.tallies.before.clear();
+    }
+
+    /// Gives every entry back what it held, and forgets it.
+    pub(super) fn take_back(&mut self, state: &mut State) {
+        self.counters.take_back(&mut state.counters);
+        self.signature_hits.take_back(&mut state.signature_hits);
+        self.sources.take_back(&mut state.sources);
+        self.segments.take_back(&mut state.segments);
+        self.tallies.take_back(&mut state.tallies);
+    }
+}
+
+impl<T: Copy> Log<T> {
+    /// The entry at `index`, noted down.
+    pub(super) fn entry<'m>(&mut self, map: &'m mut [T], index: u32) -> Option<&'m mut T> {
+        let entry = map.get_mut(index as usize)?;
+        self.before.push((index, *entry));
+        Some(entry)
+    }
+
+    /// Where the entries are.
+    pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
+        self.before.iter().map(|(index, _)| *index as usize)
+    }
+
+    fn take_back(&mut self, map: &mut [T]) {
+        // The latest first: what an entry held first, it holds in the end.
+        for (index, before) in self.before.drain(..).rev() {
+            if let Some(entry) = map.get_mut(index as usize) {
+                *entry = before;
+            }
+        }
+    }
+}
+
+impl<T> Default for Log<T> {
+    fn default() -> Self {
+        Self { before: Vec::new() }
+    }
+}
