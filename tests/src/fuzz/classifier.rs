@@ -89,10 +89,12 @@ impl Rules {
 
     /// Whether this may become of a packet.
     fn allow(&self, Decision { reason, verdict }: Decision) -> bool {
-        let policy = match reason {
-            Reason::Signature => self.signature,
-            Reason::ArpFlood | Reason::ArpFloodSegment => self.arp_flood,
-            _ => return verdict == Verdict::Pass,
+        let policy = if reason == Reason::Signature {
+            self.signature
+        } else if matches!(reason, Reason::ArpFlood | Reason::ArpFloodSegment) {
+            self.arp_flood
+        } else {
+            return verdict == Verdict::Pass;
         };
         let drops = self.mode == Mode::Enforce && matches!(policy, Policy::Drop | Policy::Limit);
         policy != Policy::Off && (verdict == Verdict::Drop) == drops

@@ -5,7 +5,7 @@ use detector::agent::{
     interface::{Interface, Side},
 };
 use detector::output::Identity;
-use detector_common::event::Event;
+use detector_common::{event::Event, reason::Reason};
 use serde_json::Value;
 
 use super::assert_one_printable_line;
@@ -49,10 +49,7 @@ fn told(event: &Event) {
     let value: Value = serde_json::from_str(&json).expect("what is written is JSON");
     assert_eq!(value["count"], event.count);
     assert_eq!(value["verdict"], event.verdict().name());
-    assert_eq!(
-        value["reason"].as_str(),
-        event.reason().map(|reason| reason.name())
-    );
+    assert_eq!(value["reason"].as_str(), event.reason().map(Reason::name));
     let identity: Identity = serde_json::from_value(value).expect("an identity is read back");
     assert_eq!(identity, finding.identity);
 }

@@ -26,13 +26,14 @@ impl Stream {
     /// The packets of `seed`, from made and from `captured` ones, each at most `longest` bytes.
     #[must_use]
     pub fn new(seed: u64, mut captured: Vec<Vec<u8>>, longest: usize) -> Self {
-        captured
-            .iter_mut()
-            .for_each(|frame| frame.truncate(longest));
+        for frame in &mut captured {
+            frame.truncate(longest);
+        }
         let kitchen = Kitchen::new();
         let mut dice = Dice::new(seed);
-        let mut make = || kitchen.make(&Recipe::roll(&mut dice), longest);
-        let made = (0..STOCK).map(|_| make()).collect();
+        let made = (0..STOCK)
+            .map(|_| kitchen.make(&Recipe::roll(&mut dice), longest))
+            .collect();
         Self {
             kitchen,
             dice,
