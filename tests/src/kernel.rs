@@ -5,6 +5,7 @@
 //! readings of the same bytes are worth more than one.
 
 mod per_cpu;
+pub mod verifier;
 
 use std::{
     fs,
@@ -19,7 +20,7 @@ use aya::{
 };
 use detector::{agent::kernel::Kernel, tables::Tables};
 use detector_common::{
-    abi::{Counter, SignatureCounter, map},
+    abi::{COUNTERS_LEN, Counter, INTERFACES_MAX, SignatureCounter, map},
     event::Event,
     sources::{SourceSet, SourceState},
     verdict::Verdict,
@@ -40,12 +41,23 @@ pub const FRAME_MAX: usize = 4096 - 256 - 320;
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 
+/// Where a packet may leave something in the large maps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Places {
+    /// The set of the source table.
+    pub source_set: Option<u32>,
+    /// The index of the segment.
+    pub segment: Option<u32>,
+}
+
 /// The program with its maps, on a bpf filesystem of its own.
 pub struct TestKernel {
     /// The program, as the agent loads it.
     pub kernel: Kernel,
     events: RingBuf<MapData>,
     cpu: usize,
+    /// How many copies of the program there are.
+    copies: u32,
     counters: PerCpuMap<Counter>,
     signature_hits: PerCpuMap<SignatureCounter>,
     sources: PerCpuMap<SourceSet>,
@@ -68,6 +80,7 @@ impl TestKernel {
             kernel,
             events: events.context("somebody has taken the events already")?,
             cpu,
+            copies: interfaces,
             counters: PerCpuMap::open(&pins.join(map::COUNTERS))?,
             signature_hits: PerCpuMap::open(&pins.join(map::SIGNATURE_HITS))?,
             sources: PerCpuMap::open(&pins.join(map::SOURCES))?,
@@ -105,6 +118,26 @@ impl TestKernel {
             signature_hits: self.signature_hits.read(self.cpu)?,
             sources: self.sources.read(self.cpu)?,
             segments: self.segments.read(self.cpu)?,
+            tallies: self.tallies.read(self.cpu)?,
+        })
+    }
+
+    /// What this CPU's copy of every map holds; where only one entry at a time can be read, of the large maps only what is
+    /// at `places`, and nothing elsewhere.
+    pub fn state_at(&self, places: &Places) -> Result<State> {
+        if self.sources.is_read_whole() {
+            return self.state();
+        }
+        let Places {
+            source_set,
+            segment,
+        } = *places;
+        let counters = self.copies * COUNTERS_LEN / INTERFACES_MAX;
+        Ok(State {
+            counters: self.counters.read_at(self.cpu, 0..counters)?,
+            signature_hits: self.signature_hits.read(self.cpu)?,
+            sources: self.sources.read_at(self.cpu, source_set)?,
+            segments: self.segments.read_at(self.cpu, segment)?,
             tallies: self.tallies.read(self.cpu)?,
         })
     }

@@ -1,21 +1,26 @@
 //! A per-CPU array, read and written as a whole with one system call.
 //!
 //! aya reads one entry at a time and asks for the number of CPUs each time; a test that compares every entry of every map
-//! after every few packets cannot wait for that.
+//! after every few packets cannot wait for that. Before Linux 5.13 there is no other way: then entries are read one by
+//! one, and [`PerCpuMap::read_at`] reads only some.
 
 use std::{
     ffi::{c_long, c_uint},
     marker::PhantomData,
     os::fd::{AsFd as _, AsRawFd as _},
     path::Path,
-    ptr::from_mut,
+    ptr::{from_mut, from_ref},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use aya::{maps::MapData, util::nr_cpus};
+use aya::{
+    maps::MapData,
+    util::{KernelVersion, nr_cpus},
+};
 use bytemuck::{Pod, allocation::zeroed_vec};
 use nix::{errno::Errno, libc};
 
+const BPF_MAP_LOOKUP_ELEM: c_uint = 1;
 const BPF_MAP_LOOKUP_BATCH: c_uint = 24;
 const BPF_MAP_UPDATE_BATCH: c_uint = 26;
 
@@ -32,11 +37,25 @@ struct Batch {
     flags: u64,
 }
 
+/// What `bpf` takes to look one entry up.
+#[repr(C)]
+struct Element {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// The first kernel that reads and writes per-CPU arrays as a whole.
+const WHOLE_SINCE: KernelVersion = KernelVersion::new(5, 13, 0);
+
 /// A per-CPU array of `T`.
 pub(super) struct PerCpuMap<T> {
     map: MapData,
     len: usize,
     cpus: usize,
+    is_read_whole: bool,
     entries: PhantomData<T>,
 }
 
@@ -57,6 +76,7 @@ impl<T: Pod> PerCpuMap<T> {
             len: info.max_entries() as usize,
             map,
             cpus,
+            is_read_whole: KernelVersion::current()? >= WHOLE_SINCE,
             entries: PhantomData,
         })
     }
@@ -66,12 +86,35 @@ impl<T: Pod> PerCpuMap<T> {
         self.cpus
     }
 
+    /// Whether one system call reads every entry.
+    pub(super) fn is_read_whole(&self) -> bool {
+        self.is_read_whole
+    }
+
     /// Every entry of this CPU's copy.
     pub(super) fn read(&self, cpu: usize) -> Result<Vec<T>> {
+        if !self.is_read_whole {
+            return self.read_at(cpu, 0..u32::try_from(self.len)?);
+        }
         let mut values: Vec<T> = zeroed_vec(self.len * self.cpus);
         self.run(BPF_MAP_LOOKUP_BATCH, &mut values)
-            .context("the kernel does not read a whole map (needs Linux 5.13)")?;
+            .context("the kernel does not read a whole map")?;
         Ok(values.into_iter().skip(cpu).step_by(self.cpus).collect())
+    }
+
+    /// The entries of this CPU's copy at these places, and nothing at the others.
+    pub(super) fn read_at(
+        &self,
+        cpu: usize,
+        places: impl IntoIterator<Item = u32>,
+    ) -> Result<Vec<T>> {
+        let mut entries: Vec<T> = zeroed_vec(self.len);
+        let mut values: Vec<T> = zeroed_vec(self.cpus);
+        for place in places {
+            self.look_up(place, &mut values)?;
+            entries[place as usize] = values[cpu];
+        }
+        Ok(entries)
     }
 
     /// Sets every entry of this CPU's copy, and clears those of the others.
@@ -84,6 +127,30 @@ impl<T: Pod> PerCpuMap<T> {
         }
         self.run(BPF_MAP_UPDATE_BATCH, &mut values)
             .context("the kernel does not write a whole map (needs Linux 5.13)")
+    }
+
+    /// Reads the entry at `place` of every CPU.
+    fn look_up(&self, place: u32, values: &mut [T]) -> Result<()> {
+        ensure!((place as usize) < self.len, "{place} of {}", self.len);
+        let mut element = Element {
+            map_fd: u32::try_from(self.map.fd().as_fd().as_raw_fd())?,
+            padding: 0,
+            key: from_ref(&place) as u64,
+            value: values.as_mut_ptr() as u64,
+            flags: 0,
+        };
+        // SAFETY: `element` is what the command takes. There is a value for each CPU, whose size is a multiple of eight,
+        // as `open` has found; key and values outlive the call.
+        let result: c_long = unsafe {
+            libc::syscall(
+                libc::SYS_bpf,
+                BPF_MAP_LOOKUP_ELEM,
+                from_mut(&mut element),
+                size_of::<Element>(),
+            )
+        };
+        Errno::result(result).context("the kernel does not read an entry")?;
+        Ok(())
     }
 
     /// Moves every entry of every CPU from the map to `values`, or from `values` to the map.
