@@ -4,11 +4,11 @@
 //! nothing about that: the LLVM is chosen when it is built. One that does not fit is passed over and left alone; the one
 //! set-up builds goes to a directory of its own, so that it replaces nobody's.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
-use std::{env, fmt};
 
-use crate::program;
+use crate::{cache, program};
 
 /// The version that set-up builds.
 pub const VERSION: &str = "0.13.0";
@@ -50,15 +50,7 @@ pub fn fitting(llvm: u32) -> Option<Linker> {
 /// Gives the directory set-up installs a linker for this LLVM to: in the user's cache, so that every clone finds it.
 #[must_use]
 pub fn own_root(llvm: u32) -> Option<PathBuf> {
-    let cache = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| env::home_dir().map(|home| home.join(".cache")))?;
-    Some(
-        cache
-            .join("detector")
-            .join(format!("{NAME}-{VERSION}-llvm-{llvm}")),
-    )
+    Some(cache::directory()?.join(format!("{NAME}-{VERSION}-llvm-{llvm}")))
 }
 
 /// Asks the LLVM inside: `--version` among LLVM's own arguments makes it print its version and end, so the file names

@@ -7,6 +7,7 @@ mod build;
 mod ci;
 mod clippy;
 mod demo;
+mod kernels;
 mod run;
 mod setup;
 mod test;
@@ -33,6 +34,8 @@ enum Command {
     /// Measures the kernel program and replay
     #[command(disable_help_flag = true)]
     Bench(PassedOn),
+    /// Runs detector in Debian's kernels from 5.10 on, in virtual machines
+    Kernels(kernels::Arguments),
     /// Lints everything, for the host and for BPF; a warning is an error
     Clippy,
     /// Runs what a change must pass: format, lints, tests
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Demo(passed_on) => demo::run(&passed_on.arguments),
         Command::Test(passed_on) => test::run(&passed_on.arguments),
         Command::Bench(passed_on) => bench::run(&passed_on.arguments),
+        Command::Kernels(arguments) => kernels::run(&arguments),
         Command::Clippy => clippy::run(),
         Command::Ci => ci::run(),
     };

@@ -4,8 +4,11 @@
 //! and aya hands that on only when a program is refused. So the program is loaded by a process that has no room for
 //! another descriptor: the verifier does all its work, and then the kernel refuses.
 
-use anyhow::{Context as _, Result, bail};
-use aya::{EbpfLoader, VerifierLogLevel, programs::ProgramError, programs::Xdp};
+use anyhow::{Context as _, Result, bail, ensure};
+use aya::{
+    EbpfLoader, VerifierLogLevel,
+    programs::{ProgramError, Xdp},
+};
 use detector_common::abi::global;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -18,7 +21,7 @@ pub struct Cost {
     pub stack: u64,
 }
 
-/// Has the verifier look at one program of an object, and loads nothing.
+/// Has the verifier look at one program of an object; then loads it, and where the kernel counts too, the two must agree.
 ///
 /// # Errors
 ///
@@ -44,7 +47,17 @@ pub fn cost(object: &[u8], program: &str) -> Result<Cost> {
         bail!("{program} was not refused as it must be: {refused:?}");
     };
     let log = verifier_log.to_string();
-    Cost::of_log(&log).with_context(|| format!("the verifier says of {program}: {io_error}: {log}"))
+    let cost = Cost::of_log(&log);
+    let cost = cost.with_context(|| format!("the verifier says: {io_error}: {log}"))?;
+    found.load()?;
+    if let Some(counted) = found.info()?.verified_instruction_count() {
+        ensure!(
+            u64::from(counted) == cost.instructions,
+            "the verifier followed {} instructions, and the kernel counts {counted}",
+            cost.instructions
+        );
+    }
+    Ok(cost)
 }
 
 impl Cost {

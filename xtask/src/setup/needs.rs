@@ -50,6 +50,20 @@ const LINTER: &str = "clippy for BPF";
 const PROGRAMS: &[(Scope, &str, &str, &str)] = &[
     (Scope::Run, "network namespaces", "ip", "iproute2"),
     (Scope::Run, "entering namespaces", "nsenter", "util-linux"),
+    (
+        Scope::All,
+        "virtual machines",
+        "qemu-system-x86_64",
+        "qemu-system-x86",
+    ),
+    (
+        Scope::All,
+        "their first programs",
+        "busybox",
+        "busybox-static",
+    ),
+    (Scope::All, "their first filesystem", "cpio", "cpio"),
+    (Scope::All, "compressed kernel modules", "xz", "xz-utils"),
 ];
 
 impl Survey {
