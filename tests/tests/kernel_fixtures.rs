@@ -7,7 +7,7 @@ use detector_common::{config::Mode, reason::Reason, verdict::Verdict};
 use detector_tests::{
     fixtures::{
         self,
-        check::{INTERFACES, Outcome, SLOT},
+        check::{INTERFACES, Outcome, Reading, SLOT},
     },
     kernel::{FRAME_MIN, TestKernel},
     requirements::kernel_or_skip,
@@ -107,7 +107,7 @@ fn check(test: &str, mode: Mode) -> Result<()> {
     if !kernel_or_skip(test) {
         return Ok(());
     }
-    let Outcome { run, wrong } = fixtures::check::run_in_kernel(mode)?;
+    let Outcome { run, wrong } = fixtures::check::run_in_kernel(mode, Reading::Whole)?;
     assert!(run > 300, "only {run} fixtures were run");
     assert!(
         wrong.is_empty(),

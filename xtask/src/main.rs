@@ -2,6 +2,7 @@
 //!
 //! A command that compiles starts with set-up, so that each of them works as the first one on a fresh machine.
 
+mod archive;
 mod bench;
 mod build;
 mod ci;

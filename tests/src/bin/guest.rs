@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use detector_common::config::Mode;
-use detector_tests::fixtures::check::{Outcome, run_in_kernel};
+use detector_tests::fixtures::check::{Outcome, Reading, run_in_kernel};
 
 /// How long anything may take. An emulated machine is slow, and only a failure waits so long.
 const WITHIN: Duration = Duration::from_secs(40);
@@ -64,7 +64,7 @@ fn main() {
 }
 
 fn fixtures(mode: Mode) -> Result<Vec<String>> {
-    let Outcome { run, wrong } = run_in_kernel(mode)?;
+    let Outcome { run, wrong } = run_in_kernel(mode, Reading::AtPlaces)?;
     ensure!(run > FIXTURES_MIN, "only {run} fixtures were run");
     ensure!(
         wrong.is_empty(),

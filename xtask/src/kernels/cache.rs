@@ -10,8 +10,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 use xtask::cache;
 
-use super::archive::Archive;
-use super::lock::{Kernel, Package};
+use super::lock::{Kernel, kind};
+use crate::archive::{Archive, Package};
 use crate::run;
 
 /// The module for pairs of virtual interfaces. It needs no other.
@@ -85,7 +85,7 @@ impl Cache {
         }
         let newest = packages
             .iter()
-            .map(|package| archive.newest(package.kind(series)?, series))
+            .map(|package| archive.newest(kind(package, series)?, series))
             .collect::<Result<Vec<_>>>()?;
         let pinned = packages.first().map(|package| package.version.clone());
         match self.cached(&newest, pinned.clone()) {

@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
 
+use crate::archive::Package;
+
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/kernels.toml");
 
 /// The pinned kernels, oldest first.
@@ -27,16 +29,6 @@ pub(super) struct Kernel {
     /// What it consists of.
     #[serde(rename = "package")]
     pub(super) packages: Vec<Package>,
-}
-
-/// A package of one version.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Package {
-    pub(super) name: String,
-    pub(super) version: String,
-    /// Of the package's file, in hexadecimal.
-    pub(super) sha256: String,
 }
 
 impl Lock {
@@ -63,26 +55,24 @@ impl Lock {
     }
 }
 
-impl Package {
-    /// What stands before the version in the name: `linux-image` of `linux-image-6.1.0-56-cloud-amd64`.
-    pub(super) fn kind(&self, series: &str) -> Result<&str> {
-        let (kind, _) = self
-            .name
-            .split_once(&format!("-{series}."))
-            .with_context(|| format!("{FILE}: package {} is not of series {series}", self.name))?;
-        Ok(kind)
-    }
+/// What stands before the version in a package's name: `linux-image` of `linux-image-6.1.0-56-cloud-amd64`.
+pub(super) fn kind<'a>(package: &'a Package, series: &str) -> Result<&'a str> {
+    let name = &package.name;
+    let parts = name.split_once(&format!("-{series}."));
+    let (kind, _) =
+        parts.with_context(|| format!("{FILE}: package {name} is not of series {series}"))?;
+    Ok(kind)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Lock, Package};
+    use super::{Lock, Package, kind};
 
     #[test]
     fn every_package_of_the_lock_file_is_of_its_series() {
         for kernel in Lock::read().unwrap().select(&[]).unwrap() {
             for package in &kernel.packages {
-                let kind = package.kind(&kernel.series).unwrap();
+                let kind = kind(package, &kernel.series).unwrap();
                 assert!(kind.starts_with("linux-"), "{package:?}");
                 assert_eq!(package.sha256.len(), 64, "{package:?}");
             }
@@ -103,7 +93,7 @@ mod tests {
             version: String::new(),
             sha256: String::new(),
         };
-        assert!(package.kind("6.1").is_err());
-        assert_eq!(package.kind("6.12").unwrap(), "linux-image");
+        assert!(kind(&package, "6.1").is_err());
+        assert_eq!(kind(&package, "6.12").unwrap(), "linux-image");
     }
 }

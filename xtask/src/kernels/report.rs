@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::budget::Cost;
 use super::cache::Image;
-use super::seconds;
 
 /// What every line of the guest's begins with.
 const PREFIX: &str = "guest: ";
@@ -139,7 +138,7 @@ impl Table {
                 report.passed.len(),
                 number(|cost| cost.instructions),
                 number(|cost| cost.stack),
-                seconds(*took)
+                took.as_secs_f64()
             );
         }
         for row in &self.rows {

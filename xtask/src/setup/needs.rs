@@ -36,6 +36,8 @@ pub(crate) struct Missing {
 pub(crate) enum Cure {
     /// Debian packages.
     Packages(Vec<String>),
+    /// Debian packages of the release's backports, where the release's own do not fit what is installed.
+    Backports(&'static [&'static str]),
     /// A bpf-linker built with this LLVM, whose development files are installed.
     Linker(u32),
     /// A component of a rustup toolchain.
@@ -45,6 +47,15 @@ pub(crate) enum Cure {
 const COMPILER: &str = "compiler for BPF";
 const LINKER: &str = "linker for BPF";
 const LINTER: &str = "clippy for BPF";
+
+const MACHINES: &str = "virtual machines";
+const EMULATOR: &str = "qemu-system-x86_64";
+const EMULATOR_PACKAGES: &[&str] = &[
+    "qemu-system-x86",
+    "qemu-system-common",
+    "qemu-system-data",
+    "seabios",
+];
 
 /// The programs that commands run: for which of them, what for, and the package each is in.
 const PROGRAMS: &[(Scope, &str, &str, &str)] = &[
@@ -91,6 +102,7 @@ impl Survey {
             }
         }
         if scope >= Scope::All {
+            survey.emulator();
             for component in components::of_the_host() {
                 match component.version() {
                     Some(version) => survey.found.push((component.what, version)),
@@ -103,6 +115,21 @@ impl Survey {
             }
         }
         survey
+    }
+
+    /// QEMU's packages must be of one version: where one of them is from the backports, so must be the others.
+    fn emulator(&mut self) {
+        match program::find(EMULATOR) {
+            Some(path) => self.found.push((MACHINES, path.display().to_string())),
+            None => {
+                let cure = if apt::is_from_backports("qemu-utils") {
+                    Cure::Backports(EMULATOR_PACKAGES)
+                } else {
+                    packages(&["qemu-system-x86"])
+                };
+                self.lacks(MACHINES, format!("no program {EMULATOR}"), cure);
+            }
+        }
     }
 
     fn complete(&mut self, scope: Scope, toolchain: Toolchain) {

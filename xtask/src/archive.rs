@@ -1,4 +1,5 @@
-//! Debian's archive, asked by an apt with lists of its own: the machine's own lists and packages stay as they are.
+//! Debian's archive, suites beside the machine's own among them, asked by an apt with lists of its own: the machine's lists
+//! stay as they are.
 //!
 //! Apt checks the archive's signatures with Debian's keyring, and the packages by the hashes that are signed. The mirror is
 //! the machine's own, read from its package sources.
@@ -9,19 +10,32 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::lock::Package;
+use serde::Deserialize;
+
 use crate::run;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
+/// A package of one version.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Package {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its version.
+    pub(crate) version: String,
+    /// Of the package's file, in hexadecimal.
+    pub(crate) sha256: String,
+}
+
 /// An apt of its own.
-pub(super) struct Archive {
+pub(crate) struct Archive {
     directory: PathBuf,
 }
 
 impl Archive {
     /// Fetches the lists of these suites; everything is kept below `directory`.
-    pub(super) fn open(directory: &Path, suites: &[&str]) -> Result<Self> {
+    pub(crate) fn open(directory: &Path, suites: &[&str]) -> Result<Self> {
         for part in ["state/lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(directory.join(part))?;
         }
@@ -45,7 +59,7 @@ impl Archive {
     }
 
     /// The package of this name, in this version or in the newest; `None` where there is none.
-    pub(super) fn find(&self, name: &str, version: Option<&str>) -> Result<Option<Package>> {
+    pub(crate) fn find(&self, name: &str, version: Option<&str>) -> Result<Option<Package>> {
         let wanted = version.map_or_else(|| name.to_owned(), |version| format!("{name}={version}"));
         let records = self.ask(&["show", "--no-all-versions", &wanted])?;
         let field = |key: &str| {
@@ -62,7 +76,7 @@ impl Archive {
     }
 
     /// The newest package of a kind and series, of the flavour for virtual machines.
-    pub(super) fn newest(&self, kind: &str, series: &str) -> Result<Package> {
+    pub(crate) fn newest(&self, kind: &str, series: &str) -> Result<Package> {
         let series = series.replace('.', r"\.");
         let pattern = format!(r"^{kind}-{series}\..*-cloud-amd64$");
         let found = self.ask(&["search", "--names-only", &pattern])?;
@@ -80,7 +94,7 @@ impl Archive {
     }
 
     /// Fetches a package's file into `directory`, and checks it.
-    pub(super) fn download(&self, package: &Package, directory: &Path) -> Result<PathBuf> {
+    pub(crate) fn download(&self, package: &Package, directory: &Path) -> Result<PathBuf> {
         let Package {
             name,
             version,
