@@ -40,12 +40,14 @@ impl Archive {
             fs::create_dir_all(directory.join(part))?;
         }
         let mirrors = Mirrors::of_this_machine()?;
-        let mut sources = String::new();
-        for suite in suites {
-            let mirror = mirrors.of(suite)?;
-            sources += &format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
-        }
-        fs::write(directory.join("sources.list"), sources)?;
+        let sources = suites
+            .iter()
+            .map(|suite| {
+                let mirror = mirrors.of(suite)?;
+                Ok(format!("deb [signed-by={KEYRING}] {mirror} {suite} main"))
+            })
+            .collect::<Result<Vec<_>>>()?;
+        fs::write(directory.join("sources.list"), sources.join("\n") + "\n")?;
         fs::write(directory.join("status"), "")?;
         fs::write(directory.join("apt.conf"), configuration(directory))?;
         let archive = Self {

@@ -76,7 +76,7 @@ fn program(line: &str) -> Option<(String, Cost)> {
 fn last_words(console: &str) -> String {
     let lines: Vec<_> = console
         .lines()
-        .map(|line| line.trim_end())
+        .map(str::trim_end)
         .filter(|line| !line.is_empty())
         .collect();
     let last = lines.iter().rev().take(LAST_LINES).rev();

@@ -119,17 +119,16 @@ impl Survey {
 
     /// QEMU's packages must be of one version: where one of them is from the backports, so must be the others.
     fn emulator(&mut self) {
-        match program::find(EMULATOR) {
-            Some(path) => self.found.push((MACHINES, path.display().to_string())),
-            None => {
-                let cure = if apt::is_from_backports("qemu-utils") {
-                    Cure::Backports(EMULATOR_PACKAGES)
-                } else {
-                    packages(&["qemu-system-x86"])
-                };
-                self.lacks(MACHINES, format!("no program {EMULATOR}"), cure);
-            }
+        if let Some(path) = program::find(EMULATOR) {
+            self.found.push((MACHINES, path.display().to_string()));
+            return;
         }
+        let cure = if apt::is_from_backports("qemu-utils") {
+            Cure::Backports(EMULATOR_PACKAGES)
+        } else {
+            packages(&["qemu-system-x86"])
+        };
+        self.lacks(MACHINES, format!("no program {EMULATOR}"), cure);
     }
 
     fn complete(&mut self, scope: Scope, toolchain: Toolchain) {
