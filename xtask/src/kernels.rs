@@ -37,6 +37,16 @@ pub(crate) struct Arguments {
     accept: bool,
 }
 
+impl Arguments {
+    /// Those that boot the kernels of these series.
+    pub(crate) fn of(series: &[&str]) -> Self {
+        Self {
+            series: series.iter().map(|&one| one.to_owned()).collect(),
+            accept: false,
+        }
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::ready(Scope::All)?;
     let kernels = Lock::read()?.select(&arguments.series)?;

@@ -63,13 +63,14 @@ pub fn cost(object: &[u8], program: &str) -> Result<Cost> {
 impl Cost {
     /// Reads the statistics, which end the log.
     fn of_log(log: &str) -> Option<Self> {
-        let after = |words: &str| {
-            let line = log.lines().rev().find_map(|line| line.strip_prefix(words));
-            line.and_then(|line| line.split_whitespace().next())
-        };
-        let stack = after("stack depth ")?.split('+').map(str::parse::<u64>);
+        let after = |words: &str| log.lines().rev().find_map(|line| line.strip_prefix(words));
+        let depths = after("stack depth ")?;
+        // Linux 7.3 says "max" and the sum; before, it is the depths of all functions.
+        let depths = depths.strip_prefix("max ").unwrap_or(depths);
+        let stack = depths.trim().split('+').map(str::parse::<u64>);
+        let processed = after("processed ")?.split_whitespace().next()?;
         Some(Self {
-            instructions: after("processed ")?.parse().ok()?,
+            instructions: processed.parse().ok()?,
             stack: stack.sum::<Result<_, _>>().ok()?,
         })
     }
@@ -94,6 +95,17 @@ mod tests {
             processed 27830 insns (limit 1000000) max_states_per_insn 24 total_states 1201\n";
         let cost = Cost {
             instructions: 27_830,
+            stack: 288,
+        };
+        assert_eq!(Cost::of_log(log), Some(cost));
+    }
+
+    #[test]
+    fn the_newer_words_are_understood_too() {
+        let log = "verification time 5 usec\nstack depth max 288\n\
+            subprog 0 (clock) main insns_self 31 insns_total 31 stack 288\nprocessed 31 insns (limit 1000000)\n";
+        let cost = Cost {
+            instructions: 31,
             stack: 288,
         };
         assert_eq!(Cost::of_log(log), Some(cost));

@@ -205,8 +205,8 @@ pub(super) fn group_slot(groups: u8) -> usize {
 
 /// Where a port is kept: in the order its bytes have in a packet.
 ///
-/// VERIFIER: of a number whose bytes were turned, kernels before 6.18 know no bound. Turned once more it is what was read,
-/// and the compiler turns nothing at all.
+/// VERIFIER: of a number whose bytes were turned, Linux 5.10 and 6.1 know no bound. Turned once more it is what was read, and
+/// the compiler turns nothing at all.
 #[inline(always)]
 pub(super) fn port_slot(port: u16) -> usize {
     usize::from(port.swap_bytes())
