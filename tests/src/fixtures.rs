@@ -6,6 +6,7 @@
 
 mod arp;
 mod benign;
+pub mod check;
 mod extensions;
 mod fragments;
 mod malformed;

@@ -6,6 +6,7 @@
 
 mod per_cpu;
 mod test_run;
+pub mod verifier;
 
 use std::{
     fs,
@@ -17,7 +18,7 @@ use anyhow::{Context as _, Result, ensure};
 use aya::maps::{MapData, RingBuf};
 use detector::{agent::kernel::Kernel, tables::Tables};
 use detector_common::{
-    abi::{Counter, SignatureCounter, map},
+    abi::{COUNTERS_LEN, Counter, INTERFACES_MAX, SignatureCounter, map},
     event::Event,
     sources::{SourceSet, SourceState},
     verdict::Verdict,
@@ -42,6 +43,15 @@ pub const FRAME_MAX: usize = 4096 - 256 - 320;
 const XDP_DROP: u32 = 1;
 const XDP_PASS: u32 = 2;
 
+/// Where a packet may leave something in the large maps.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Places {
+    /// The set of the source table.
+    pub source_set: Option<u32>,
+    /// The index of the segment.
+    pub segment: Option<u32>,
+}
+
 /// The program with its maps, on a bpf filesystem of its own.
 pub struct TestKernel {
     /// The program, as the agent loads it.
@@ -52,6 +62,8 @@ pub struct TestKernel {
     programs: Vec<TestRun>,
     events: RingBuf<MapData>,
     cpu: usize,
+    /// How many copies of the program there are.
+    copies: u32,
     counters: PerCpuMap<Counter>,
     signature_hits: PerCpuMap<SignatureCounter>,
     sources: PerCpuMap<SourceSet>,
@@ -78,6 +90,7 @@ impl TestKernel {
             tick_ns: u64::try_from(tick.tv_nsec())?,
             events: events.context("somebody has taken the events already")?,
             cpu,
+            copies: interfaces,
             counters: PerCpuMap::open(&pins.join(map::COUNTERS))?,
             signature_hits: PerCpuMap::open(&pins.join(map::SIGNATURE_HITS))?,
             sources: PerCpuMap::open(&pins.join(map::SOURCES))?,
@@ -115,6 +128,23 @@ impl TestKernel {
             signature_hits: self.signature_hits.read(self.cpu)?,
             sources: self.sources.read(self.cpu)?,
             segments: self.segments.read(self.cpu)?,
+            tallies: self.tallies.read(self.cpu)?,
+        })
+    }
+
+    /// The same, but of the large maps only what is at `places`, and nothing elsewhere. It is much less to read.
+    pub fn state_at(&self, places: &Places) -> Result<State> {
+        let counters = if self.counters.is_read_whole() {
+            self.counters.read(self.cpu)?
+        } else {
+            let used = self.copies * COUNTERS_LEN / INTERFACES_MAX;
+            self.counters.read_at(self.cpu, 0..used)?
+        };
+        Ok(State {
+            counters,
+            signature_hits: self.signature_hits.read(self.cpu)?,
+            sources: self.sources.read_at(self.cpu, places.source_set)?,
+            segments: self.segments.read_at(self.cpu, places.segment)?,
             tallies: self.tallies.read(self.cpu)?,
         })
     }

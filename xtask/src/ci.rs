@@ -8,7 +8,7 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 
 use crate::setup::Scope;
-use crate::{clippy, run, setup, test};
+use crate::{clippy, kernels, run, setup, test};
 
 pub(crate) fn run() -> Result<()> {
     let toolchain = setup::ready(Scope::All)?;
@@ -18,6 +18,9 @@ pub(crate) fn run() -> Result<()> {
     step("lints for the host", clippy::host)?;
     step("lints for BPF", || clippy::kernel(&toolchain))?;
     step("tests", || test::run(&[]))?;
+    step("the oldest and the newest kernel", || {
+        kernels::run(&kernels::Arguments::of(&["5.10", "7"]))
+    })?;
     println!("ci: all passed");
     Ok(())
 }

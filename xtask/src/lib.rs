@@ -5,6 +5,7 @@
 //! `cargo xtask setup`, in the binary of this package.
 
 pub mod bpf;
+pub mod cache;
 pub mod linker;
 pub mod program;
 pub mod rustc;

@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use crate::program;
+use crate::{cache, program};
 
 /// The version that set-up builds.
 pub const VERSION: &str = "0.13.0";
@@ -50,7 +50,7 @@ pub fn fitting(llvm: u32) -> Option<Linker> {
 /// Gives the directory set-up installs a linker for this LLVM to: in the user's cache, so that every clone finds it.
 #[must_use]
 pub fn own_root(llvm: u32) -> Option<PathBuf> {
-    program::own_root(&format!("{NAME}-{VERSION}-llvm-{llvm}"))
+    Some(cache::directory()?.join(format!("{NAME}-{VERSION}-llvm-{llvm}")))
 }
 
 /// Asks the LLVM inside: `--version` among LLVM's own arguments makes it print its version and end, so the file names

@@ -2,12 +2,14 @@
 //!
 //! A command that compiles starts with set-up, so that each of them works as the first one on a fresh machine.
 
+mod archive;
 mod bench;
 mod build;
 mod ci;
 mod clippy;
 mod demo;
 mod fuzz;
+mod kernels;
 mod run;
 mod setup;
 mod test;
@@ -36,9 +38,11 @@ enum Command {
     Bench(PassedOn),
     /// Fuzzes everything for some seconds each; `fuzz differential` compares the kernel program with the host's
     Fuzz(fuzz::Arguments),
+    /// Runs detector in Debian's kernels from 5.10 on, in virtual machines
+    Kernels(kernels::Arguments),
     /// Lints everything, for the host and for BPF; a warning is an error
     Clippy,
-    /// Runs what a change must pass: format, lints, tests
+    /// Runs what a change must pass: format, lints, tests, the oldest and the newest kernel
     Ci,
 }
 
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Command::Test(passed_on) => test::run(&passed_on.arguments),
         Command::Bench(passed_on) => bench::run(&passed_on.arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Kernels(arguments) => kernels::run(&arguments),
         Command::Clippy => clippy::run(),
         Command::Ci => ci::run(),
     };

@@ -27,17 +27,6 @@ pub fn find_all(name: &str) -> Vec<PathBuf> {
     found
 }
 
-/// Gives the directory that set-up installs a program of its own to, under `name`: in the user's cache, so that every
-/// clone finds it.
-#[must_use]
-pub fn own_root(name: &str) -> Option<PathBuf> {
-    let cache = env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute())
-        .or_else(|| env::home_dir().map(|home| home.join(".cache")))?;
-    Some(cache.join("detector").join(name))
-}
-
 /// Gives the cargo that runs this process, or the one of `PATH`.
 #[must_use]
 pub fn cargo() -> PathBuf {

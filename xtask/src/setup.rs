@@ -84,7 +84,7 @@ fn cure(missing: &[Missing], apt: &mut Apt) -> Result<()> {
         .iter()
         .filter_map(|missing| match &missing.cure {
             Cure::Packages(packages) => Some(packages),
-            Cure::Linker(_) | Cure::CargoFuzz | Cure::Component(_) => None,
+            Cure::Backports(_) | Cure::Linker(_) | Cure::CargoFuzz | Cure::Component(_) => None,
         })
         .flatten()
         .map(String::as_str)
@@ -95,6 +95,7 @@ fn cure(missing: &[Missing], apt: &mut Apt) -> Result<()> {
     for missing in missing {
         match &missing.cure {
             Cure::Packages(_) => {}
+            Cure::Backports(packages) => apt.install_backports(packages)?,
             Cure::Linker(llvm) => linker::build(*llvm)?,
             Cure::CargoFuzz => cargo_fuzz::build()?,
             Cure::Component(component) => components::add(component)?,

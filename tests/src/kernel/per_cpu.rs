@@ -1,7 +1,8 @@
 //! A per-CPU array, read and written as a whole with one system call, or looked at in a few places.
 //!
 //! aya reads one entry at a time and asks for the number of CPUs each time; a test that compares every entry of every map
-//! again and again cannot wait for that.
+//! again and again cannot wait for that. Before Linux 5.13 there is no other way: then entries are read one by one, and
+//! [`PerCpuMap::read_at`] reads only some.
 
 use std::{
     ffi::{c_long, c_uint},
@@ -12,7 +13,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use aya::{maps::MapData, util::nr_cpus};
+use aya::{
+    maps::MapData,
+    util::{KernelVersion, nr_cpus},
+};
 use bytemuck::{Pod, allocation::zeroed_vec};
 use nix::{errno::Errno, libc};
 
@@ -45,11 +49,15 @@ struct Element {
     flags: u64,
 }
 
+/// The first kernel that reads and writes per-CPU arrays as a whole.
+const WHOLE_SINCE: KernelVersion = KernelVersion::new(5, 13, 0);
+
 /// A per-CPU array of `T`.
 pub(super) struct PerCpuMap<T> {
     map: MapData,
     len: usize,
     cpus: usize,
+    is_read_whole: bool,
     entries: PhantomData<T>,
 }
 
@@ -70,6 +78,7 @@ impl<T: Pod> PerCpuMap<T> {
             len: info.max_entries() as usize,
             map,
             cpus,
+            is_read_whole: KernelVersion::current()? >= WHOLE_SINCE,
             entries: PhantomData,
         })
     }
@@ -79,12 +88,35 @@ impl<T: Pod> PerCpuMap<T> {
         self.cpus
     }
 
+    /// Whether one system call reads every entry.
+    pub(super) fn is_read_whole(&self) -> bool {
+        self.is_read_whole
+    }
+
     /// Every entry of this CPU's copy.
     pub(super) fn read(&self, cpu: usize) -> Result<Vec<T>> {
+        if !self.is_read_whole {
+            return self.read_at(cpu, 0..u32::try_from(self.len)?);
+        }
         let mut values: Vec<T> = zeroed_vec(self.len * self.cpus);
         self.run(BPF_MAP_LOOKUP_BATCH, &mut values)
-            .context("the kernel does not read a whole map (needs Linux 5.13)")?;
+            .context("the kernel does not read a whole map")?;
         Ok(values.into_iter().skip(cpu).step_by(self.cpus).collect())
+    }
+
+    /// The entries of this CPU's copy at these places, and nothing at the others.
+    pub(super) fn read_at(
+        &self,
+        cpu: usize,
+        places: impl IntoIterator<Item = u32>,
+    ) -> Result<Vec<T>> {
+        let mut entries: Vec<T> = zeroed_vec(self.len);
+        let mut values: Vec<T> = zeroed_vec(self.cpus);
+        for place in places {
+            self.look_up(place, &mut values)?;
+            entries[place as usize] = values[cpu];
+        }
+        Ok(entries)
     }
 
     /// Sets every entry of this CPU's copy, and clears those of the others.
@@ -102,9 +134,9 @@ impl<T: Pod> PerCpuMap<T> {
     /// Whether this CPU's copy has, at every place of `log`, what `host` has there.
     pub(super) fn agrees_with(&self, cpu: usize, host: &[T], log: &Log<T>) -> Result<bool> {
         let mut values: Vec<T> = zeroed_vec(self.cpus);
-        for index in log.places() {
-            self.look_up(index, &mut values)?;
-            let (Some(host), Some(kernel)) = (host.get(index), values.get(cpu)) else {
+        for place in log.places() {
+            self.look_up(place, &mut values)?;
+            let (Some(host), Some(kernel)) = (host.get(place as usize), values.get(cpu)) else {
                 return Ok(false);
             };
             if bytemuck::bytes_of(host) != bytemuck::bytes_of(kernel) {
@@ -114,19 +146,19 @@ impl<T: Pod> PerCpuMap<T> {
         Ok(true)
     }
 
-    /// Reads one entry of every CPU.
-    fn look_up(&self, index: usize, values: &mut [T]) -> Result<()> {
+    /// Reads the entry at `place` of every CPU.
+    fn look_up(&self, place: u32, values: &mut [T]) -> Result<()> {
+        ensure!((place as usize) < self.len, "{place} of {}", self.len);
         ensure!(values.len() == self.cpus, "no room for every CPU");
-        let key = u32::try_from(index)?;
         let mut element = Element {
             map_fd: self.fd()?,
             reserved: 0,
-            key: from_ref(&key) as u64,
+            key: from_ref(&place) as u64,
             value: values.as_mut_ptr() as u64,
             flags: 0,
         };
-        // SAFETY: `element` is what the command takes; the key is a `u32`, and there is a value for each CPU, whose size
-        // is a multiple of eight, as `open` has found; all outlive the call.
+        // SAFETY: `element` is what the command takes. There is a value for each CPU, whose size is a multiple of eight,
+        // as `open` has found; key and values outlive the call.
         let result: c_long = unsafe {
             libc::syscall(
                 libc::SYS_bpf,
@@ -135,7 +167,7 @@ impl<T: Pod> PerCpuMap<T> {
                 size_of::<Element>(),
             )
         };
-        Errno::result(result)?;
+        Errno::result(result).context("the kernel does not read an entry")?;
         Ok(())
     }
 

@@ -51,8 +51,8 @@ impl<T: Copy> Log<T> {
     }
 
     /// Where the entries are.
-    pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
-        self.before.iter().map(|(index, _)| *index as usize)
+    pub(crate) fn places(&self) -> impl Iterator<Item = u32> {
+        self.before.iter().map(|(index, _)| *index)
     }
 
     fn take_back(&mut self, map: &mut [T]) {

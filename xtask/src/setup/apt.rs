@@ -3,13 +3,15 @@
 //! Only root installs; anyone else is given the exact command. Nothing is ever removed: rustc-web conflicts with Debian's
 //! rustc and rustup packages, and a user who has those keeps them.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
-use anyhow::{Result, bail};
-use xtask::program;
+use anyhow::{Context as _, Result, bail};
 use xtask::rustc::{OLDEST, is_at_least};
+use xtask::{cache, program};
 
 use super::machine;
+use crate::archive::Archive;
 use crate::run;
 
 const INSTALL: &[&str] = &["install", "-y", "--no-install-recommends", "--no-remove"];
@@ -44,11 +46,50 @@ impl Apt {
                  apt-get update && DEBIAN_FRONTEND=noninteractive apt-get {install} {names}"
             );
         }
+        self.update()?;
+        check_candidates(packages)?;
+        self.install_checked(packages)
+    }
+
+    /// Installs packages of the release's backports, whether or not the machine has them among its sources.
+    pub(crate) fn install_backports(&mut self, packages: &[&str]) -> Result<()> {
+        let suite = machine::codename().map(|release| format!("{release}-backports"));
+        let suite = suite.context("this system does not say which release it is")?;
+        let names = packages.join(" ");
+        if !machine::is_root() {
+            bail!(
+                "not root: have root install {names} from {suite}, then run `cargo xtask setup` again"
+            );
+        }
+        let cache = cache::directory();
+        let cache = cache.context("there is no home directory to fetch packages to: set HOME")?;
+        let archive = Archive::open(&cache.join("backports"), &[&suite])?;
+        let files = cache.join("backports/files");
+        fs::create_dir_all(&files)?;
+        let mut paths = Vec::new();
+        for name in packages {
+            let package = archive.find(name, None)?;
+            let package = package.with_context(|| format!("{suite} has no {name}"))?;
+            let path = archive.download(&package, &files)?;
+            paths.push(path.display().to_string());
+        }
+        let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+        self.install_checked(&paths)?;
+        fs::remove_dir_all(&files)?;
+        Ok(())
+    }
+
+    fn update(&mut self) -> Result<()> {
         if !self.updated {
             run::status(apt_get(&["update"]))?;
             self.updated = true;
         }
-        check_candidates(packages)?;
+        Ok(())
+    }
+
+    fn install_checked(&mut self, packages: &[&str]) -> Result<()> {
+        let names = packages.join(" ");
+        self.update()?;
         if run::status(apt_get(&[INSTALL, packages].concat())).is_err() {
             bail!(
                 "apt-get has not installed {names} (its messages are above): check the network and the disk; if it would \
@@ -57,6 +98,12 @@ impl Apt {
         }
         Ok(())
     }
+}
+
+/// Says whether a package is installed, and from its release's backports.
+pub(crate) fn is_from_backports(package: &str) -> bool {
+    let version = query("dpkg-query", &["-W", "-f=${Version}", package]);
+    version.contains("~bpo")
 }
 
 /// Gives those of the packages that are not installed.

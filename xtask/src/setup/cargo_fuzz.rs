@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use xtask::{bpf, program};
+use xtask::{bpf, cache, program};
 
 use crate::run;
 
@@ -42,5 +42,5 @@ pub(super) fn build() -> Result<()> {
 }
 
 fn own_root() -> Option<PathBuf> {
-    program::own_root(&format!("{NAME}-{VERSION}"))
+    Some(cache::directory()?.join(format!("{NAME}-{VERSION}")))
 }

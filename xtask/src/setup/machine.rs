@@ -19,6 +19,11 @@ pub(crate) fn is_debian_12() -> bool {
         && os_release("VERSION_ID").as_deref() == Some("12")
 }
 
+/// Gives the name of this Debian release, as its suites have it.
+pub(crate) fn codename() -> Option<String> {
+    os_release("VERSION_CODENAME")
+}
+
 /// Gives one line, cure included, for everything that would keep the kernel program from running here.
 pub(crate) fn notes() -> Vec<String> {
     let mut notes = Vec::new();

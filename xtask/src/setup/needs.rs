@@ -36,6 +36,8 @@ pub(crate) struct Missing {
 pub(crate) enum Cure {
     /// Debian packages.
     Packages(Vec<String>),
+    /// Debian packages of the release's backports, where the release's own do not fit what is installed.
+    Backports(&'static [&'static str]),
     /// A bpf-linker built with this LLVM, whose development files are installed.
     Linker(u32),
     /// A cargo-fuzz.
@@ -49,12 +51,29 @@ const LINKER: &str = "linker for BPF";
 const LINTER: &str = "clippy for BPF";
 const FUZZER: &str = "fuzzer";
 
+const MACHINES: &str = "virtual machines";
+const EMULATOR: &str = "qemu-system-x86_64";
+const EMULATOR_PACKAGES: &[&str] = &[
+    "qemu-system-x86",
+    "qemu-system-common",
+    "qemu-system-data",
+    "seabios",
+];
+
 /// The programs that commands run: for which of them, what for, and the package each is in.
 const PROGRAMS: &[(Scope, &str, &str, &str)] = &[
     (Scope::Run, "network namespaces", "ip", "iproute2"),
     (Scope::Run, "entering namespaces", "nsenter", "util-linux"),
     (Scope::All, "the other parser", "tshark", "tshark"),
     (Scope::All, "compiler for libFuzzer", "c++", "g++"),
+    (
+        Scope::All,
+        "their first programs",
+        "busybox",
+        "busybox-static",
+    ),
+    (Scope::All, "their first filesystem", "cpio", "cpio"),
+    (Scope::All, "compressed kernel modules", "xz", "xz-utils"),
 ];
 
 impl Survey {
@@ -86,6 +105,7 @@ impl Survey {
                 Some(path) => survey.found.push((FUZZER, path.display().to_string())),
                 None => survey.lacks(FUZZER, "no cargo-fuzz".to_owned(), Cure::CargoFuzz),
             }
+            survey.emulator();
             for component in components::of_the_host() {
                 match component.version() {
                     Some(version) => survey.found.push((component.what, version)),
@@ -98,6 +118,20 @@ impl Survey {
             }
         }
         survey
+    }
+
+    /// QEMU's packages must be of one version: where one of them is from the backports, so must be the others.
+    fn emulator(&mut self) {
+        if let Some(path) = program::find(EMULATOR) {
+            self.found.push((MACHINES, path.display().to_string()));
+            return;
+        }
+        let cure = if apt::is_from_backports("qemu-utils") {
+            Cure::Backports(EMULATOR_PACKAGES)
+        } else {
+            packages(&["qemu-system-x86"])
+        };
+        self.lacks(MACHINES, format!("no program {EMULATOR}"), cure);
     }
 
     fn complete(&mut self, scope: Scope, toolchain: Toolchain) {

@@ -12,6 +12,7 @@ use bytemuck::Zeroable;
 use super::{
     table::{
         FOUND, GROUPS_MAX, Group, NONE, ROWS_MAX, STEPS_MAX, SignatureTable, TESTS_MAX, group_slot,
+        port_slot,
     },
     worms::{Signature, Traffic},
 };
@@ -118,7 +119,9 @@ pub fn compile(
             return Err(CompileError::TooManySteps(signature.name));
         }
     }
-    for (port, groups) in (0..=u16::MAX).zip(&table.tcp_destination) {
+    for port in 0..=u16::MAX {
+        let groups = table.tcp_destination.get(port_slot(port));
+        let groups = groups.copied().unwrap_or_default();
         let all = (0..GROUPS_MAX)
             .map(|group| groups & 1 << group)
             .filter(|bit| *bit != 0)
@@ -188,7 +191,7 @@ fn compile_group(
 /// Has `table` look at the packets of `traffic` with the groups of `bits`.
 fn watch(table: &mut SignatureTable, traffic: Traffic, http_ports: &[u16], bits: u8) {
     let set = |entries: &mut [u8; 1 << 16], port: u16| {
-        if let Some(entry) = entries.get_mut(usize::from(port)) {
+        if let Some(entry) = entries.get_mut(port_slot(port)) {
             *entry |= bits;
         }
     };

@@ -15,7 +15,9 @@ use crate::{exit::Exit, output::FileName};
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
     /// The process may not do it.
-    #[error("not permitted to {0}: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
+    #[error(
+        "not permitted to {0}: run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON (before Linux 5.11 also with LimitMEMLOCK=infinity)"
+    )]
     NotPermitted(&'static str),
     /// The pins' directory cannot be made or used.
     #[error("cannot use {} for pins: {error}", path.display())]
