@@ -9,6 +9,7 @@ mod clippy;
 mod demo;
 mod run;
 mod setup;
+mod suricata;
 mod test;
 mod workspace;
 
@@ -30,7 +31,7 @@ enum Command {
     /// Runs every test; arguments go to `cargo test`
     #[command(disable_help_flag = true)]
     Test(PassedOn),
-    /// Measures the kernel program and replay
+    /// Measures what a packet costs, beside other firewalls; `--check` compares with the budget
     #[command(disable_help_flag = true)]
     Bench(PassedOn),
     /// Lints everything, for the host and for BPF; a warning is an error

@@ -46,7 +46,7 @@ struct Arguments {
     #[arg(long, conflicts_with = "check")]
     accept: bool,
     /// How often each packet is measured; the median counts
-    #[arg(long, default_value_t = 101, value_parser = clap::value_parser!(u32).range(5..=1000))]
+    #[arg(long, default_value_t = 51, value_parser = clap::value_parser!(u32).range(5..=1000))]
     rounds: u32,
 }
 

@@ -50,6 +50,10 @@ const LINTER: &str = "clippy for BPF";
 const PROGRAMS: &[(Scope, &str, &str, &str)] = &[
     (Scope::Run, "network namespaces", "ip", "iproute2"),
     (Scope::Run, "entering namespaces", "nsenter", "util-linux"),
+    (Scope::All, "interface options", "ethtool", "ethtool"),
+    (Scope::All, "peer: iptables", "iptables", "iptables"),
+    (Scope::All, "peer: nftables", "nft", "nftables"),
+    (Scope::All, "peer: xdp-filter", "xdp-filter", "xdp-tools"),
 ];
 
 impl Survey {

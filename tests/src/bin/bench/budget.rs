@@ -1,6 +1,6 @@
 //! `--check`: what each packet may cost, as a ratio to the empty program. Never a time: machines differ, and share.
 //!
-//! The medians of a hundred paired ratios differ by a few per cent from run to run, also where others load every CPU. A
+//! The medians of fifty paired ratios differ by a few per cent from run to run, also where others load every CPU. A
 //! packet above its budget is measured once more before it counts.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
@@ -18,8 +18,10 @@ const HEADER: &str = "\
 # `cargo xtask bench --accept` writes what it measures here: do that when a change is worth its price, and say why.
 
 ";
-/// What measurements differ by and a regression does not: a row that is 1.3 times as dear is found.
+/// What measurements differ by and a regression does not: a packet that is 1.3 times as dear is found.
 const TOLERANCE: f64 = 1.15;
+/// The same where each packet has another sender: then it is the processor's cache that counts, and others use it too.
+const TOLERANCE_SENDERS: f64 = 2.5;
 
 /// The committed file.
 #[derive(Deserialize, Serialize)]
@@ -27,6 +29,8 @@ const TOLERANCE: f64 = 1.15;
 struct Budget {
     /// A packet may cost this many times what is written here.
     tolerance: f64,
+    /// The same where each packet has another sender.
+    tolerance_random_senders: f64,
     /// By packet: the ratio to the empty program.
     ratios: BTreeMap<String, f64>,
 }
@@ -74,6 +78,7 @@ pub(crate) fn accept(measured: &InKernel) -> Result<()> {
     let round = |ratio: f64| (ratio * 100.0).round() / 100.0;
     let budget = Budget {
         tolerance: TOLERANCE,
+        tolerance_random_senders: TOLERANCE_SENDERS,
         ratios: measured
             .rows
             .iter()
@@ -101,7 +106,12 @@ impl Budget {
         for row in &measured.rows {
             let budget = self.ratios.get(row.packet).copied().unwrap_or_default();
             let ratio = row.detector.ratio.median;
-            let is_over = ratio > budget * self.tolerance;
+            let tolerance = if row.random_senders {
+                self.tolerance_random_senders
+            } else {
+                self.tolerance
+            };
+            let is_over = ratio > budget * tolerance;
             println!(
                 "{:<32} {ratio:>5.2}x, budget {budget:.2}x ({:+.0} %){}",
                 row.packet,
@@ -117,5 +127,7 @@ impl Budget {
 }
 
 fn path() -> PathBuf {
-    [env!("CARGO_MANIFEST_DIR"), "budgets", "bench.toml"].iter().collect()
+    [env!("CARGO_MANIFEST_DIR"), "budgets", "bench.toml"]
+        .iter()
+        .collect()
 }

@@ -7,7 +7,10 @@ use std::{panic::resume_unwind, thread, time::Duration};
 
 use anyhow::Result;
 use detector_tests::kernel::hold_cpu;
-use nix::time::{ClockId, clock_gettime};
+use nix::{
+    libc,
+    time::{ClockId, clock_gettime},
+};
 
 /// Runs `action` and gives the CPU time it took, with what it gave.
 pub(crate) fn cpu_time<T>(action: impl FnOnce() -> Result<T>) -> Result<(Duration, T)> {
@@ -27,8 +30,17 @@ pub(crate) fn on_cpu<T: Send>(cpu: usize, action: impl FnOnce() -> Result<T> + S
     thread::scope(|scope| {
         let held = scope.spawn(move || {
             hold_cpu(cpu)?;
+            go_first();
             action()
         });
         held.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
+}
+
+/// Asks for more of the CPU than others get, so that a measurement of seconds does not take minutes on a busy machine. What is
+/// measured is this thread's time either way, so a kernel that refuses does no harm.
+fn go_first() {
+    const NICENESS: libc::c_int = -10;
+    // SAFETY: setpriority takes three numbers; 0 is the calling thread.
+    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, NICENESS) };
 }

@@ -85,7 +85,14 @@ fn signatures(rounds: u32) -> Result<Growth> {
             (&mut searched, &clean, Verdict::Pass),
             (&mut found, &worm, Verdict::Drop),
         ] {
-            points.push(point(count as u32, rounds, &mut detector, &floor, packet, verdict)?);
+            points.push(point(
+                count as u32,
+                rounds,
+                &mut detector,
+                &floor,
+                packet,
+                verdict,
+            )?);
         }
     }
     let more = compile(
@@ -165,12 +172,20 @@ fn payload(rounds: u32) -> Result<Growth> {
         let response = response.payload(&vec![b'x'; bytes]);
         for (points, packet) in [(&mut watched, &request), (&mut unwatched, &response)] {
             let verdict = Verdict::Pass;
-            points.push(point(bytes as u32, rounds, &mut detector, &floor, packet, verdict)?);
+            points.push(point(
+                bytes as u32,
+                rounds,
+                &mut detector,
+                &floor,
+                packet,
+                verdict,
+            )?);
         }
     }
     Ok(Growth {
         of: "payload bytes",
-        note: "a pattern stands at a known place near the start, so the rest is not read".to_owned(),
+        note: "a pattern stands at a known place near the start, so the rest is not read"
+            .to_owned(),
         curves: vec![
             curve("HTTP request", watched),
             curve("HTTP response", unwatched),

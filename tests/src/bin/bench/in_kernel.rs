@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use aya::programs::Xdp;
 use detector::tables::Tables;
 use detector_common::{config::Config, verdict::Verdict};
-use detector_tests::{builder::CLIENT_MAC, lab::ETH0};
+use detector_tests::lab::ETH0;
 use serde::Serialize;
 
 use crate::{
@@ -46,6 +46,8 @@ pub(crate) struct Row {
     pub(crate) packet: &'static str,
     pub(crate) bytes: usize,
     pub(crate) goal: Option<f64>,
+    /// Whether each packet comes from a sender of its own.
+    pub(crate) random_senders: bool,
     /// The empty program.
     pub(crate) floor_ns: Spread,
     pub(crate) detector: Cost,
@@ -72,7 +74,7 @@ struct Entry {
 
 impl Entry {
     fn load(features: Features) -> Result<Self> {
-        let filter = XdpFilter::load(features, CLIENT_MAC)?;
+        let filter = XdpFilter::load(features)?;
         let (program, name) = entry_of(filter.host(), ETH0)?;
         Ok(Self {
             program,
@@ -151,6 +153,8 @@ impl Samples {
         } = programs;
         detector.kernel.maps_mut().set_tables(&self.tables)?;
         let Packet { frame, verdict, .. } = &self.packet;
+        // Once for the caches, which the tables have been through.
+        run_to(floor.of(*verdict)?, frame, *verdict)?;
         let before = run_to(floor.of(*verdict)?, frame, *verdict)?;
         let mut cost = |program: &Xdp| {
             if self.packet.random_senders {
@@ -192,12 +196,17 @@ impl Samples {
             packet: self.packet.name,
             bytes: self.packet.frame.len(),
             goal: self.packet.goal,
+            random_senders: self.packet.random_senders,
             floor_ns: Spread::of(self.floor.iter().copied()),
             detector: cost(self.packet.verdict, &self.detector),
             peers: self
                 .peers
                 .iter()
-                .map(|samples| samples.as_ref().map(|(verdict, costs)| cost(*verdict, costs)))
+                .map(|samples| {
+                    samples
+                        .as_ref()
+                        .map(|(verdict, costs)| cost(*verdict, costs))
+                })
                 .collect(),
         }
     }

@@ -2,12 +2,15 @@
 
 use detector_common::{config::Config, token_bucket::Limit, verdict::Verdict};
 use detector_tests::{
-    builder::{ACK, CLIENT_IPV6, PacketBuilder, Route, SERVER_IPV6, SYN, SYN_OPTIONS},
+    builder::{ACK, CLIENT_IPV6, Mac, PacketBuilder, Route, SERVER_IPV6, SYN, SYN_OPTIONS},
     worms::{self, FULL_SEGMENT, benign},
 };
 
 /// Distinct senders of the row where each packet has another one, less one.
 pub(crate) const MANY_SENDERS_MASK: u32 = (1 << 20) - 1;
+
+/// Who sends the ARP requests, and nothing else: xdp-filter drops all that comes from there.
+pub(crate) const ARP_SENDER: Mac = [0x02, 0, 0, 0, 0, 0x66];
 
 const HTTP: u16 = 80;
 const DNS: u16 = 53;
@@ -53,7 +56,7 @@ impl Packet {
 pub(crate) fn all() -> Vec<Packet> {
     let route = Route::default();
     let opening = |packet: PacketBuilder| packet.flags(SYN).tcp_options(SYN_OPTIONS);
-    let arp = benign::arp_request(&route);
+    let arp = arp_request(&route);
     // More than any machine can ask, and a burst that the other rows cannot have used up.
     let mut unlimited = Config::DEFAULT;
     unlimited.arp_sender = Limit::new(1_000_000_000, u32::MAX);
@@ -123,6 +126,14 @@ pub(crate) fn all() -> Vec<Packet> {
             Verdict::Pass,
         ),
     ]
+}
+
+/// A request of [`ARP_SENDER`]'s.
+pub(crate) fn arp_request(route: &Route) -> PacketBuilder {
+    benign::arp_request(&Route {
+        src_mac: ARP_SENDER,
+        ..*route
+    })
 }
 
 /// An ordinary request with `payload_bytes` in all, most of them a cookie, as browsers send them.

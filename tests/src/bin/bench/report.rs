@@ -60,7 +60,9 @@ impl Report {
 
     /// Writes `bench.json` and `bench.svg`.
     pub(crate) fn write(&self) -> Result<()> {
-        let directory = directory()?;
+        let directory = target_dir()?.join("bench");
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
         let write = |name: &str, text: String| -> Result<()> {
             let path = directory.join(name);
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
@@ -98,14 +100,13 @@ impl Machine {
     }
 }
 
-/// `target/bench`, where this program is in `target/release`.
-fn directory() -> Result<PathBuf> {
+/// Cargo's directory: this program is in `target/release`.
+pub(crate) fn target_dir() -> Result<PathBuf> {
     let own = env::current_exe().context("cannot find the path of this program")?;
     let target = own.parent().and_then(Path::parent);
-    let directory = target.context("this program is in no directory")?.join("bench");
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot make {}", directory.display()))?;
-    Ok(directory)
+    Ok(target
+        .context("this program is in no directory")?
+        .to_owned())
 }
 
 /// Prints nanoseconds and ratios of every kind of packet.
@@ -114,9 +115,11 @@ pub(crate) fn print_in_kernel(measured: &InKernel) {
         "In the kernel, by BPF_PROG_TEST_RUN: CPU time a packet in ns, and as a ratio to the empty program beside it;\n\
          medians of {} rounds in turns, with quartiles.{}\n",
         measured.rounds,
-        measured.verified_instructions.map_or_else(String::new, |count| format!(
-            " {count} instructions verified."
-        )),
+        measured
+            .verified_instructions
+            .map_or_else(String::new, |count| format!(
+                " {count} instructions verified."
+            )),
     );
     let mut header = ["packet", "bytes", "empty", "detector", "", "ratio", "goal"]
         .map(str::to_owned)
@@ -133,7 +136,8 @@ pub(crate) fn print_in_kernel(measured: &InKernel) {
             format!("{:.1}", row.detector.ns.median),
             row.detector.verdict.to_owned(),
             ratio_with_quartiles(&row.detector.ratio),
-            row.goal.map_or_else(String::new, |goal| format!("{goal:.1}x")),
+            row.goal
+                .map_or_else(String::new, |goal| format!("{goal:.1}x")),
         ];
         for peer in &row.peers {
             cells.extend(peer.as_ref().map_or_else(
@@ -201,14 +205,20 @@ pub(crate) fn print_growth(measured: &[Growth]) {
     for growth in measured {
         println!("\nwith {} ({}):", growth.of, growth.note);
         let points = growth.curves.first().map(|curve| &curve.points);
-        let xs = points.into_iter().flatten().map(|point| point.x.to_string());
+        let xs = points
+            .into_iter()
+            .flatten()
+            .map(|point| point.x.to_string());
         let header = std::iter::once(String::new()).chain(xs).collect();
         let mut table = table(header);
         for curve in &growth.curves {
             let mut cells = vec![curve.packet.to_owned()];
-            cells.extend(curve.points.iter().map(|point| {
-                format!("{:.0} ({:.2}x)", point.ns.median, point.ratio.median)
-            }));
+            cells.extend(
+                curve
+                    .points
+                    .iter()
+                    .map(|point| format!("{:.0} ({:.2}x)", point.ns.median, point.ratio.median)),
+            );
             table.add_row(cells);
         }
         align_right(&mut table, 1);

@@ -29,6 +29,7 @@ use serde::Serialize;
 
 use crate::{
     clock::{cpu_time, nanoseconds_each, on_cpu},
+    packets::arp_request,
     programs::{Floor, load_sender},
     statistic::Spread,
 };
@@ -151,13 +152,12 @@ pub(crate) fn measure() -> Result<Veth> {
         for (receiver, samples) in receivers.iter().zip(&mut samples) {
             for (kind, samples) in kinds.iter().zip(samples) {
                 let Ok(rates) = samples else { continue };
-                let measured = receiver
-                    .as_ref()
-                    .map_err(in_one_line)
-                    .and_then(|receiver| match receiver.unable(kind) {
+                let measured = receiver.as_ref().map_err(in_one_line).and_then(|receiver| {
+                    match receiver.unable(kind) {
                         Some(why) => Err(why.to_owned()),
                         None => cost(&**receiver, kind).map_err(|error| in_one_line(&error)),
-                    });
+                    }
+                });
                 match measured {
                     Ok(ns) => rates.push(1e9 / ns),
                     Err(why) => *samples = Err(why),
@@ -201,7 +201,7 @@ fn kinds() -> Vec<Kind> {
     vec![
         Kind {
             name: "ARP flood, 60 B, limited",
-            frame: benign::arp_request(&route).build(),
+            frame: arp_request(&route).build(),
             verdict: Verdict::Drop,
         },
         Kind {

@@ -4,10 +4,9 @@
 //! worm's, and all that an ARP sender sends where the detector drops the excess.
 
 use anyhow::{Context as _, Result};
-use detector_tests::{
-    builder::Mac,
-    lab::{ETH0, Host, Pair},
-};
+use detector_tests::lab::{ETH0, Host, Pair};
+
+use crate::packets::ARP_SENDER;
 
 /// How much of xdp-filter is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +30,9 @@ impl Features {
     pub(crate) fn rules(self) -> &'static str {
         match self {
             Self::Tcp => "drops TCP to port 80",
-            Self::All => "drops TCP to port 80, UDP to port 1434, and everything from the ARP sender's MAC",
+            Self::All => {
+                "drops TCP to port 80, UDP to port 1434, and everything from the ARP sender's MAC"
+            }
         }
     }
 }
@@ -42,8 +43,8 @@ pub(crate) struct XdpFilter {
 }
 
 impl XdpFilter {
-    /// Loads it, with the rules that its features allow, against an ARP sender with the address `flooder`.
-    pub(crate) fn load(features: Features, flooder: Mac) -> Result<Self> {
+    /// Loads it, with the rules that its features allow.
+    pub(crate) fn load(features: Features) -> Result<Self> {
         let pair = Pair::new()?;
         let host = &pair.server;
         let run = |arguments: &str| {
@@ -57,8 +58,8 @@ impl XdpFilter {
         run("port 80 --mode dst --proto tcp")?;
         if features == Features::All {
             run("port 1434 --mode dst --proto udp")?;
-            let flooder = flooder.map(|byte| format!("{byte:02x}")).join(":");
-            run(&format!("ether {flooder} --mode src"))?;
+            let sender = ARP_SENDER.map(|byte| format!("{byte:02x}")).join(":");
+            run(&format!("ether {sender} --mode src"))?;
         }
         Ok(Self { pair })
     }

@@ -1,10 +1,7 @@
 //! The receivers that filter in the kernel.
 
 use anyhow::{Context as _, Result};
-use aya::{
-    Ebpf, EbpfLoader,
-    programs::XdpMode,
-};
+use aya::{Ebpf, EbpfLoader, programs::XdpMode};
 use detector::agent::kernel::BENCH_OBJECT;
 use detector_common::verdict::Verdict;
 use detector_tests::{
@@ -52,7 +49,10 @@ pub(super) fn install(host: &Host, interface: &str, rules: &str) -> Result<()> {
 
 /// The packets that a rule has counted, by its comment.
 pub(super) fn counted(host: &Host, comment: &str) -> Result<u64> {
-    let listed = host.output("nft", &["--json", "list", "chain", "netdev", "bench", "ingress"])?;
+    let listed = host.output(
+        "nft",
+        &["--json", "list", "chain", "netdev", "bench", "ingress"],
+    )?;
     let listed: Value = serde_json::from_str(&listed)?;
     let rules = listed["nftables"].as_array().into_iter().flatten();
     let mut rules = rules.map(|entry| &entry["rule"]);
@@ -118,7 +118,8 @@ fn dropped_by_driver(host: &Host) -> Result<u64> {
     let statistics = host.output("ethtool", &["-S", ETH0])?;
     let drops = statistics.lines().filter_map(|line| {
         let (name, count) = line.trim().split_once(": ")?;
-        name.ends_with("xdp_drops").then(|| count.parse::<u64>().ok())?
+        name.ends_with("xdp_drops")
+            .then(|| count.parse::<u64>().ok())?
     });
     Ok(drops.sum())
 }
@@ -131,7 +132,10 @@ struct Detector {
 pub(super) fn detector() -> Result<Box<dyn Receiver>> {
     // The agent needs its host as long as it runs, which is until this program ends.
     let pair: &'static Pair = Box::leak(Box::new(pair_with_sink("")?));
-    let agent = Agent::start(&pair.server, &["--wan", ETH0, "--enforce", "--mode", "native"])?;
+    let agent = Agent::start(
+        &pair.server,
+        &["--wan", ETH0, "--enforce", "--mode", "native"],
+    )?;
     Ok(Box::new(Detector { pair, agent }))
 }
 
@@ -152,7 +156,7 @@ impl Receiver for Detector {
 }
 
 pub(super) fn xdp_filter() -> Result<Box<dyn Receiver>> {
-    let filter = XdpFilter::load(Features::All, Pair::CLIENT.mac)?;
+    let filter = XdpFilter::load(Features::All)?;
     take_frames(filter.host())?;
     install(filter.host(), ETH0, SINK)?;
     Ok(Box::new(filter))
@@ -200,9 +204,12 @@ pub(super) fn iptables() -> Result<Box<dyn Receiver>> {
     take_frames(&pair.server)?;
     let rule = |arguments: &[&str]| {
         let start = ["-t", "raw", "-A", "PREROUTING"];
-        pair.server.output("iptables", &[&start, arguments].concat())
+        pair.server
+            .output("iptables", &[&start, arguments].concat())
     };
-    let http = ["-p", "tcp", "--dport", "80", "-m", "string", "--algo", "bm", "--string"];
+    let http = [
+        "-p", "tcp", "--dport", "80", "-m", "string", "--algo", "bm", "--string",
+    ];
     rule(&[&http[..], &[CODE_RED, "-j", "DROP"]].concat())?;
     // Its sink: what comes by here has been past every sink on ingress.
     rule(&["-i", ETH0, "-j", "DROP"])?;
@@ -218,10 +225,13 @@ impl Receiver for Iptables {
     fn handled(&self, kind: &Kind) -> Result<u64> {
         let arguments = ["-t", "raw", "-L", "PREROUTING", "-v", "-x", "-n"];
         let listed = self.0.server.output("iptables", &arguments)?;
-        let mut counts = listed.lines().filter(|line| line.contains("DROP")).map(|line| {
-            let count = line.split_whitespace().next();
-            count.and_then(|count| count.parse().ok())
-        });
+        let mut counts = listed
+            .lines()
+            .filter(|line| line.contains("DROP"))
+            .map(|line| {
+                let count = line.split_whitespace().next();
+                count.and_then(|count| count.parse().ok())
+            });
         let rule = match kind.verdict {
             Verdict::Drop => counts.next(),
             Verdict::Pass => counts.nth(1),

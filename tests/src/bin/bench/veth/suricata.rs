@@ -1,10 +1,12 @@
 //! Suricata inline: it takes packets from one cable (`AF_PACKET`) and sends those that it does not drop into another.
 
 use std::{
+    env::consts::ARCH,
     fs,
     io::{BufRead as _, BufReader, Write as _},
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -22,6 +24,7 @@ use super::{
     Kind, Receiver,
     filters::{SINK, install, pair_with_sink, sunk},
 };
+use crate::report::target_dir;
 
 /// The second cable: its end on Suricata's host.
 const OUT: &str = "out";
@@ -65,9 +68,12 @@ pub(super) fn suricata() -> Result<Box<dyn Receiver>> {
     let directory = tempfile::tempdir()?;
     let path = |name: &str| directory.path().join(name);
     let shown = directory.path().display().to_string();
-    fs::write(path("suricata.yaml"), CONFIGURATION.replace("DIRECTORY", &shown))?;
+    fs::write(
+        path("suricata.yaml"),
+        CONFIGURATION.replace("DIRECTORY", &shown),
+    )?;
     fs::write(path("one.rules"), RULE)?;
-    let mut command = pair.server.command("suricata");
+    let mut command = command(&pair.server)?;
     command.arg("-c").arg(path("suricata.yaml"));
     command.arg("-S").arg(path("one.rules"));
     command.arg("-l").arg(directory.path());
@@ -76,7 +82,10 @@ pub(super) fn suricata() -> Result<Box<dyn Receiver>> {
     let socket = path("socket");
     wait_until("Suricata to be ready", READY_WITHIN, || {
         if let Some(status) = process.try_wait()? {
-            anyhow::bail!("Suricata ended with {status}: {}", process.stderr().join(" "));
+            anyhow::bail!(
+                "Suricata ended with {status}: {}",
+                process.stderr().join(" ")
+            );
         }
         Ok(counters(&socket).is_ok())
     })?;
@@ -87,6 +96,19 @@ pub(super) fn suricata() -> Result<Box<dyn Receiver>> {
         socket,
         _directory: directory,
     }))
+}
+
+/// Suricata as `cargo xtask bench` has unpacked it, or else as it is installed.
+fn command(host: &Host) -> Result<Command> {
+    let root = target_dir()?.join("suricata/root");
+    let unpacked = root.join("usr/bin/suricata");
+    if !unpacked.is_file() {
+        return Ok(host.command("suricata"));
+    }
+    let mut command = host.command(unpacked);
+    let libraries = root.join(format!("usr/lib/{ARCH}-linux-gnu"));
+    command.env("LD_LIBRARY_PATH", libraries);
+    Ok(command)
 }
 
 impl Receiver for Suricata {
@@ -121,12 +143,16 @@ impl Receiver for Suricata {
 
 /// Its counters, asked for as `suricatasc` does.
 fn counters(socket: &Path) -> Result<Value> {
-    let stream = UnixStream::connect(socket)?;
+    let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(Duration::from_secs(5)))?;
     let mut answers = BufReader::new(stream.try_clone()?);
     let mut answer = Value::Null;
-    for command in [json!({"version": "0.2"}), json!({"command": "dump-counters"})] {
-        writeln!(&stream, "{command}")?;
+    for command in [
+        json!({"version": "0.2"}),
+        json!({"command": "dump-counters"}),
+    ] {
+        // At once: Suricata takes what one read gives it for the whole command.
+        stream.write_all(format!("{command}\n").as_bytes())?;
         let mut line = String::new();
         answers.read_line(&mut line)?;
         answer = serde_json::from_str(&line)?;
