@@ -242,8 +242,7 @@ fn cpus(rounds: u32) -> Result<Growth> {
     }
     Ok(Growth {
         of: "CPUs at work",
-        note: "nanoseconds a packet on each; a line that stays level means twice the CPUs, twice the packets"
-            .to_owned(),
+        note: "each of them; level means twice the CPUs, twice the packets".to_owned(),
         curves,
     })
 }

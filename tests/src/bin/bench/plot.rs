@@ -16,7 +16,7 @@ use crate::{
 
 const WIDTH: u32 = 1280;
 const TITLE_HEIGHT: u32 = 60;
-const PROGRAM_HEIGHT: u32 = 700;
+const PROGRAM_HEIGHT: u32 = 900;
 const VETH_HEIGHT: u32 = 520;
 const GROWTH_HEIGHT: u32 = 640;
 /// Room for the names of bars, and for the figure behind the longest one.
@@ -259,7 +259,7 @@ fn draw_curves(area: &Area<'_>, growth: &Growth) -> Drawn {
         .bold_line_style(GRID)
         .axis_style(INK)
         .x_desc(growth.of)
-        .x_labels(7)
+        .x_labels((last as usize + 1).min(7))
         .y_labels(6)
         .label_style(font(13))
         .axis_desc_style(font(14))
