@@ -34,7 +34,7 @@ pub(super) fn pair_with_sink(rules: &str) -> Result<Pair> {
 }
 
 /// Has the receiving end of a cable poll, as a card does: without a program it does so only where it joins segments (GRO).
-fn take_frames(host: &Host) -> Result<()> {
+pub(super) fn take_frames(host: &Host) -> Result<()> {
     host.output("ethtool", &["-K", ETH0, "gro", "on"]).map(drop)
 }
 

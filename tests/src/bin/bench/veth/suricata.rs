@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use super::{
     Kind, Receiver,
-    filters::{SINK, install, pair_with_sink, sunk},
+    filters::{SINK, install, pair_with_sink, sunk, take_frames},
 };
 use crate::report::target_dir;
 
@@ -89,6 +89,8 @@ pub(super) fn suricata() -> Result<Box<dyn Receiver>> {
         }
         Ok(counters(&socket).is_ok())
     })?;
+    // Suricata has just turned it off, and with it the polling that live frames need.
+    take_frames(&pair.server)?;
     Ok(Box::new(Suricata {
         pair,
         sink,
