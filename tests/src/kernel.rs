@@ -214,8 +214,13 @@ impl TestKernel {
 /// Keeps the calling thread on the CPU that it is on, and says which one that is.
 fn hold_this_cpu() -> Result<usize> {
     let cpu = sched_getcpu()?;
+    hold_cpu(cpu)?;
+    Ok(cpu)
+}
+
+/// Keeps the calling thread on a CPU.
+pub fn hold_cpu(cpu: usize) -> Result<()> {
     let mut only = CpuSet::new();
     only.set(cpu)?;
-    sched_setaffinity(Pid::from_raw(0), &only)?;
-    Ok(cpu)
+    Ok(sched_setaffinity(Pid::from_raw(0), &only)?)
 }

@@ -1,13 +1,29 @@
-//! `cargo xtask bench`: nanoseconds per packet in the kernel, packets per second in replay.
+//! `cargo xtask bench`: what a packet costs, in the program alone and through a cable, beside other firewalls.
+//!
+//! Suricata is the one peer that is not installed: its package starts a service on the machine's own interface. It is
+//! unpacked under `target` instead, and where that fails the table says so.
 
 use std::ffi::OsString;
 
 use anyhow::Result;
 
 use crate::setup::Scope;
-use crate::{run, setup};
+use crate::{run, setup, suricata};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
-    setup::ready(Scope::Run)?;
-    run::release_program("bench", arguments)
+    setup::ready(Scope::All)?;
+    let needs_peers = !arguments.iter().any(|argument| {
+        ["--check", "--accept", "--help", "-h"]
+            .iter()
+            .any(|&alone| argument == alone)
+    });
+    if needs_peers && let Err(error) = suricata::unpack() {
+        eprintln!("bench: without Suricata: {error:#}");
+    }
+    run::replace(run::release_program("bench", arguments)?)
+}
+
+/// Compares what a packet costs with the budget.
+pub(crate) fn check() -> Result<()> {
+    run::status(run::release_program("bench", &["--check".into()])?)
 }

@@ -8,7 +8,10 @@ use std::time::Instant;
 use anyhow::{Context as _, Result};
 
 use crate::setup::Scope;
-use crate::{clippy, kernels, run, setup, test};
+use crate::{bench, clippy, fuzz, kernels, run, setup, test};
+
+/// For each target.
+const FUZZ_SECONDS: u32 = 20;
 
 pub(crate) fn run() -> Result<()> {
     let toolchain = setup::ready(Scope::All)?;
@@ -21,6 +24,10 @@ pub(crate) fn run() -> Result<()> {
     step("the oldest and the newest kernel", || {
         kernels::run(&kernels::Arguments::of(&["5.10", "7"]))
     })?;
+    step("fuzzing, and kernel against host", || {
+        fuzz::run(&fuzz::Arguments::of(FUZZ_SECONDS))
+    })?;
+    step("what a packet costs", bench::check)?;
     println!("ci: all passed");
     Ok(())
 }

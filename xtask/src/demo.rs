@@ -9,5 +9,5 @@ use crate::{run, setup};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     setup::ready(Scope::Run)?;
-    run::release_program("demo", arguments)
+    run::replace(run::release_program("demo", arguments)?)
 }

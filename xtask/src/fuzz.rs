@@ -43,10 +43,21 @@ enum What {
     Differential(PassedOn),
 }
 
+impl Arguments {
+    /// Those that fuzz every target for so many seconds.
+    pub(crate) fn of(seconds: u32) -> Self {
+        Self {
+            what: None,
+            seconds,
+            target: Vec::new(),
+        }
+    }
+}
+
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::ready(Scope::All)?;
     if let Some(What::Differential(passed_on)) = &arguments.what {
-        return run::release_program("differential", &passed_on.arguments);
+        return run::replace(run::release_program("differential", &passed_on.arguments)?);
     }
     let all = targets()?;
     let chosen = if arguments.target.is_empty() {
@@ -91,7 +102,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     }
     if arguments.target.is_empty() {
         let runs = ["--runs", DIFFERENTIAL_RUNS].map(Into::into);
-        return run::release_program("differential", &runs);
+        run::status(run::release_program("differential", &runs)?)?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod fuzz;
 mod kernels;
 mod run;
 mod setup;
+mod suricata;
 mod test;
 mod workspace;
 
@@ -33,7 +34,7 @@ enum Command {
     /// Runs every test; arguments go to `cargo test`
     #[command(disable_help_flag = true)]
     Test(PassedOn),
-    /// Measures the kernel program and replay
+    /// Measures what a packet costs, beside other firewalls; `--check` compares with the budget
     #[command(disable_help_flag = true)]
     Bench(PassedOn),
     /// Fuzzes everything for some seconds each; `fuzz differential` compares the kernel program with the host's

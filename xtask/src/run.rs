@@ -36,15 +36,15 @@ pub(crate) fn replace(mut command: Command) -> Result<()> {
     Err(command.exec()).with_context(|| format!("cannot run {shown}"))
 }
 
-/// Builds detector and a program of package detector-tests in release mode, then becomes that program.
-pub(crate) fn release_program(name: &str, arguments: &[OsString]) -> Result<()> {
+/// Builds detector and a program of package detector-tests in release mode, and gives the command that runs it.
+pub(crate) fn release_program(name: &str, arguments: &[OsString]) -> Result<Command> {
     build_bins(&["--release", "--bin=detector", "--bin", name])?;
     let binaries = workspace::binaries("release")?;
     let mut command = Command::new(binaries.join(name));
     command
         .args(arguments)
         .env("DETECTOR_BIN", binaries.join("detector"));
-    replace(command)
+    Ok(command)
 }
 
 /// Builds binaries of the workspace.

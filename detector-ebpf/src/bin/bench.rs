@@ -1,4 +1,5 @@
-//! Programs that `cargo xtask bench` measures the detector against. Never attached to an interface of a gateway.
+//! Programs that `cargo xtask bench` measures the detector against, and the one that sends its packets. Never attached to an
+//! interface of a gateway.
 
 #![no_std]
 #![no_main]
@@ -12,9 +13,10 @@
 )]
 
 use aya_ebpf::{
+    Global,
     bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS},
     btf_maps::ProgramArray,
-    helpers::bpf_get_prandom_u32,
+    helpers::{bpf_get_prandom_u32, bpf_redirect},
     macros::{btf_map, xdp},
     programs::XdpContext,
 };
@@ -22,6 +24,14 @@ use aya_ebpf::{
 /// The program that [`random_sender`] hands the packet to.
 #[btf_map]
 static NEXT: ProgramArray<1> = ProgramArray::new();
+
+/// Which bits of a source MAC's lower half [`random_sender`] draws.
+#[unsafe(no_mangle)]
+static SENDERS_MASK: Global<u32> = Global::new(0);
+
+/// The interface that [`send`] sends out of.
+#[unsafe(no_mangle)]
+static SEND_TO: Global<u32> = Global::new(0);
 
 /// The floor of every program that drops.
 #[xdp]
@@ -35,7 +45,7 @@ pub fn floor_pass(_: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// Gives the packet one of 2^20 source MACs by chance and hands it to the program in [`NEXT`].
+/// Gives the packet a source MAC by chance, one of as many as [`SENDERS_MASK`] says, and hands it to the program in [`NEXT`].
 #[xdp]
 pub fn random_sender(ctx: XdpContext) -> u32 {
     let sender = ctx.data().wrapping_add(6);
@@ -44,11 +54,18 @@ pub fn random_sender(ctx: XdpContext) -> u32 {
     }
     // SAFETY: the helper takes no argument; the six bytes were just found to lie inside the packet.
     unsafe {
-        let [a, b, c, _] = bpf_get_prandom_u32().to_le_bytes();
-        (sender as *mut [u8; 6]).write([0x02, 0x00, 0x00, a & 0x0f, b, c]);
+        let [a, b, c, d] = (bpf_get_prandom_u32() & SENDERS_MASK.load()).to_be_bytes();
+        (sender as *mut [u8; 6]).write([0x02, 0x00, a, b, c, d]);
         NEXT.tail_call(&ctx, 0);
     }
     XDP_ABORTED
+}
+
+/// Sends the packet out of the interface in [`SEND_TO`].
+#[xdp]
+pub fn send(_: XdpContext) -> u32 {
+    // SAFETY: the helper takes two numbers.
+    unsafe { bpf_redirect(SEND_TO.load(), 0) as u32 }
 }
 
 #[panic_handler]

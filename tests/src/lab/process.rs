@@ -58,6 +58,12 @@ impl Process {
         })
     }
 
+    /// Its process identifier.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The lines written to standard output so far.
     #[must_use]
     pub fn stdout(&self) -> Vec<String> {

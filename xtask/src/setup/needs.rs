@@ -74,6 +74,10 @@ const PROGRAMS: &[(Scope, &str, &str, &str)] = &[
     ),
     (Scope::All, "their first filesystem", "cpio", "cpio"),
     (Scope::All, "compressed kernel modules", "xz", "xz-utils"),
+    (Scope::All, "interface options", "ethtool", "ethtool"),
+    (Scope::All, "peer: iptables", "iptables", "iptables"),
+    (Scope::All, "peer: nftables", "nft", "nftables"),
+    (Scope::All, "peer: xdp-filter", "xdp-filter", "xdp-tools"),
 ];
 
 impl Survey {

@@ -12,25 +12,36 @@ use detector_tests::{
     command::detector,
     worms::{self, benign},
 };
+use serde::Serialize;
+
+use crate::statistic::Spread;
 
 /// Packets of the capture: ordinary ones of every kind, and one of a worm in ten.
 const PACKETS: u32 = 500_000;
 /// Packets per second that it should do at least.
 const GOAL: f64 = 2e6;
-/// Each round takes a fraction of a second.
-const ROUNDS_MAX: u32 = 9;
+const ROUNDS: u32 = 9;
 
-/// Measures it and prints it beside its goal.
-pub(crate) fn measure(rounds: u32) -> Result<()> {
+/// What was measured.
+#[derive(Serialize)]
+pub(crate) struct Replay {
+    pub(crate) rounds: u32,
+    pub(crate) packets: u32,
+    pub(crate) bytes: usize,
+    pub(crate) packets_per_second: Spread,
+    pub(crate) goal: f64,
+}
+
+/// Measures it.
+pub(crate) fn measure() -> Result<Replay> {
     let directory = tempfile::tempdir()?;
     let file = directory.path().join("mixed.pcap");
     let packets = frames().into_iter().cycle().take(PACKETS as usize);
     let capture = pcap(Link::Ethernet, evenly(packets, Duration::from_micros(20)))?;
     fs::write(&file, &capture)?;
 
-    let rounds = rounds.min(ROUNDS_MAX);
     let mut speeds = Vec::new();
-    for _ in 0..rounds {
+    for _ in 0..ROUNDS {
         let started = Instant::now();
         let ended = detector([
             "replay".as_ref(),
@@ -46,15 +57,13 @@ pub(crate) fn measure(rounds: u32) -> Result<()> {
         );
         speeds.push(f64::from(PACKETS) / elapsed.as_secs_f64());
     }
-    speeds.sort_by(f64::total_cmp);
-    let speed = speeds.get(speeds.len() / 2).copied().unwrap_or_default();
-    println!(
-        "replay: {:.1} million packets/s, goal {:.1}; {PACKETS} packets, {} MB in the page cache, one thread, median of {rounds}",
-        speed / 1e6,
-        GOAL / 1e6,
-        capture.len() >> 20,
-    );
-    Ok(())
+    Ok(Replay {
+        rounds: ROUNDS,
+        packets: PACKETS,
+        bytes: capture.len(),
+        packets_per_second: Spread::of(speeds),
+        goal: GOAL,
+    })
 }
 
 fn frames() -> Vec<Vec<u8>> {

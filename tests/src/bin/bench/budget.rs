@@ -1,0 +1,133 @@
+//! `--check`: what each packet may cost, as a ratio to the empty program. Never a time: machines differ, and share.
+//!
+//! The medians of fifty paired ratios differ by a few per cent from run to run, also where others load every CPU. A
+//! packet above its budget is measured once more before it counts.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    in_kernel::{self, InKernel},
+    packets::{self, Packet},
+};
+
+const HEADER: &str = "\
+# What a packet may cost in the kernel program, as a ratio to an empty one: `cargo xtask bench --check`.
+# `cargo xtask bench --accept` writes what it measures here: do that when a change is worth its price, and say why.
+
+";
+/// What measurements differ by and a regression does not: a packet that is 1.3 times as dear is found.
+const TOLERANCE: f64 = 1.15;
+/// The same where each packet has another sender: then it is the processor's cache that counts, and others use it too.
+const TOLERANCE_SENDERS: f64 = 2.5;
+
+/// The committed file.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct Budget {
+    /// A packet may cost this many times what is written here.
+    tolerance: f64,
+    /// The same where each packet has another sender.
+    tolerance_random_senders: f64,
+    /// By packet: the ratio to the empty program.
+    ratios: BTreeMap<String, f64>,
+}
+
+/// Fails if a packet costs more than its budget, or is not in it, or if something else is.
+pub(crate) fn check(rounds: u32) -> Result<()> {
+    let budget = Budget::read()?;
+    let packets = packets::all();
+    for packet in &packets {
+        ensure!(
+            budget.ratios.contains_key(packet.name),
+            "{} has no budget: run `cargo xtask bench --accept`",
+            packet.name
+        );
+    }
+    for name in budget.ratios.keys() {
+        ensure!(
+            packets.iter().any(|packet| packet.name == name),
+            "{} has {name}, which is not measured: run `cargo xtask bench --accept`",
+            path().display()
+        );
+    }
+    let over = budget.over(&in_kernel::measure(rounds, false, packets)?);
+    if over.is_empty() {
+        println!("bench: every packet is within its budget");
+        return Ok(());
+    }
+    println!("bench: once more, for {}", over.join(", "));
+    let again: Vec<Packet> = packets::all()
+        .into_iter()
+        .filter(|packet| over.contains(&packet.name))
+        .collect();
+    let over = budget.over(&in_kernel::measure(rounds, false, again)?);
+    ensure!(
+        over.is_empty(),
+        "above the budget, twice: {}; if the change is worth it, run `cargo xtask bench --accept` and say why",
+        over.join(", ")
+    );
+    println!("bench: every packet is within its budget at the second try");
+    Ok(())
+}
+
+/// Makes what was measured the budget.
+pub(crate) fn accept(measured: &InKernel) -> Result<()> {
+    let round = |ratio: f64| (ratio * 100.0).round() / 100.0;
+    let budget = Budget {
+        tolerance: TOLERANCE,
+        tolerance_random_senders: TOLERANCE_SENDERS,
+        ratios: measured
+            .rows
+            .iter()
+            .map(|row| (row.packet.to_owned(), round(row.detector.ratio.median)))
+            .collect(),
+    };
+    let text = format!("{HEADER}{}", toml::to_string(&budget)?);
+    let path = path();
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    println!("bench: {} is what was measured", path.display());
+    Ok(())
+}
+
+impl Budget {
+    fn read() -> Result<Self> {
+        let path = path();
+        let text = fs::read_to_string(&path)
+            .with_context(|| format!("cannot read the budget {}", path.display()))?;
+        toml::from_str(&text).with_context(|| format!("{} is no budget", path.display()))
+    }
+
+    /// Prints each row beside its budget and gives those above it.
+    fn over(&self, measured: &InKernel) -> Vec<&'static str> {
+        let mut over = Vec::new();
+        for row in &measured.rows {
+            let budget = self.ratios.get(row.packet).copied().unwrap_or_default();
+            let ratio = row.detector.ratio.median;
+            let tolerance = if row.random_senders {
+                self.tolerance_random_senders
+            } else {
+                self.tolerance
+            };
+            let is_over = ratio > budget * tolerance;
+            println!(
+                "{:<32} {ratio:>5.2}x, budget {budget:.2}x ({:+.0} %){}",
+                row.packet,
+                (ratio / budget - 1.0) * 100.0,
+                if is_over { ": OVER" } else { "" }
+            );
+            if is_over {
+                over.push(row.packet);
+            }
+        }
+        over
+    }
+}
+
+fn path() -> PathBuf {
+    [env!("CARGO_MANIFEST_DIR"), "budgets", "bench.toml"]
+        .iter()
+        .collect()
+}
