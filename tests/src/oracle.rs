@@ -95,7 +95,7 @@ impl<'t> HostMaps<'t> {
         let places: BTreeSet<_> = self.journal.sources.places().collect();
         places
             .into_iter()
-            .filter_map(|index| self.state.sources.get(index))
+            .filter_map(|place| self.state.sources.get(place as usize))
     }
 
     /// The segments that were changed since then, by their index.
@@ -103,7 +103,7 @@ impl<'t> HostMaps<'t> {
         let places: BTreeSet<_> = self.journal.segments.places().collect();
         places
             .into_iter()
-            .filter_map(|index| Some((u32::try_from(index).ok()?, self.state.segments.get(index)?)))
+            .filter_map(|place| Some((place, self.state.segments.get(place as usize)?)))
     }
 
     /// Forgets what entries held before: what they hold now is settled.
