@@ -119,18 +119,17 @@ fn a_difference_is_brought_down_to_the_packet_that_shows_it() -> Result<()> {
     let configurations = campaign::configurations()?;
     let mut lockstep = Lockstep::new(&configurations[0], INTERFACES)?;
     let ordinary = benign::http_request(&Route::default()).build();
-    let long = benign::http_request(&Route::default()).payload(&[b'x'; FRAME_MAX]);
-    for packet in 0..3000 {
-        let frame = if packet == 1234 {
-            long.build()
-        } else {
-            ordinary.clone()
-        };
-        lockstep.push(0, &frame)?;
-    }
-    let error = lockstep
-        .settle()
-        .expect_err("the two had not the same bytes");
+    let long = benign::http_request(&Route::default())
+        .payload(&[b'x'; FRAME_MAX])
+        .build();
+    let mut run_all = || {
+        for packet in 0..3000 {
+            let frame = if packet == 1234 { &long } else { &ordinary };
+            lockstep.push(0, frame)?;
+        }
+        lockstep.settle()
+    };
+    let error = run_all().expect_err("the two had not the same bytes");
     let difference = error.downcast::<Difference>()?;
     assert_eq!(difference.packet, Some(1234));
     assert!(difference.from_nothing);
@@ -143,7 +142,7 @@ fn a_difference_is_brought_down_to_the_packet_that_shows_it() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("found.pcapng");
     difference.write(&file)?;
-    assert_eq!(frames_of(&file)?, [(0, long.build())]);
+    assert_eq!(frames_of(&file)?, [(0, long)]);
     Ok(())
 }
 

@@ -27,6 +27,8 @@ pub const INTERFACES: u32 = 2;
 const TURN: u64 = 1 << 20;
 /// Packets that are handed over at once.
 const LOAD: usize = 1024;
+/// More bytes than packets have in the mean.
+const MEAN_LEN: usize = 512;
 /// So often packets are made ahead.
 const LOADS: usize = 4;
 /// Modes and policies: of signatures, then of ARP floods. The first has the widest choice of ways for a packet to go.
@@ -107,7 +109,7 @@ fn make(seed: u64, captured: Vec<Vec<u8>>, loads: &SyncSender<Packets>) {
     let mut dice = Dice::new(seed);
     let mut stream = Stream::new(dice.roll(), captured, FRAME_MAX);
     loop {
-        let mut load = Packets::default();
+        let mut load = Packets::with_capacity(LOAD, LOAD * MEAN_LEN);
         while load.len() < LOAD {
             let frame = stream.next_frame();
             if frame.len() >= FRAME_MIN {

@@ -16,6 +16,15 @@ struct Place {
 }
 
 impl Packets {
+    /// None, with room for `packets` of `bytes` in all.
+    #[must_use]
+    pub fn with_capacity(packets: usize, bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            places: Vec::with_capacity(packets),
+        }
+    }
+
     /// Adds a frame that comes in by the interface in `slot`.
     pub fn push(&mut self, slot: u32, frame: &[u8]) {
         let start = self.bytes.len();
