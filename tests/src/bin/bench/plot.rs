@@ -1,6 +1,13 @@
 //! The picture: what a packet costs beside the floor and the peers (bars), and how that grows (lines). An SVG whose text is
 //! left to whoever shows it.
 
+#![expect(
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "pixels, and counts of what fits on a picture"
+)]
+
 use anyhow::{Result, anyhow};
 use plotters::{
     coord::Shift,
@@ -299,8 +306,8 @@ fn draw_curves(area: &Area<'_>, growth: &Growth) -> Drawn {
     Ok(())
 }
 
-fn text(area: &Area<'_>, words: &str, at: (i32, i32), size: i32, side: HPos) -> Drawn {
-    let style = font(size).pos(Pos::new(side, VPos::Top));
+fn text(area: &Area<'_>, words: &str, at: (i32, i32), size: i32, anchor: HPos) -> Drawn {
+    let style = font(size).pos(Pos::new(anchor, VPos::Top));
     area.draw(&Text::new(words, at, style))?;
     Ok(())
 }

@@ -28,7 +28,7 @@ use crate::report::target_dir;
 
 /// The second cable: its end on Suricata's host.
 const OUT: &str = "out";
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 const RULE: &str = "drop tcp any any -> any 80 (msg:\"code-red\"; content:\"GET /default.ida?NNNNNNNNNNNNN\"; \
     depth:30; sid:1; rev:1;)\n";
 /// No logs, no protocol parsers: what it takes to look for one pattern. Statistics every second, for its counters.
