@@ -4,10 +4,11 @@ use std::{
     env::consts::ARCH,
     fs,
     io::{BufRead as _, BufReader, Write as _},
+    mem::replace,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -29,6 +30,8 @@ use crate::report::target_dir;
 /// The second cable: its end on Suricata's host.
 const OUT: &str = "out";
 const READY_WITHIN: Duration = Duration::from_mins(1);
+/// It is at rest when it has used less than a twentieth of this time.
+const REST: Duration = Duration::from_millis(300);
 const RULE: &str = "drop tcp any any -> any 80 (msg:\"code-red\"; content:\"GET /default.ida?NNNNNNNNNNNNN\"; \
     depth:30; sid:1; rev:1;)\n";
 /// No logs, no protocol parsers: what it takes to look for one pattern. Statistics every second, for its counters.
@@ -139,7 +142,17 @@ impl Receiver for Suricata {
 
     fn cpu_time(&self) -> Result<Duration> {
         let clock = clock_getcpuclockid(Pid::from_raw(self.process.id().try_into()?))?;
-        Ok(clock_gettime(clock)?.into())
+        let read = || -> Result<Duration> { Ok(clock_gettime(clock)?.into()) };
+        let (mut since, mut used) = (Instant::now(), read()?);
+        wait_until("Suricata to come to rest", READY_WITHIN, || {
+            if since.elapsed() < REST {
+                return Ok(false);
+            }
+            let before = replace(&mut used, read()?);
+            since = Instant::now();
+            Ok(used - before < REST / 20)
+        })?;
+        Ok(used)
     }
 }
 
