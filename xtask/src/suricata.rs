@@ -48,7 +48,12 @@ pub(crate) fn unpack() -> Result<()> {
         {
             let mut command = Command::new("dpkg-deb");
             command.arg("-x").arg(&package).arg(&unfinished);
-            run::status(command)?;
+            let status = command.status().context("cannot run dpkg-deb")?;
+            ensure!(
+                status.success(),
+                "dpkg-deb -x {}: {status}",
+                package.display()
+            );
         }
     }
     ensure!(

@@ -65,7 +65,7 @@ pub fn random_sender(ctx: XdpContext) -> u32 {
 #[xdp]
 pub fn send(_: XdpContext) -> u32 {
     // SAFETY: the helper takes two numbers.
-    unsafe { bpf_redirect(SEND_TO.load(), 0) as u32 }
+    unsafe { bpf_redirect(SEND_TO.load(), 0) }.cast_unsigned() as u32
 }
 
 #[panic_handler]

@@ -150,7 +150,7 @@ impl Receiver for Suricata {
             }
             let before = replace(&mut used, read()?);
             since = Instant::now();
-            Ok(used - before < REST / 20)
+            Ok(used.saturating_sub(before) < REST / 20)
         })?;
         Ok(used)
     }
