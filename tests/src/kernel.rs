@@ -132,7 +132,7 @@ impl TestKernel {
         })
     }
 
-    /// The same, but of the large maps only what is at `places`, and nothing elsewhere. It is much less to read.
+    /// The same, but of the large maps only the entries at `places`. It is much less to read.
     pub fn state_at(&self, places: &Places) -> Result<State> {
         let counters = if self.counters.is_read_whole() {
             self.counters.read(self.cpu)?

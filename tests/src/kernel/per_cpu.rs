@@ -104,19 +104,18 @@ impl<T: Pod> PerCpuMap<T> {
         Ok(values.into_iter().skip(cpu).step_by(self.cpus).collect())
     }
 
-    /// The entries of this CPU's copy at these places, and nothing at the others.
+    /// The entries of this CPU's copy at these places, one behind the other.
     pub(super) fn read_at(
         &self,
         cpu: usize,
         places: impl IntoIterator<Item = u32>,
     ) -> Result<Vec<T>> {
-        let mut entries: Vec<T> = zeroed_vec(self.len);
         let mut values: Vec<T> = zeroed_vec(self.cpus);
-        for place in places {
+        let entry = |place| {
             self.look_up(place, &mut values)?;
-            entries[place as usize] = values[cpu];
-        }
-        Ok(entries)
+            values.get(cpu).copied().context("no such CPU")
+        };
+        places.into_iter().map(entry).collect()
     }
 
     /// Sets every entry of this CPU's copy, and clears those of the others.
