@@ -17,7 +17,7 @@ use detector_tests::{
     kernel::{FRAME_MAX, FRAME_MIN},
     oracle::{
         Difference, Lockstep,
-        campaign::{self, INTERFACES},
+        campaign::{self, INTERFACES, Supply},
     },
     requirements::{captures_or_skip, kernel_or_skip},
     worms::benign,
@@ -33,7 +33,7 @@ fn generated_packets_are_the_same_in_kernel_and_host() -> Result<()> {
         return Ok(());
     }
     let seed = seed_or(SEED)?;
-    let outcome = campaign::compare(seed, 200_000, Vec::new(), |_| {})
+    let outcome = campaign::compare(&Supply::of(seed, Vec::new()), 200_000, |_| {})
         .with_context(|| format!("DETECTOR_TEST_SEED={seed}"))?;
     println!(
         "{} packets, the clock ticked in {} batches, {} were run again",

@@ -4,8 +4,10 @@
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
-    path::{Path, PathBuf},
+    panic::resume_unwind,
+    path::PathBuf,
     process::ExitCode,
+    thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
 
@@ -14,8 +16,16 @@ use clap::Parser;
 use detector_tests::{
     capture::{files_in, frames_of},
     generate::seed_or,
-    oracle::{Difference, campaign},
+    kernel::hold_cpu,
+    oracle::{
+        Difference,
+        campaign::{self, Outcome, Supply},
+    },
     requirements::{captures_folder, require_kernel},
+};
+use nix::{
+    sched::{CpuSet, sched_getaffinity},
+    unistd::Pid,
 };
 
 /// Where a file of packets becomes a test.
@@ -51,31 +61,66 @@ fn run(arguments: &Arguments) -> Result<()> {
     require_kernel()?;
     let seed = seed_or(RandomState::new().build_hasher().finish())?;
     let captured = captured()?;
+    let cpus = allowed_cpus()?;
+    let runs = arguments.runs.div_ceil(cpus.len() as u64);
     println!(
-        "differential: {} packets, {} captured ones among those they are made from, DETECTOR_TEST_SEED={seed}",
-        arguments.runs,
+        "differential: {runs} packets on each of {} CPUs, {} captured ones among those they are made from, \
+         DETECTOR_TEST_SEED={seed}",
+        cpus.len(),
         captured.len()
     );
     let started = Instant::now();
-    let mut told = started;
-    let outcome = campaign::compare(seed, arguments.runs, captured, |run| {
-        if told.elapsed() > PROGRESS {
-            told = Instant::now();
-            eprintln!("differential: {run} packets, {}/s", rate(run, started));
-        }
+    let outcomes = thread::scope(|scope| {
+        // Each CPU has packets and maps of its own.
+        let campaigns: Vec<_> = (seed..)
+            .zip(&cpus)
+            .map(|(seed, cpu)| {
+                let captured = captured.clone();
+                let campaign = move || campaign(seed, captured, *cpu, runs);
+                scope.spawn(move || campaign().map_err(|error| (seed, error)))
+            })
+            .collect();
+        let join = |campaign: ScopedJoinHandle<'_, _>| {
+            campaign.join().unwrap_or_else(|panic| resume_unwind(panic))
+        };
+        campaigns.into_iter().map(join).collect::<Vec<_>>()
     });
-    let outcome = match outcome {
-        Ok(outcome) => outcome,
-        Err(error) => return Err(report(error, seed, &arguments.artifacts)),
-    };
-    let (ticked, taken_back) = outcome.ticked;
+    let (mut packets, mut ticked, mut taken_back) = (0, 0, 0);
+    for outcome in outcomes {
+        let outcome = outcome.map_err(|(seed, error)| report(error, seed, arguments))?;
+        packets += outcome.packets;
+        ticked += outcome.ticked.0;
+        taken_back += outcome.ticked.1;
+    }
     println!(
-        "differential: {} packets are the same in kernel and host, {}/s; the clock ticked in {ticked} batches, \
+        "differential: {packets} packets are the same in kernel and host, {}/s; the clock ticked in {ticked} batches, \
          {taken_back} were run again",
-        outcome.packets,
-        rate(outcome.packets, started)
+        rate(packets, started)
     );
     Ok(())
+}
+
+/// Compares the packets of a seed on a CPU.
+fn campaign(seed: u64, captured: Vec<Vec<u8>>, cpu: usize, runs: u64) -> Result<Outcome> {
+    let supply = Supply::of(seed, captured);
+    hold_cpu(cpu)?;
+    let (started, mut told) = (Instant::now(), Instant::now());
+    campaign::compare(&supply, runs, |run| {
+        if told.elapsed() > PROGRESS {
+            told = Instant::now();
+            eprintln!(
+                "differential: CPU {cpu}: {run} packets, {}/s",
+                rate(run, started)
+            );
+        }
+    })
+}
+
+/// The CPUs that this process may use.
+fn allowed_cpus() -> Result<Vec<usize>> {
+    let allowed = sched_getaffinity(Pid::from_raw(0))?;
+    let is_allowed = |cpu: &usize| allowed.is_set(*cpu).unwrap_or(false);
+    Ok((0..CpuSet::count()).filter(is_allowed).collect())
 }
 
 /// Packets per second.
@@ -97,11 +142,11 @@ fn captured() -> Result<Vec<Vec<u8>>> {
 }
 
 /// The error of a run; of a difference, with its packets in a file and what to do with it.
-fn report(error: Error, seed: u64, artifacts: &Path) -> Error {
+fn report(error: Error, seed: u64, arguments: &Arguments) -> Error {
     let Some(difference) = error.downcast_ref::<Difference>() else {
         return error;
     };
-    let file = artifacts.join(format!("{seed:016x}.pcapng"));
+    let file = arguments.artifacts.join(format!("{seed:016x}.pcapng"));
     let how = match difference.write(&file) {
         Ok(()) if difference.from_nothing => format!(
             "{} packets that show it are in {}: copy it to {REGRESSIONS}, and `cargo xtask test --test differential` fails \
@@ -117,6 +162,7 @@ fn report(error: Error, seed: u64, artifacts: &Path) -> Error {
         Err(error) => format!("its packets cannot be written to a file: {error:#}"),
     };
     Error::msg(format!(
-        "{difference}\n{how}\nthe same packets again: DETECTOR_TEST_SEED={seed} cargo xtask fuzz differential"
+        "{difference}\n{how}\nthe same packets again: DETECTOR_TEST_SEED={seed} cargo xtask fuzz differential --runs {}",
+        arguments.runs
     ))
 }

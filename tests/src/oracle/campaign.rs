@@ -1,9 +1,10 @@
 //! A long comparison of kernel and host: packets of a seed, under every configuration in turn.
 //!
-//! The packets are made on another thread, so that the one that runs them loses no time. The maps are not emptied between configurations, so that each begins with what the others left behind.
+//! The packets are made on another thread, so that the one that runs them loses no time. The maps are not emptied between
+//! configurations, so that each begins with what the others left behind.
 
 use std::{
-    sync::mpsc::{SyncSender, sync_channel},
+    sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
 };
 
@@ -65,27 +66,35 @@ pub fn configurations() -> Result<Vec<Tables>> {
     CONFIGURATIONS.iter().map(tables).collect()
 }
 
-/// Compares kernel and host over `runs` packets of `seed`, some of them made from `captured` ones.
+/// Packets without end, made ahead on a thread of their own.
+///
+/// That thread may run wherever the caller's may: make them before the caller is held on a CPU.
+pub struct Supply {
+    loads: Receiver<Packets>,
+}
+
+impl Supply {
+    /// The packets of `seed`, some of them made from `captured` ones.
+    #[must_use]
+    pub fn of(seed: u64, captured: Vec<Vec<u8>>) -> Self {
+        let (sender, loads) = sync_channel(LOADS);
+        thread::spawn(move || make(seed, captured, &sender));
+        Self { loads }
+    }
+}
+
+/// Compares kernel and host over `runs` packets.
 ///
 /// Calls `progress` with the number of packets now and then. Fails with a [`super::Difference`] if there is one.
-pub fn compare(
-    seed: u64,
-    runs: u64,
-    captured: Vec<Vec<u8>>,
-    mut progress: impl FnMut(u64),
-) -> Result<Outcome> {
+pub fn compare(supply: &Supply, runs: u64, mut progress: impl FnMut(u64)) -> Result<Outcome> {
     let configurations = configurations()?;
     let turn = (runs / configurations.len() as u64).clamp(1, TURN);
-    let (sender, loads) = sync_channel(LOADS);
-    // Before this thread is held on its CPU, so that the other one may use another.
-    thread::spawn(move || make(seed, captured, &sender));
-
     let first = configurations.first().context("no configuration")?;
     let mut lockstep = Lockstep::new(first, INTERFACES)?;
     let mut turns = configurations.iter().cycle();
     let (mut run, mut end) = (0, 0);
     while run < runs {
-        let load = loads.recv().context("no more packets are made")?;
+        let load = supply.loads.recv().context("no more packets are made")?;
         for (slot, frame) in load.iter().take(usize::try_from(runs - run)?) {
             if run == end {
                 progress(run);
