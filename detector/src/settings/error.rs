@@ -133,18 +133,24 @@ impl Shown {
 
 impl From<&str> for Shown {
     fn from(text: &str) -> Self {
-        let mut chars = text.chars();
         let mut shown = String::new();
-        for char in chars.by_ref().take(Self::CHARS_MAX) {
+        let mut room = Self::CHARS_MAX;
+        for char in text.chars() {
+            let before = shown.len();
             match char {
                 '\n' => shown.push(' '),
                 // Escaping is for what a terminal would obey or hide.
                 '\'' | '"' | '\\' => shown.push(char),
                 _ => shown.extend(char.escape_debug()),
             }
-        }
-        if chars.next().is_some() {
-            shown.push('…');
+            // What counts is what is shown, and no escape is shown in part.
+            let length = shown.get(before..).map_or(0, |added| added.chars().count());
+            let Some(rest) = room.checked_sub(length) else {
+                shown.truncate(before);
+                shown.push('…');
+                break;
+            };
+            room = rest;
         }
         Self(shown)
     }
@@ -212,8 +218,13 @@ mod tests {
     fn what_is_shown_is_one_short_line_that_no_terminal_obeys() {
         let shown = Shown::from("a\u{1b}[2J\n\u{202e}\"b\"").to_string();
         assert_eq!(shown, "a\\u{1b}[2J \\u{202e}\"b\"");
-        let long = Shown::from("x".repeat(1_000_000)).to_string();
-        assert_eq!(long.chars().count(), Shown::CHARS_MAX + 1);
+        for long in ["x", "\u{1d}", "\u{202e}"] {
+            let long = Shown::from(long.repeat(1_000_000)).to_string();
+            assert!(long.ends_with('…'), "{long}");
+            let chars = long.chars().count();
+            let range = Shown::CHARS_MAX - 8..=Shown::CHARS_MAX + 1;
+            assert!(range.contains(&chars), "{chars} characters");
+        }
     }
 
     #[test]
