@@ -43,7 +43,7 @@ enum Command {
     Kernels(kernels::Arguments),
     /// Lints everything, for the host and for BPF; a warning is an error
     Clippy,
-    /// Runs what a change must pass: format, lints, tests, the oldest and the newest kernel
+    /// Runs what a change must pass: format, lints, tests, the oldest and the newest kernel, fuzzing, the costs' budget
     Ci,
 }
 

@@ -18,8 +18,9 @@ const HEADER: &str = "\
 # `cargo xtask bench --accept` writes what it measures here: do that when a change is worth its price, and say why.
 
 ";
-/// What measurements differ by and a regression does not: a packet that is 1.3 times as dear is found.
-const TOLERANCE: f64 = 1.15;
+/// What measurements differ by on a machine that others load, and a regression does not: fifteen in a hundred were seen,
+/// and a map lookup per byte costs more than as much again.
+const TOLERANCE: f64 = 1.25;
 /// The same where each packet has another sender: then it is the processor's cache that counts, and others use it too.
 const TOLERANCE_SENDERS: f64 = 2.5;
 
