@@ -36,7 +36,7 @@ fn generated_packets_are_the_same_in_kernel_and_host() -> Result<()> {
     let outcome = campaign::compare(&Supply::of(seed, Vec::new()), 200_000, |_| {})
         .with_context(|| format!("DETECTOR_TEST_SEED={seed}"))?;
     println!(
-        "{} packets, the clock ticked in {} batches, {} were run again",
+        "{} packets, the clock ticked in {} batches, because of {} of which packets were run again",
         outcome.packets, outcome.ticked.0, outcome.ticked.1
     );
 

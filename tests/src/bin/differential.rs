@@ -85,16 +85,16 @@ fn run(arguments: &Arguments) -> Result<()> {
         };
         campaigns.into_iter().map(join).collect::<Vec<_>>()
     });
-    let (mut packets, mut ticked, mut taken_back) = (0, 0, 0);
+    let (mut packets, mut ticked, mut unexplained) = (0, 0, 0);
     for outcome in outcomes {
         let outcome = outcome.map_err(|(seed, error)| report(error, seed, arguments))?;
         packets += outcome.packets;
         ticked += outcome.ticked.0;
-        taken_back += outcome.ticked.1;
+        unexplained += outcome.ticked.1;
     }
     println!(
         "differential: {packets} packets are the same in kernel and host, {}/s; the clock ticked in {ticked} batches, \
-         {taken_back} were run again",
+         because of {unexplained} of which packets were run again",
         rate(packets, started)
     );
     Ok(())

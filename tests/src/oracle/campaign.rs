@@ -46,7 +46,7 @@ const CONFIGURATIONS: [(Mode, Policy, Policy); 6] = [
 pub struct Outcome {
     /// Packets that were the same.
     pub packets: u64,
-    /// Batches during which the clock ticked, and those of them that had to be run again.
+    /// Batches during which the clock ticked, and those of them because of which packets were run again.
     pub ticked: (u64, u64),
     /// What both hold in the end.
     pub state: State,

@@ -9,7 +9,7 @@
 
 use std::{fmt, fs, mem, ops::Range, path::Path, time::Duration};
 
-use anyhow::{Context as _, Error, Result};
+use anyhow::{Context as _, Error, Result, ensure};
 use detector::tables::Tables;
 
 use super::{Packets, State, pair::Pair};
@@ -17,6 +17,8 @@ use crate::{capture::pcapng, worms::TimedFrame};
 
 /// Packets between two looks at the kernel's clock.
 const BATCH: usize = 32;
+/// How often packets are run again because of the clock before the machine is held too slow for them.
+const ATTEMPTS: usize = 100;
 /// Packets between two comparisons of every map.
 const COMPARED: usize = 32_768;
 /// Packets between two comparisons when a difference is looked for.
@@ -111,20 +113,29 @@ impl<'t> Lockstep<'t> {
         self.settled
     }
 
-    /// Batches during which the clock ticked, and those of them that had to be run again.
+    /// Batches during which the clock ticked, and those of them because of which packets had to be run again.
     #[must_use]
     pub fn ticked(&self) -> (u64, u64) {
-        (self.pair.ticked, self.pair.taken_back)
+        (self.pair.ticked, self.pair.unexplained)
     }
 
     fn run_rest(&mut self) -> Result<()> {
-        let range = self.run..self.packets.len();
-        self.run = range.end;
-        let told = self.pair.run(&self.packets, range)?;
-        if told.is_empty() {
-            return Ok(());
+        let mut attempts = 0;
+        while self.run < self.packets.len() {
+            let batch = self.run..self.packets.len().min(self.run + BATCH);
+            self.run = batch.end;
+            match self.pair.run(&self.packets, batch)? {
+                Some(told) if told.is_empty() => {}
+                Some(told) => return Err(self.look_for(told)),
+                None => {
+                    // Not from the batch on: what the kernel holds may differ already, and setting it would hide that.
+                    again(&mut attempts)?;
+                    self.pair.set_state(&self.equal)?;
+                    self.run = 0;
+                }
+            }
         }
-        Err(self.look_for(told))
+        Ok(())
     }
 
     /// Finds out which packet tells the two apart.
@@ -188,15 +199,15 @@ impl<'t> Lockstep<'t> {
     ) -> Result<Option<Found>> {
         self.pair.set_state(state)?;
         let mut start = range.start;
+        let mut attempts = 0;
         while start < range.end {
             let before = self.pair.host.state.clone();
             let step = start..range.end.min(start.saturating_add(step));
-            let mut told = Vec::new();
-            for start in step.clone().step_by(BATCH) {
-                let batch = start..step.end.min(start + BATCH);
-                told.extend(self.pair.run(packets, batch)?);
-            }
-            told.extend(self.pair.differences()?);
+            let Some(told) = self.compare_after(packets, step.clone())? else {
+                again(&mut attempts)?;
+                self.pair.set_state(&before)?;
+                continue;
+            };
             if !told.is_empty() {
                 return Ok(Some(Found {
                     range: step,
@@ -208,6 +219,34 @@ impl<'t> Lockstep<'t> {
         }
         Ok(None)
     }
+
+    /// Runs packets and says where the two differ then, in anything; `None` if the clock keeps anybody from knowing.
+    fn compare_after(
+        &mut self,
+        packets: &Packets,
+        range: Range<usize>,
+    ) -> Result<Option<Vec<String>>> {
+        let mut told = Vec::new();
+        for start in range.clone().step_by(BATCH) {
+            let batch = start..range.end.min(start + BATCH);
+            match self.pair.run(packets, batch)? {
+                Some(more) => told.extend(more),
+                None => return Ok(None),
+            }
+        }
+        told.extend(self.pair.differences()?);
+        Ok(Some(told))
+    }
+}
+
+/// Counts an attempt that failed; an error if there were too many.
+fn again(attempts: &mut usize) -> Result<()> {
+    *attempts += 1;
+    ensure!(
+        *attempts < ATTEMPTS,
+        "the machine did not run {BATCH} packets within two ticks of its clock in {ATTEMPTS} attempts"
+    );
+    Ok(())
 }
 
 /// Where a difference is.
