@@ -141,6 +141,7 @@ impl Archive {
     }
 }
 
+/// Lists of a suite that is no longer kept up expire; what is taken from them is pinned by its hash.
 fn configuration(directory: &Path) -> String {
     let directory = directory.display();
     format!(
@@ -152,6 +153,7 @@ fn configuration(directory: &Path) -> String {
          APT::Sandbox::User \"root\";\n\
          APT::Architecture \"amd64\";\n\
          Acquire::Languages \"none\";\n\
+         Acquire::Check-Valid-Until \"false\";\n\
          Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n"
     )
 }

@@ -1,11 +1,14 @@
-//! Where programs are on this machine: the directories of `PATH`, then cargo's own.
+//! Where programs are on this machine: the directories of `PATH`, then cargo's own, then those of the system's programs.
 //!
-//! Cargo's directory counts even where the user's shell does not name it, since `cargo install` puts programs there.
+//! Cargo's directory counts even where the user's shell does not name it, since `cargo install` puts programs there; and
+//! Debian names the system's only to root.
 
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+const SYSTEM: [&str; 3] = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /// Gives the first program of this name.
 #[must_use]
@@ -13,12 +16,13 @@ pub fn find(name: &str) -> Option<PathBuf> {
     find_all(name).into_iter().next()
 }
 
-/// Gives every program of this name, in the order a shell would look them up, cargo's directory last.
+/// Gives every program of this name, in the order a shell would look them up, then where a shell may not look.
 #[must_use]
 pub fn find_all(name: &str) -> Vec<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let mut found: Vec<PathBuf> = Vec::new();
-    for directory in env::split_paths(&path).chain(cargo_bin()) {
+    let system = SYSTEM.iter().map(PathBuf::from);
+    for directory in env::split_paths(&path).chain(cargo_bin()).chain(system) {
         let file = directory.join(name);
         if file.is_file() && !found.contains(&file) {
             found.push(file);

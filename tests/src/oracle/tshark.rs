@@ -55,6 +55,8 @@ pub type Reading = BTreeMap<&'static str, String>;
 /// What tshark reads in each packet of `file`.
 pub fn read(file: &Path) -> Result<Vec<Reading>> {
     let mut command = Command::new("tshark");
+    // Nothing that this machine's user prefers.
+    command.env("WIRESHARK_CONFIG_DIR", "/nonexistent");
     command.args(["-n", "-T", "fields", "-E", "occurrence=a", "-r"]);
     command.arg(file);
     for preference in PREFERENCES {

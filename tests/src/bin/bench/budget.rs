@@ -112,7 +112,8 @@ impl Budget {
             } else {
                 self.tolerance
             };
-            let is_over = ratio > budget * tolerance;
+            // No number, or a negative one, is no measurement.
+            let is_over = !(ratio > 0.0 && ratio <= budget * tolerance);
             println!(
                 "{:<32} {ratio:>5.2}x, budget {budget:.2}x ({:+.0} %){}",
                 row.packet,
