@@ -1,6 +1,6 @@
 //! Forged sources without end, through the real program: how long an offender is remembered, and what the others lose.
 //!
-//! A CPU keeps 8192 hosts with signatures, in sets of four. A host that offended more than once yields to nobody who did
+//! A CPU keeps 8192 hosts with signatures, in sets of four. A host that offended more than once yields within the hour to nobody who did
 //! so once. Whoever forges sources takes the trouble to show each one twice competes on equal terms: then the host that
 //! was seen longest ago goes, so a set forgets one if four others came into it since. Of `n` others in 2048 sets that is
 //! the chance that a Poisson number with mean `n / 2048` is at least 4.
