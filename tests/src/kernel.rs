@@ -23,14 +23,11 @@ use detector_common::{
     sources::{SourceSet, SourceState},
     verdict::Verdict,
 };
-use nix::{
-    sched::{CpuSet, sched_getcpu, sched_setaffinity},
-    time::{ClockId, clock_getres},
-    unistd::Pid,
-};
+use nix::time::{ClockId, clock_getres};
 
 use self::{per_cpu::PerCpuMap, test_run::TestRun};
 use crate::{
+    cpu,
     lab::PrivateBpffs,
     oracle::{Journal, State},
 };
@@ -77,7 +74,7 @@ pub struct TestKernel {
 impl TestKernel {
     /// Loads a copy of the program for each of `interfaces` and holds the thread on the CPU that it is on.
     pub fn load(tables: &Tables, interfaces: u32) -> Result<Self> {
-        let cpu = hold_this_cpu()?;
+        let cpu = cpu::hold_this()?;
         let bpffs = PrivateBpffs::new()?;
         let pins = bpffs.path().join("detector");
         let mut kernel = Kernel::load(tables, interfaces, &pins)?;
@@ -209,18 +206,4 @@ impl TestKernel {
         ensure!(self.cpu < cpus, "CPU {} of {cpus}", self.cpu);
         Ok(cpus)
     }
-}
-
-/// Keeps the calling thread on the CPU that it is on, and says which one that is.
-fn hold_this_cpu() -> Result<usize> {
-    let cpu = sched_getcpu()?;
-    hold_cpu(cpu)?;
-    Ok(cpu)
-}
-
-/// Keeps the calling thread on a CPU.
-pub fn hold_cpu(cpu: usize) -> Result<()> {
-    let mut only = CpuSet::new();
-    only.set(cpu)?;
-    Ok(sched_setaffinity(Pid::from_raw(0), &only)?)
 }

@@ -5,6 +5,7 @@ pub mod agent;
 pub mod builder;
 pub mod capture;
 pub mod command;
+pub mod cpu;
 pub mod fixtures;
 pub mod fuzz;
 pub mod generate;

@@ -60,25 +60,36 @@ pub fn kernel_or_skip(test: &str) -> bool {
 /// If there is none and `DETECTOR_REQUIRE_CAPTURES` is 1.
 #[must_use]
 pub fn captures_or_skip(test: &str) -> Option<PathBuf> {
+    let found = captures();
+    assert!(found.is_ok(), "{test} must run: {found:?}");
+    let found = found.ok().flatten();
+    if found.is_none() {
+        let shown = captures_folder();
+        let shown = shown.display();
+        say(&format!(
+            "SKIPPED (needs captures in {shown}, or where DETECTOR_CAPTURES says): {test}"
+        ));
+    }
+    found
+}
+
+/// The folder of captures if there is one; fails if there is none and `DETECTOR_REQUIRE_CAPTURES` is 1.
+pub fn captures() -> Result<Option<PathBuf>> {
     let folder = captures_folder();
     if folder.is_dir() {
-        return Some(folder);
+        return Ok(Some(folder));
     }
-    let shown = folder.display();
-    assert!(
+    ensure!(
         !is_set("DETECTOR_REQUIRE_CAPTURES"),
-        "{test} must run because DETECTOR_REQUIRE_CAPTURES=1, but there is no folder {shown}"
+        "DETECTOR_REQUIRE_CAPTURES=1, but there is no folder {}",
+        folder.display()
     );
-    say(&format!(
-        "SKIPPED (needs captures in {shown}, or where DETECTOR_CAPTURES says): {test}"
-    ));
-    None
+    Ok(None)
 }
 
 /// Where public captures are, if they are there. A relative folder is meant from the workspace root, wherever cargo runs
 /// the test.
-#[must_use]
-pub fn captures_folder() -> PathBuf {
+fn captures_folder() -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     workspace.join(env::var_os("DETECTOR_CAPTURES").unwrap_or_else(|| DEFAULT_CAPTURES.into()))
 }

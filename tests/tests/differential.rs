@@ -5,7 +5,7 @@
 //! How the two are kept at the same time is [`Lockstep`]'s matter. Another seed than the usual one is given by
 //! `DETECTOR_TEST_SEED`; `cargo xtask fuzz differential` runs many more. Needs root; nothing is attached to an interface.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use detector_common::{abi::Tally, detect::signature::worms::SIGNATURES, reason::Reason};
@@ -33,8 +33,10 @@ fn generated_packets_are_the_same_in_kernel_and_host() -> Result<()> {
         return Ok(());
     }
     let seed = seed_or(SEED)?;
-    let outcome = campaign::compare(&Supply::of(seed, Vec::new()), 200_000, |_| {})
-        .with_context(|| format!("DETECTOR_TEST_SEED={seed}"))?;
+    let outcome = campaign::compare(&Supply::of(seed, Vec::new()), 200_000, |_| {
+        ControlFlow::Continue(())
+    })
+    .with_context(|| format!("DETECTOR_TEST_SEED={seed}"))?;
     println!(
         "{} packets, the clock ticked in {} batches, because of {} of which packets were run again",
         outcome.packets, outcome.ticked.0, outcome.ticked.1

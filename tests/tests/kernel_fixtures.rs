@@ -5,16 +5,13 @@ use std::thread;
 use anyhow::{Context as _, Result};
 use detector_common::{config::Mode, reason::Reason, verdict::Verdict};
 use detector_tests::{
+    cpu,
     fixtures::{
         self,
         check::{INTERFACES, Outcome, Reading, SLOT},
     },
     kernel::{FRAME_MIN, TestKernel},
     requirements::kernel_or_skip,
-};
-use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    unistd::Pid,
 };
 
 #[test]
@@ -53,19 +50,14 @@ fn each_cpu_counts_for_itself_and_the_agent_reads_them_all() -> Result<()> {
         .into_iter()
         .find(|fixture| fixture.name == "sql-slammer")
         .context("there is no fixture of SQL Slammer")?;
-    let allowed = sched_getaffinity(Pid::from_raw(0))?;
-    let cpus: Vec<_> = (0..CpuSet::count())
-        .filter(|cpu| allowed.is_set(*cpu).unwrap_or(false))
-        .take(4)
-        .collect();
+    let mut cpus = cpu::allowed()?;
+    cpus.truncate(4);
     let mut kernel = TestKernel::load(&tables, INTERFACES)?;
     // The n-th CPU sees n packets; the thread that ran the test is not held on any of them afterwards.
     thread::scope(|scope| {
         let run = scope.spawn(|| -> Result<()> {
             for (packets, cpu) in (1..).zip(&cpus) {
-                let mut only = CpuSet::new();
-                only.set(*cpu)?;
-                sched_setaffinity(Pid::from_raw(0), &only)?;
+                cpu::hold(*cpu)?;
                 for _ in 0..packets {
                     assert_eq!(kernel.run(SLOT, &worm.frame)?, Verdict::Drop);
                 }

@@ -4,9 +4,11 @@
 
 use std::{
     hash::{BuildHasher as _, Hasher as _, RandomState},
+    ops::ControlFlow,
     panic::resume_unwind,
     path::PathBuf,
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
     thread::{self, ScopedJoinHandle},
     time::{Duration, Instant},
 };
@@ -15,17 +17,13 @@ use anyhow::{Error, Result};
 use clap::Parser;
 use detector_tests::{
     capture::{files_in, frames_of},
+    cpu,
     generate::seed_or,
-    kernel::hold_cpu,
     oracle::{
         Difference,
         campaign::{self, Outcome, Supply},
     },
-    requirements::{captures_folder, require_kernel},
-};
-use nix::{
-    sched::{CpuSet, sched_getaffinity},
-    unistd::Pid,
+    requirements::{captures, require_kernel},
 };
 
 /// Where a file of packets becomes a test.
@@ -61,7 +59,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     require_kernel()?;
     let seed = seed_or(RandomState::new().build_hasher().finish())?;
     let captured = captured()?;
-    let cpus = allowed_cpus()?;
+    let cpus = cpu::allowed()?;
     let runs = arguments.runs.div_ceil(cpus.len() as u64);
     println!(
         "differential: {runs} packets on each of {} CPUs, {} captured ones among those they are made from, \
@@ -70,14 +68,20 @@ fn run(arguments: &Arguments) -> Result<()> {
         captured.len()
     );
     let started = Instant::now();
+    let is_over = AtomicBool::new(false);
     let outcomes = thread::scope(|scope| {
         // Each CPU has packets and maps of its own.
         let campaigns: Vec<_> = (seed..)
             .zip(&cpus)
-            .map(|(seed, cpu)| {
-                let captured = captured.clone();
-                let campaign = move || campaign(seed, captured, *cpu, runs);
-                scope.spawn(move || campaign().map_err(|error| (seed, error)))
+            .map(|(seed, &cpu)| {
+                let campaign = Campaign { seed, cpu, runs };
+                let (captured, is_over) = (captured.clone(), &is_over);
+                scope.spawn(move || {
+                    let outcome = campaign.run(captured, is_over);
+                    // One that failed leaves the others nothing to find out.
+                    is_over.fetch_or(outcome.is_err(), Ordering::Relaxed);
+                    outcome.map_err(|error| (campaign, error))
+                })
             })
             .collect();
         let join = |campaign: ScopedJoinHandle<'_, _>| {
@@ -87,7 +91,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     });
     let (mut packets, mut ticked, mut unexplained) = (0, 0, 0);
     for outcome in outcomes {
-        let outcome = outcome.map_err(|(seed, error)| report(error, seed, arguments))?;
+        let outcome = outcome.map_err(|(campaign, error)| campaign.report(error, arguments))?;
         packets += outcome.packets;
         ticked += outcome.ticked.0;
         unexplained += outcome.ticked.1;
@@ -100,27 +104,65 @@ fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Compares the packets of a seed on a CPU.
-fn campaign(seed: u64, captured: Vec<Vec<u8>>, cpu: usize, runs: u64) -> Result<Outcome> {
-    let supply = Supply::of(seed, captured);
-    hold_cpu(cpu)?;
-    let (started, mut told) = (Instant::now(), Instant::now());
-    campaign::compare(&supply, runs, |run| {
-        if told.elapsed() > PROGRESS {
-            told = Instant::now();
-            eprintln!(
-                "differential: CPU {cpu}: {run} packets, {}/s",
-                rate(run, started)
-            );
-        }
-    })
+/// The packets of a seed, compared on a CPU.
+struct Campaign {
+    seed: u64,
+    cpu: usize,
+    runs: u64,
 }
 
-/// The CPUs that this process may use.
-fn allowed_cpus() -> Result<Vec<usize>> {
-    let allowed = sched_getaffinity(Pid::from_raw(0))?;
-    let is_allowed = |cpu: &usize| allowed.is_set(*cpu).unwrap_or(false);
-    Ok((0..CpuSet::count()).filter(is_allowed).collect())
+impl Campaign {
+    /// Compares them all, or until it is over.
+    fn run(&self, captured: Vec<Vec<u8>>, is_over: &AtomicBool) -> Result<Outcome> {
+        let supply = Supply::of(self.seed, captured);
+        cpu::hold(self.cpu)?;
+        let (started, mut told) = (Instant::now(), Instant::now());
+        campaign::compare(&supply, self.runs, |run| {
+            if told.elapsed() > PROGRESS {
+                told = Instant::now();
+                eprintln!(
+                    "differential: CPU {}: {run} packets, {}/s",
+                    self.cpu,
+                    rate(run, started)
+                );
+            }
+            if is_over.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        })
+    }
+
+    /// The error of a run; of a difference, with its packets in a file and what to do with it.
+    fn report(&self, error: Error, arguments: &Arguments) -> Error {
+        let Some(difference) = error.downcast_ref::<Difference>() else {
+            return error;
+        };
+        let file = arguments
+            .artifacts
+            .join(format!("{:016x}.pcapng", self.seed));
+        let how = match difference.write(&file) {
+            Ok(()) if difference.from_nothing => format!(
+                "{} packets that show it are in {}: copy it to {REGRESSIONS}, and \
+                 `cargo xtask test --test differential` fails until it is mended",
+                difference.packets.len(),
+                file.display()
+            ),
+            Ok(()) => format!(
+                "the {} packets before it are in {}, but show it only after all of the run",
+                difference.packets.len(),
+                file.display()
+            ),
+            Err(error) => format!("its packets cannot be written to a file: {error:#}"),
+        };
+        // On one CPU there is one campaign, so the same packets come whatever machine it is.
+        Error::msg(format!(
+            "{difference}\n{how}\nthe same packets again: \
+             DETECTOR_TEST_SEED={} taskset --cpu-list {} cargo xtask fuzz differential --runs {}",
+            self.seed, self.cpu, self.runs
+        ))
+    }
 }
 
 /// Packets per second.
@@ -130,39 +172,12 @@ fn rate(packets: u64, since: Instant) -> u128 {
 
 /// The frames of the public captures, none where there is no folder of them.
 fn captured() -> Result<Vec<Vec<u8>>> {
-    let folder = captures_folder();
-    if !folder.is_dir() {
+    let Some(folder) = captures()? else {
         return Ok(Vec::new());
-    }
+    };
     let mut frames = Vec::new();
     for file in files_in(&folder)? {
         frames.extend(frames_of(&file)?.into_iter().map(|(_, frame)| frame));
     }
     Ok(frames)
-}
-
-/// The error of a run; of a difference, with its packets in a file and what to do with it.
-fn report(error: Error, seed: u64, arguments: &Arguments) -> Error {
-    let Some(difference) = error.downcast_ref::<Difference>() else {
-        return error;
-    };
-    let file = arguments.artifacts.join(format!("{seed:016x}.pcapng"));
-    let how = match difference.write(&file) {
-        Ok(()) if difference.from_nothing => format!(
-            "{} packets that show it are in {}: copy it to {REGRESSIONS}, and `cargo xtask test --test differential` fails \
-             until it is mended",
-            difference.packets.len(),
-            file.display()
-        ),
-        Ok(()) => format!(
-            "the {} packets before it are in {}, but show it only after all of the run",
-            difference.packets.len(),
-            file.display()
-        ),
-        Err(error) => format!("its packets cannot be written to a file: {error:#}"),
-    };
-    Error::msg(format!(
-        "{difference}\n{how}\nthe same packets again: DETECTOR_TEST_SEED={seed} cargo xtask fuzz differential --runs {}",
-        arguments.runs
-    ))
 }

@@ -4,6 +4,7 @@
 //! configurations, so that each begins with what the others left behind.
 
 use std::{
+    ops::ControlFlow,
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
 };
@@ -85,19 +86,26 @@ impl Supply {
 
 /// Compares kernel and host over `runs` packets.
 ///
-/// Calls `progress` with the number of packets now and then. Fails with a [`super::Difference`] if there is one.
-pub fn compare(supply: &Supply, runs: u64, mut progress: impl FnMut(u64)) -> Result<Outcome> {
+/// Calls `progress` with the number of packets now and then, and ends early where that says so. Fails with a
+/// [`super::Difference`] if there is one.
+pub fn compare(
+    supply: &Supply,
+    runs: u64,
+    mut progress: impl FnMut(u64) -> ControlFlow<()>,
+) -> Result<Outcome> {
     let configurations = configurations()?;
     let turn = (runs / configurations.len() as u64).clamp(1, TURN);
     let first = configurations.first().context("no configuration")?;
     let mut lockstep = Lockstep::new(first, INTERFACES)?;
     let mut turns = configurations.iter().cycle();
     let (mut run, mut end) = (0, 0);
-    while run < runs {
+    'runs: while run < runs {
         let load = supply.loads.recv().context("no more packets are made")?;
         for (slot, frame) in load.iter().take(usize::try_from(runs - run)?) {
             if run == end {
-                progress(run);
+                if progress(run).is_break() {
+                    break 'runs;
+                }
                 lockstep.set_tables(turns.next().context("no configuration")?)?;
                 end += turn;
             }

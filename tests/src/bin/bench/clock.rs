@@ -6,7 +6,7 @@
 use std::{panic::resume_unwind, thread, time::Duration};
 
 use anyhow::Result;
-use detector_tests::kernel::hold_cpu;
+use detector_tests::cpu;
 use nix::{
     libc,
     time::{ClockId, clock_gettime},
@@ -25,11 +25,11 @@ pub(crate) fn nanoseconds_each(time: Duration, count: u32) -> f64 {
     time.as_secs_f64() * 1e9 / f64::from(count)
 }
 
-/// Runs `action` on a thread of its own that is kept on one CPU; what it starts is not.
-pub(crate) fn on_cpu<T: Send>(cpu: usize, action: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+/// Runs `action` on a thread of its own that is kept on the first CPU; what it starts is not.
+pub(crate) fn on_first_cpu<T: Send>(action: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     thread::scope(|scope| {
-        let held = scope.spawn(move || {
-            hold_cpu(cpu)?;
+        let held = scope.spawn(|| {
+            cpu::hold(cpu::first()?)?;
             go_first();
             action()
         });

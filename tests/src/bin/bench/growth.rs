@@ -14,13 +14,13 @@ use detector_common::{
 };
 use detector_tests::{
     builder::{PacketBuilder, Route},
-    kernel::hold_cpu,
+    cpu,
     worms::{self, FULL_SEGMENT, benign},
 };
 use serde::Serialize;
 
 use crate::{
-    clock::on_cpu,
+    clock::on_first_cpu,
     packets::http_request,
     programs::{Detector, Floor, HTTP_PORTS, enforced, run_to},
     statistic::{Spread, ratios},
@@ -54,7 +54,7 @@ pub(crate) struct Point {
 
 /// Measures every curve.
 pub(crate) fn measure(rounds: u32) -> Result<Vec<Growth>> {
-    let growth = on_cpu(0, || {
+    let growth = on_first_cpu(|| {
         Ok(vec![
             signatures(rounds).context("growth with signatures")?,
             sources(rounds).context("growth with sources")?,
@@ -199,7 +199,8 @@ fn cpus(rounds: u32) -> Result<Growth> {
     let program = detector.program()?;
     let floor = Floor::load(0)?;
     let empty = floor.of(Verdict::Drop)?;
-    let all = thread::available_parallelism()?.get();
+    let allowed = cpu::allowed()?;
+    let all = allowed.len();
     let route = Route::default();
     let kinds = [
         ("ARP request above its limit", benign::arp_request(&route)),
@@ -212,7 +213,7 @@ fn cpus(rounds: u32) -> Result<Growth> {
         for count in (1..=all).filter(|count| count.is_power_of_two() || *count == all) {
             let start = Barrier::new(count);
             let work = |cpu: usize| -> Result<Vec<(f64, f64)>> {
-                let held = hold_cpu(cpu);
+                let held = cpu::hold(cpu);
                 start.wait();
                 held?;
                 // The first few ARP requests of a CPU are within the limit, so the last one's verdict counts.
@@ -224,8 +225,10 @@ fn cpus(rounds: u32) -> Result<Growth> {
                     .collect()
             };
             let samples = thread::scope(|scope| {
-                let threads: Vec<_> = (0..count)
-                    .map(|cpu| {
+                let threads: Vec<_> = allowed
+                    .iter()
+                    .take(count)
+                    .map(|&cpu| {
                         let work = &work;
                         scope.spawn(move || work(cpu))
                     })

@@ -10,7 +10,7 @@ use detector_tests::lab::ETH0;
 use serde::Serialize;
 
 use crate::{
-    clock::on_cpu,
+    clock::on_first_cpu,
     packets::{MANY_SENDERS_MASK, Packet},
     programs::{Detector, Floor, enforced, entry_of, run, run_to},
     statistic::{Spread, ratios},
@@ -102,7 +102,7 @@ struct Samples {
 
 /// Measures every kind of packet, in the detector and, if `with_peers`, in xdp-filter.
 pub(crate) fn measure(rounds: u32, with_peers: bool, packets: Vec<Packet>) -> Result<InKernel> {
-    on_cpu(0, || measure_here(rounds, with_peers, packets))
+    on_first_cpu(|| measure_here(rounds, with_peers, packets))
 }
 
 fn measure_here(rounds: u32, with_peers: bool, packets: Vec<Packet>) -> Result<InKernel> {

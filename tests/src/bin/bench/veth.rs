@@ -20,7 +20,7 @@ use aya::{
 };
 use detector_common::verdict::Verdict;
 use detector_tests::{
-    kernel::hold_cpu,
+    cpu,
     lab::{ETH0, Pair, wait_until},
     worms::{self, benign},
 };
@@ -28,7 +28,7 @@ use nix::net::if_::if_nametoindex;
 use serde::Serialize;
 
 use crate::{
-    clock::{cpu_time, nanoseconds_each, on_cpu},
+    clock::{cpu_time, nanoseconds_each, on_first_cpu},
     packets::arp_request,
     programs::{Floor, load_sender},
     statistic::Spread,
@@ -148,7 +148,7 @@ pub(crate) fn measure() -> Result<Veth> {
     for _ in 0..ROUNDS {
         let empty = floor.of(Verdict::Drop)?;
         let frame = &kinds.first().context("there is no packet")?.frame;
-        alone.push(1e9 / on_cpu(0, || generate(empty, frame))?);
+        alone.push(1e9 / on_first_cpu(|| generate(empty, frame))?);
         for (receiver, samples) in receivers.iter().zip(&mut samples) {
             for (kind, samples) in kinds.iter().zip(samples) {
                 let Ok(rates) = samples else { continue };
@@ -224,7 +224,7 @@ fn cost(receiver: &dyn Receiver, kind: &Kind) -> Result<f64> {
     let generated = client.run(|| {
         let sender = load_sender(if_nametoindex(ETH0)?)?;
         // The namespace is the thread's, and so is the CPU.
-        hold_cpu(0)?;
+        cpu::hold(cpu::first()?)?;
         generate(sender_of(&sender)?, &kind.frame)
     })??;
     // Before anything is asked: some receivers' answers cost more than the packets.
