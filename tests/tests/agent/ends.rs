@@ -2,12 +2,13 @@
 
 use std::{fs, os::unix::fs::symlink};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use detector_tests::{
     agent::running::{
-        PINS, SOCKET, SOON, attached, ensure_nothing_is_left, exists, json, refusal, run, start,
+        PINS, SOCKET, SOON, attached, detector, ensure_nothing_is_left, exists, json, refusal, run,
+        start,
     },
-    lab::{ETH0, LAN, Lab, Pair, WAN},
+    lab::{ETH0, Host, LAN, Lab, Pair, Process, WAN},
     requirements::kernel_or_skip,
 };
 use nix::sys::signal::Signal;
@@ -32,6 +33,31 @@ fn a_signal_ends_the_agent_in_good_order() -> Result<()> {
         ensure_nothing_is_left(&lab.gateway, &[WAN, LAN])?;
         let last = format!("detector: {signal}: detached");
         agent.wait_for_line(SOON, |line| line.starts_with(&last))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_directories_of_a_killed_agent_go_with_the_next_one_whatever_the_umask() -> Result<()> {
+    if !kernel_or_skip("the_directories_of_a_killed_agent_go_with_the_next_one_whatever_the_umask")
+    {
+        return Ok(());
+    }
+    let host = Host::new("lonely")?;
+    for umask in ["0022", "0027", "0077"] {
+        let mut command = host.command("sh");
+        command
+            .args(["-c", "umask \"$0\" && exec \"$@\"", umask])
+            .arg(detector()?)
+            .args(["run", "--lan", "lo"]);
+        let mut killed = Process::spawn(&mut command)?;
+        killed.wait_for_line(SOON, |line| line.starts_with("detector: ready"))?;
+        killed.signal(Signal::SIGKILL)?;
+        killed.wait(SOON)?;
+        assert!(exists(&host, PINS)? && exists(&host, SOCKET)?, "{umask}");
+        let mut next = start(&host, &["--lan", "lo"])?;
+        assert_eq!(next.stop(SOON)?.code(), Some(0), "{umask}");
+        ensure_nothing_is_left(&host, &["lo"]).with_context(|| format!("umask {umask}"))?;
     }
     Ok(())
 }
