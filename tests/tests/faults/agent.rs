@@ -5,6 +5,7 @@ use std::{
     path::Path,
     sync::atomic::{AtomicBool, AtomicU32, Ordering},
     thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -28,17 +29,17 @@ use super::numbered::{either, is_worm, number, worm};
 
 /// Frames before the agent is killed, and after it has gone.
 const AROUND: u32 = 2000;
-/// The most frames in all, however slow the machine is.
-const FRAMES_MAX: u32 = 60_000;
-/// What waits between the two ends of a cable: Linux drivers/net/veth.c, `VETH_RING_SIZE`. The kernel throws it away when
-/// a program is detached.
+/// How long the flood may last: as long as all that is waited for in it.
+const FLOOD_WITHIN: Duration = SOON.saturating_mul(3);
+/// What waits between the two ends of a cable: Linux drivers/net/veth.c, `VETH_RING_SIZE`. The kernel throws it away
+/// when a program is detached.
 const ON_THE_CABLE: usize = 256;
 /// Worms of as many hosts, more than the ring buffer has room for.
 const FINDINGS: u32 = 6000;
 
-/// Killed, the agent takes its program with it and the traffic flows on, unguarded: up to a frame that can be told, each
-/// was counted and judged exactly; from then on all pass. Nothing that is left keeps the next agent from starting. (That
-/// filtering goes on without the agent waits for pinned links.)
+/// Killed, the agent takes its program with it and the traffic flows on, unguarded: up to a frame that can be told,
+/// each was counted and judged exactly; from then on all pass. Nothing that is left keeps the next agent from starting.
+/// (That filtering goes on without the agent waits for pinned links.)
 #[test]
 fn a_killed_agent_stops_no_traffic_and_the_next_one_starts() -> Result<()> {
     if !kernel_or_skip("a_killed_agent_stops_no_traffic_and_the_next_one_starts") {
@@ -103,14 +104,16 @@ fn a_killed_agent_stops_no_traffic_and_the_next_one_starts() -> Result<()> {
 
 /// Sends numbered frames until some time after the agent has `gone`, then the `marker`; gives how many there were.
 fn flood(sender: &Sender, sent: &AtomicU32, gone: &AtomicBool, marker: &[u8]) -> Result<u32> {
-    let mut end = FRAMES_MAX;
-    for number in 0..FRAMES_MAX {
+    let deadline = Instant::now() + FLOOD_WITHIN;
+    let mut end = u32::MAX;
+    for number in 0.. {
         if gone.load(Ordering::Relaxed) {
             end = end.min(number + AROUND);
         }
         if number == end {
             break;
         }
+        ensure!(Instant::now() < deadline, "the agent is not gone in time");
         sender.send(&either(number))?;
         sent.store(number + 1, Ordering::Relaxed);
     }
@@ -135,8 +138,8 @@ fn counted(host: &Host) -> Result<[u64; 2]> {
     })?
 }
 
-/// While the agent stands still, the kernel goes on to judge every packet; and when it goes on, every finding is either in
-/// a report it read or counted as lost, exactly, in what `detector stats` says.
+/// While the agent stands still, the kernel goes on to judge every packet; and when it goes on, every finding is either
+/// in a report it read or counted as lost, exactly, in what `detector stats` says.
 #[test]
 fn a_stopped_agent_changes_no_verdict_and_each_finding_is_read_or_counted_as_lost() -> Result<()> {
     if !kernel_or_skip(
