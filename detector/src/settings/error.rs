@@ -73,6 +73,8 @@ impl Place {
 pub(super) enum Problem {
     #[error("cannot be read: {0}")]
     Read(io::Error),
+    #[error("no regular file: write the configuration to one")]
+    NotAFile,
     #[error("longer than {FILE_MAX} bytes: this is no configuration")]
     TooLong,
     #[error("not UTF-8, as TOML must be")]

@@ -1,10 +1,8 @@
 //! The text of a configuration file, of bounded length, and places in it.
 
-use std::{
-    fs,
-    io::{self, Read as _},
-    path::Path,
-};
+use std::{fs::OpenOptions, io::Read as _, os::unix::fs::OpenOptionsExt as _, path::Path};
+
+use nix::libc::O_NONBLOCK;
 
 use super::error::{Place, Problem, SettingsError};
 use crate::output::FileName;
@@ -23,11 +21,7 @@ impl File {
     pub(super) fn read(path: &Path) -> Result<Self, SettingsError> {
         match read_bounded(path) {
             Ok(bytes) => Self::from_bytes(path, bytes),
-            Err(error) => Err(SettingsError::new(
-                Some(FileName::new(path)),
-                None,
-                Problem::Read(error),
-            )),
+            Err(problem) => Err(SettingsError::new(Some(FileName::new(path)), None, problem)),
         }
     }
 
@@ -68,10 +62,19 @@ impl File {
 }
 
 /// At most one byte more than a configuration has.
-fn read_bounded(path: &Path) -> io::Result<Vec<u8>> {
+fn read_bounded(path: &Path) -> Result<Vec<u8>, Problem> {
+    // Whoever opens a FIFO otherwise waits until somebody writes to it.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(O_NONBLOCK)
+        .open(path)
+        .map_err(Problem::Read)?;
+    if !file.metadata().map_err(Problem::Read)?.is_file() {
+        return Err(Problem::NotAFile);
+    }
     let mut bytes = Vec::new();
-    fs::File::open(path)?
-        .take(FILE_MAX as u64 + 1)
-        .read_to_end(&mut bytes)?;
+    file.take(FILE_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(Problem::Read)?;
     Ok(bytes)
 }

@@ -9,8 +9,8 @@ use detector_tests::{
     requirements::kernel_or_skip,
 };
 
-/// With a configuration that is cut off, damaged, too long, a directory, unreadable or not there, no agent starts: one line says
-/// where and why, the exit code is 2, and nothing is left.
+/// With a configuration that is cut off, damaged, too long, no regular file (a FIFO would be waited for without end),
+/// unreadable or not there, no agent starts: one line says where and why, the exit code is 2, and nothing is left.
 #[test]
 fn no_agent_starts_with_a_configuration_that_it_cannot_read_whole() -> Result<()> {
     if !kernel_or_skip("no_agent_starts_with_a_configuration_that_it_cannot_read_whole") {
@@ -40,7 +40,10 @@ fn no_agent_starts_with_a_configuration_that_it_cannot_read_whole() -> Result<()
         host.run(|| fs::write(&path, text))??;
         refuses(&host, &path, words)?;
     }
-    refuses(&host, "/run", "Is a directory")?;
+    host.output("mkfifo", &["/run/fifo"])?;
+    for path in ["/run", "/run/fifo", "/dev/null"] {
+        refuses(&host, path, "no regular file")?;
+    }
     // Not even root reads what is mapped at address 0.
     refuses(&host, "/proc/self/mem", "Input/output error")?;
     refuses(&host, "/run/none.toml", "No such file")
