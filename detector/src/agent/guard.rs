@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use detector_common::event::Event;
+use detector_common::{config::Mode as Switch, event::Event};
 use tokio::{task::spawn_blocking, time::MissedTickBehavior};
 
 use self::signals::StopSignals;
@@ -24,7 +24,7 @@ use super::{
     netlink::Netlink,
     printer::Printer,
     rates::{INTERVAL, Totals},
-    status::{Places, mode_name},
+    status::Places,
     view::View,
     voice::{self, say},
     watch::watch,
@@ -169,12 +169,13 @@ fn announce(view: &View, socket: &Path) {
             interface.name, interface.side
         ));
     }
-    let meaning = match mode_name(view.mode) {
-        "enforce" => "enforce: what policy says is dropped",
-        _ => "monitor: nothing is dropped",
+    let meaning = match view.mode {
+        Switch::Enforce => "what policy says is dropped",
+        Switch::Monitor => "nothing is dropped",
     };
     say(&format!(
-        "ready; {meaning}; ask on {}",
+        "ready; {}: {meaning}; ask on {}",
+        view.mode.name(),
         FileName::new(socket)
     ));
 }

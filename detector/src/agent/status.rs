@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use detector_common::{abi::Tally, config::Mode as Switch};
+use detector_common::abi::Tally;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -52,7 +52,8 @@ pub struct InterfaceStatus {
     pub side: Side,
     /// Where the program was attached.
     pub mode: Hook,
-    /// Whether it still is there. An interface that was removed is not guarded when it comes back: start the agent again.
+    /// Whether it still is there. An interface that was removed is not guarded when it comes back: start the agent
+    /// again.
     pub attached: bool,
     /// The number of its copy of the program in the kernel.
     pub program_id: u32,
@@ -103,7 +104,7 @@ pub(super) async fn status(
         pid: std::process::id(),
         time: Time(view.now()?.unix_ns),
         uptime_s: view.uptime().as_secs(),
-        mode: mode_name(view.mode).to_owned(),
+        mode: view.mode.name().to_owned(),
         interfaces,
         pin_dir: shown(&places.pin_dir),
         socket: shown(&places.socket),
@@ -112,14 +113,6 @@ pub(super) async fn status(
             verified_instructions: view.verified_instructions,
         },
     })
-}
-
-/// The name of the switch in every output.
-pub(super) fn mode_name(mode: Switch) -> &'static str {
-    match mode {
-        Switch::Monitor => "monitor",
-        Switch::Enforce => "enforce",
-    }
 }
 
 fn shown(path: &Path) -> String {
