@@ -3,6 +3,7 @@
 //! Whoever may write to the socket may ask. Both ends trust neither the other's size nor its pace.
 
 pub mod client;
+mod collector;
 mod server;
 mod socket;
 

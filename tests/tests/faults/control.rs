@@ -1,22 +1,28 @@
 //! Hostile clients of the control socket.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{self, Read as _, Write as _},
     os::unix::net::UnixStream,
 };
 
 use anyhow::Result;
 use detector_tests::{
-    agent::running::{SOCKET, SOON, json, start, stats},
+    agent::running::{SOCKET, SOON, json, start, stats, stats_after},
     generate::Dice,
     lab::{ETH0, Pair},
     requirements::kernel_or_skip,
 };
 
-use super::taken;
+use super::{numbered::worm, taken};
 
 /// Connections that say nothing, many times as many as are served at once.
-const SILENT: usize = 400;
+const SILENT: usize = 600;
+/// Questions at once, several times as many as are served.
+const QUESTIONS: usize = 400;
+/// Sources that make an answer longer than a socket takes if nobody reads.
+const SOURCES: u32 = 2000;
+/// Threads that the agent may start for them.
+const THREADS: usize = 8;
 
 /// Whoever connects and says nothing, in whatever number, keeps an operator waiting for a moment only.
 #[test]
@@ -36,6 +42,41 @@ fn hundreds_who_connect_and_say_nothing_do_not_starve_who_asks() -> Result<()> {
         json(&pair.server, &[command, "-o", "json"])?;
     }
     drop(silent);
+    taken::wait_for_descriptors(&pair.server, descriptors)?;
+    assert_eq!(agent.stop(SOON)?.code(), Some(0));
+    Ok(())
+}
+
+/// Hundreds who ask at once what was counted, and do not even read the answer, occupy a few threads and keep an
+/// operator waiting for a moment only, though each answer is long.
+#[test]
+fn hundreds_who_ask_and_do_not_read_do_not_starve_who_does() -> Result<()> {
+    if !kernel_or_skip("hundreds_who_ask_and_do_not_read_do_not_starve_who_does") {
+        return Ok(());
+    }
+    let pair = Pair::new()?;
+    let mut agent = start(&pair.server, &["--wan", ETH0])?;
+    pair.client.sender(ETH0)?.send_all((0..SOURCES).map(worm))?;
+    stats_after(&pair.server, SOURCES.into())?;
+    let descriptors = taken::descriptors(&pair.server)?;
+    let threads = taken::threads(&pair.server)?;
+    let asked = pair.server.run(|| {
+        let ask = |_| {
+            let mut client = UnixStream::connect(SOCKET)?;
+            // It may have lost its place already.
+            let _ = client.write_all(b"GET /v1/stats HTTP/1.1\r\nhost: detector\r\n\r\n");
+            Ok(client)
+        };
+        (0..QUESTIONS).map(ask).collect::<io::Result<Vec<_>>>()
+    })??;
+    // The command gives up after ten seconds, and then fails.
+    for command in ["status", "stats"] {
+        json(&pair.server, &[command, "-o", "json"])?;
+    }
+    // A thread stays for a while when it has nothing to do, so this is how many there were.
+    let now = taken::threads(&pair.server)?;
+    assert!(now <= threads + THREADS, "{now} threads after {threads}");
+    drop(asked);
     taken::wait_for_descriptors(&pair.server, descriptors)?;
     assert_eq!(agent.stop(SOON)?.code(), Some(0));
     Ok(())

@@ -23,6 +23,12 @@ pub(crate) fn descriptors(host: &Host) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
 }
 
+/// How many threads the agent on `host` has.
+pub(crate) fn threads(host: &Host) -> Result<usize> {
+    let pid = pid(host)?;
+    Ok(fs::read_dir(format!("/proc/{pid}/task"))?.count())
+}
+
 /// Waits until the agent on `host` has no more descriptors than it had.
 pub(crate) fn wait_for_descriptors(host: &Host, before: usize) -> Result<()> {
     wait_until("the descriptors to be closed", SOON, || {

@@ -1,44 +1,41 @@
 //! The agent's end of the control socket.
 //!
-//! A connection answers one question, which must come at once, and has five seconds for it; there are so many at a time and
-//! no more. So a client that is slow, greedy or hostile costs a fixed amount, and who connects and says nothing keeps the
-//! others waiting for a moment only.
+//! A connection answers one question and has five seconds for it; there are so many at a time and no more. When
+//! somebody waits for a place, the oldest connection loses its own after a moment, whether it is silent, does not read,
+//! or asks what is hard to answer. So clients that are slow, greedy or hostile cost a fixed amount and keep nobody
+//! waiting long.
 
-use std::{convert::Infallible, io, os::unix, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, io, os::unix, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
     extract::{Query, State},
-    http::StatusCode,
+    http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
 use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde::Deserialize;
 use tokio::{
     net::{UnixListener, UnixStream},
-    sync::Semaphore,
-    task::spawn_blocking,
-    time::{sleep, timeout},
+    task::AbortHandle,
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::{STATS, STATUS};
+use super::{STATS, STATUS, collector::Collector};
 use crate::agent::{
-    kernel::KernelError,
     netlink::Netlink,
-    stats,
     status::{self, Places},
     view::View,
 };
 
 /// Connections at a time.
-const CONNECTIONS_MAX: usize = 64;
-/// How long the question may take to come.
-const QUESTION_WITHIN: Duration = Duration::from_millis(500);
+const CONNECTIONS_MAX: usize = 128;
+/// How long the question may be, in bytes.
+const QUESTION_BYTES_MAX: usize = 16 << 10;
+/// How long one lasts at least if it has not ended, whoever else waits: an honest client needs a few milliseconds.
+const TURN: Duration = Duration::from_millis(250);
 /// How long one may last.
 const CONNECTION_WITHIN: Duration = Duration::from_secs(5);
 /// How long to wait when the process has no descriptor left for another connection.
@@ -59,29 +56,48 @@ pub(in crate::agent) async fn serve(
 ) -> io::Result<Infallible> {
     let listener = UnixListener::from_std(listener)?;
     let router = Router::new()
-        .route(STATS, get(stats))
+        .route(
+            STATS,
+            get(stats).with_state(Collector::new(Arc::clone(&control.view))),
+        )
         .route(STATUS, get(status))
         .with_state(control);
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut open = VecDeque::new();
     loop {
-        let permit = Arc::clone(&connections).acquire_owned().await;
         let Ok((stream, _)) = listener.accept().await else {
             sleep(PAUSE).await;
             continue;
         };
-        let router = router.clone();
-        tokio::spawn(async move {
-            // Who takes too long or speaks something else than HTTP gets no answer.
-            let _ = timeout(CONNECTION_WITHIN, answer(stream, router)).await;
-            drop(permit);
+        make_room(&mut open).await;
+        // Who takes too long or speaks something else than HTTP gets no answer.
+        let answer = timeout(CONNECTION_WITHIN, answer(stream, router.clone()));
+        open.push_back(Connection {
+            since: Instant::now(),
+            task: tokio::spawn(answer).abort_handle(),
         });
+    }
+}
+
+struct Connection {
+    since: Instant,
+    task: AbortHandle,
+}
+
+/// Ends the oldest of the `open` connections, once it had its turn, if there are too many for another one.
+async fn make_room(open: &mut VecDeque<Connection>) {
+    open.retain(|connection| !connection.task.is_finished());
+    if open.len() < CONNECTIONS_MAX {
+        return;
+    }
+    if let Some(oldest) = open.pop_front() {
+        sleep_until(oldest.since + TURN).await;
+        oldest.task.abort();
     }
 }
 
 async fn answer(stream: UnixStream, router: Router) -> hyper::Result<()> {
     http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(QUESTION_WITHIN)
+        .max_buf_size(QUESTION_BYTES_MAX)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
         .await
@@ -93,13 +109,10 @@ struct StatsQuery {
     per_cpu: bool,
 }
 
-async fn stats(State(control): State<Control>, Query(query): Query<StatsQuery>) -> Response {
-    // Thousands of system calls: others have their turn meanwhile.
-    let collected = spawn_blocking(move || stats::collect(&control.view, query.per_cpu));
-    match collected.await {
-        Ok(Ok(stats)) => Json(stats).into_response(),
-        Ok(Err(error)) => failed(&error),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+async fn stats(State(collector): State<Collector>, Query(query): Query<StatsQuery>) -> Response {
+    match collector.json(query.per_cpu).await {
+        Ok(json) => ([(CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => failed(&error),
     }
 }
 
@@ -110,6 +123,6 @@ async fn status(State(control): State<Control>) -> Response {
     }
 }
 
-fn failed(error: &KernelError) -> Response {
+fn failed(error: &impl ToString) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response()
 }
