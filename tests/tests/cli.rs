@@ -295,7 +295,7 @@ fn a_mistake_in_the_configuration_exits_with_2_and_one_line_that_says_where() ->
         &worm,
         ": cannot be read: No such file",
     )?;
-    refused(folder.path(), &worm, ": cannot be read: ")
+    refused(folder.path(), &worm, ": no regular file")
 }
 
 /// Fails unless `detector replay --config CONFIG` ends with exit code 2 and this message behind the name of the file.
