@@ -11,14 +11,18 @@ use crate::setup::Scope;
 use crate::{run, setup, suricata};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
-    setup::ready(Scope::All)?;
-    let needs_peers = !arguments.iter().any(|argument| {
+    let has_peers = !arguments.iter().any(|argument| {
         ["--check", "--accept", "--help", "-h"]
             .iter()
             .any(|&alone| argument == alone)
     });
-    if needs_peers && let Err(error) = suricata::unpack() {
-        eprintln!("bench: without Suricata: {error:#}");
+    if has_peers {
+        setup::ready(Scope::Bench)?;
+        if let Err(error) = suricata::unpack() {
+            eprintln!("bench: without Suricata: {error:#}");
+        }
+    } else {
+        setup::ready(Scope::Build)?;
     }
     run::replace(run::release_program("bench", arguments)?)
 }

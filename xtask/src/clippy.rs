@@ -11,7 +11,7 @@ use crate::setup::Scope;
 use crate::{run, setup, workspace};
 
 pub(crate) fn run() -> Result<()> {
-    let toolchain = setup::ready(Scope::All)?;
+    let toolchain = setup::ready(Scope::Clippy)?;
     host()?;
     kernel(&toolchain)
 }

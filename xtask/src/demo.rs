@@ -8,6 +8,6 @@ use crate::setup::Scope;
 use crate::{run, setup};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
-    setup::ready(Scope::Run)?;
+    setup::ready(Scope::Demo)?;
     run::replace(run::release_program("demo", arguments)?)
 }

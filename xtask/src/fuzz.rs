@@ -55,10 +55,11 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    setup::ready(Scope::All)?;
     if let Some(What::Differential(passed_on)) = &arguments.what {
+        setup::ready(Scope::Build)?;
         return run::replace(run::release_program("differential", &passed_on.arguments)?);
     }
+    setup::ready(Scope::Fuzz)?;
     let all = targets()?;
     let chosen = if arguments.target.is_empty() {
         all

@@ -48,7 +48,7 @@ impl Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    setup::ready(Scope::All)?;
+    setup::ready(Scope::Kernels)?;
     let kernels = Lock::read()?.select(&arguments.series)?;
     let mut budget = Budget::read()?;
     run::build_bins(&["--release", "--bin=detector", "--bin=guest"])?;

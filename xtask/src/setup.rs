@@ -19,15 +19,32 @@ use xtask::toolchain::Toolchain;
 use self::apt::Apt;
 use self::needs::{Cure, Missing, Survey};
 
-/// How much of the machine a command needs. Each includes the ones before it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What the machine is to be ready for. Compiling is a part of each.
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// Compiling.
+    /// Compiling, and running what needs nothing but the kernel.
     Build,
     /// Running detector in namespaces.
-    Run,
-    /// Linting, and measuring against peers, other kernels and other parsers.
+    Demo,
+    /// The tests.
+    Test,
+    /// Measuring beside other firewalls.
+    Bench,
+    /// Fuzzing.
+    Fuzz,
+    /// Booting other kernels.
+    Kernels,
+    /// Linting.
+    Clippy,
+    /// All of it.
     All,
+}
+
+impl Scope {
+    /// Says whether what these need is needed.
+    fn is_among(self, those: &[Self]) -> bool {
+        self == Self::All || those.contains(&self)
+    }
 }
 
 /// Makes the machine ready and says so in one line.

@@ -11,7 +11,7 @@ use crate::setup::Scope;
 use crate::{run, setup, workspace};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
-    setup::ready(Scope::Run)?;
+    setup::ready(Scope::Test)?;
     run::build_bins(&["--bin=detector"])?;
     let mut command = run::cargo(&["test"]);
     command.args(arguments).env(

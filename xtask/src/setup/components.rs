@@ -31,19 +31,21 @@ pub(crate) const NIGHTLY_CLIPPY: Component = Component {
     toolchain: Some("nightly"),
 };
 
-/// The components that check the host's code.
-pub(crate) fn of_the_host() -> [Component; 2] {
-    let component = |what, name, subcommand| Component {
-        what,
-        name,
-        subcommand,
-        toolchain: None,
-    };
-    [
-        component("formatter", "rustfmt", "fmt"),
-        component("clippy for the host", "clippy", "clippy"),
-    ]
-}
+/// The clippy for the host's code.
+pub(crate) const CLIPPY: Component = Component {
+    what: "clippy for the host",
+    name: "clippy",
+    subcommand: "clippy",
+    toolchain: None,
+};
+
+/// The formatter.
+pub(crate) const RUSTFMT: Component = Component {
+    what: "formatter",
+    name: "rustfmt",
+    subcommand: "fmt",
+    toolchain: None,
+};
 
 impl Component {
     /// Gives the version of the component in use, by running it: rustup puts a program of its name in place either way.

@@ -1,7 +1,8 @@
 //! What a command needs of the machine: how each need is checked, and what cures its absence.
 //!
-//! A C compiler is no entry: without one cargo could not have built this program. Packages are named only where something
-//! does not work, not because they are not installed.
+//! Each need names the commands that have it, so that nobody is made to install what the command at hand does not use. A C
+//! compiler is no entry: without one cargo could not have built this program. Packages are named only where something does
+//! not work, not because they are not installed.
 
 use std::fmt;
 use std::path::Path;
@@ -10,7 +11,8 @@ use xtask::program;
 use xtask::rustc::{Compiler, DEBIAN_RUSTC, Way};
 use xtask::toolchain::{self, Toolchain};
 
-use super::{Scope, apt, cargo_fuzz, components};
+use super::components::{self, Component};
+use super::{Scope, apt, cargo_fuzz};
 
 /// What is there and what is not.
 pub(crate) struct Survey {
@@ -43,7 +45,7 @@ pub(crate) enum Cure {
     /// A cargo-fuzz.
     CargoFuzz,
     /// A component of a rustup toolchain.
-    Component(components::Component),
+    Component(Component),
 }
 
 const COMPILER: &str = "compiler for BPF";
@@ -60,24 +62,38 @@ const EMULATOR_PACKAGES: &[&str] = &[
     "seabios",
 ];
 
-/// The programs that commands run: for which of them, what for, and the package each is in.
-const PROGRAMS: &[(Scope, &str, &str, &str)] = &[
-    (Scope::Run, "network namespaces", "ip", "iproute2"),
-    (Scope::Run, "entering namespaces", "nsenter", "util-linux"),
-    (Scope::All, "the other parser", "tshark", "tshark"),
-    (Scope::All, "compiler for libFuzzer", "c++", "g++"),
+/// The programs that commands run: which of them, what for, and the package each is in.
+const PROGRAMS: &[(&[Scope], &str, &str, &str)] = &[
     (
-        Scope::All,
+        &[Scope::Demo, Scope::Test, Scope::Bench, Scope::Kernels],
+        "network namespaces",
+        "ip",
+        "iproute2",
+    ),
+    (&[Scope::Test], "the other parser", "tshark", "tshark"),
+    (&[Scope::Fuzz], "compiler for libFuzzer", "c++", "g++"),
+    (
+        &[Scope::Kernels],
         "their first programs",
         "busybox",
         "busybox-static",
     ),
-    (Scope::All, "their first filesystem", "cpio", "cpio"),
-    (Scope::All, "compressed kernel modules", "xz", "xz-utils"),
-    (Scope::All, "interface options", "ethtool", "ethtool"),
-    (Scope::All, "peer: iptables", "iptables", "iptables"),
-    (Scope::All, "peer: nftables", "nft", "nftables"),
-    (Scope::All, "peer: xdp-filter", "xdp-filter", "xdp-tools"),
+    (&[Scope::Kernels], "their first filesystem", "cpio", "cpio"),
+    (
+        &[Scope::Kernels],
+        "compressed kernel modules",
+        "xz",
+        "xz-utils",
+    ),
+    (&[Scope::Bench], "interface options", "ethtool", "ethtool"),
+    (&[Scope::Bench], "peer: iptables", "iptables", "iptables"),
+    (&[Scope::Bench], "peer: nftables", "nft", "nftables"),
+    (
+        &[Scope::Bench],
+        "peer: xdp-filter",
+        "xdp-filter",
+        "xdp-tools",
+    ),
 ];
 
 impl Survey {
@@ -95,33 +111,39 @@ impl Survey {
                 survey.compiler_missing(scope, &missing);
             }
         }
-        for &(needed, what, name, package) in PROGRAMS {
-            if scope < needed {
-                continue;
-            }
+        for (what, name, package) in programs(scope) {
             match program::find(name) {
                 Some(path) => survey.found.push((what, path.display().to_string())),
                 None => survey.lacks(what, format!("no program {name}"), packages(&[package])),
             }
         }
-        if scope >= Scope::All {
+        if scope.is_among(&[Scope::Fuzz]) {
             match cargo_fuzz::find() {
                 Some(path) => survey.found.push((FUZZER, path.display().to_string())),
                 None => survey.lacks(FUZZER, "no cargo-fuzz".to_owned(), Cure::CargoFuzz),
             }
+        }
+        if scope.is_among(&[Scope::Kernels]) {
             survey.emulator();
-            for component in components::of_the_host() {
-                match component.version() {
-                    Some(version) => survey.found.push((component.what, version)),
-                    None => survey.lacks(
-                        component.what,
-                        format!("no component {}", component.name),
-                        Cure::Component(component),
-                    ),
-                }
-            }
+        }
+        if scope.is_among(&[Scope::Clippy]) {
+            survey.component(components::CLIPPY);
+        }
+        if scope.is_among(&[]) {
+            survey.component(components::RUSTFMT);
         }
         survey
+    }
+
+    fn component(&mut self, component: Component) {
+        match component.version() {
+            Some(version) => self.found.push((component.what, version)),
+            None => self.lacks(
+                component.what,
+                format!("no component {}", component.name),
+                Cure::Component(component),
+            ),
+        }
     }
 
     /// QEMU's packages must be of one version: where one of them is from the backports, so must be the others.
@@ -165,7 +187,7 @@ impl Survey {
             missing.what(),
             packages(&["rustc-web", "libstd-rust-web-dev-bpf"]),
         );
-        if scope >= Scope::All
+        if scope.is_among(&[Scope::Clippy])
             && !Path::new(DEBIAN_RUSTC)
                 .with_file_name("clippy-driver")
                 .is_file()
@@ -175,7 +197,7 @@ impl Survey {
     }
 
     fn linter(&mut self, scope: Scope, compiler: &Compiler) {
-        if scope < Scope::All {
+        if !scope.is_among(&[Scope::Clippy]) {
             return;
         }
         if let Some(driver) = compiler.clippy() {
@@ -200,6 +222,14 @@ impl fmt::Display for Missing {
     }
 }
 
+/// The programs that are run in this scope: what for, and the package each is in.
+fn programs(scope: Scope) -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let needed = PROGRAMS
+        .iter()
+        .filter(move |(those, ..)| scope.is_among(those));
+    needed.map(|&(_, what, name, package)| (what, name, package))
+}
+
 fn packages(names: &[&str]) -> Cure {
     Cure::Packages(names.iter().map(|&name| name.to_owned()).collect())
 }
@@ -212,4 +242,27 @@ fn linker_packages(llvm: u32) -> Vec<String> {
         "libzstd-dev".to_owned(),
         "zlib1g-dev".to_owned(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PROGRAMS, Scope, programs};
+
+    fn names(scope: Scope) -> Vec<&'static str> {
+        programs(scope).map(|(_, name, _)| name).collect()
+    }
+
+    #[test]
+    fn a_command_asks_only_for_the_programs_it_runs() {
+        assert!(names(Scope::Build).is_empty());
+        assert!(names(Scope::Clippy).is_empty());
+        assert_eq!(names(Scope::Demo), ["ip"]);
+        assert_eq!(names(Scope::Test), ["ip", "tshark"]);
+        assert_eq!(names(Scope::Fuzz), ["c++"]);
+    }
+
+    #[test]
+    fn set_up_asks_for_every_program() {
+        assert_eq!(names(Scope::All).len(), PROGRAMS.len());
+    }
 }
