@@ -2,19 +2,21 @@
 //! stay as they are.
 //!
 //! Apt checks the archive's signatures with Debian's keyring, and the packages by the hashes that are signed. The mirror is
-//! the machine's own, read from its package sources.
+//! the machine's own, read from its package sources. Whoever opens an archive has its directory alone until it is dropped:
+//! another run that would use the same one waits.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
-
 use serde::Deserialize;
 
 use crate::run;
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// What is installed on this machine.
+const INSTALLED: &str = "/var/lib/dpkg/status";
 
 /// A package of one version.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -31,15 +33,19 @@ pub(crate) struct Package {
 /// An apt of its own.
 pub(crate) struct Archive {
     directory: PathBuf,
+    /// Kept open: it is unlocked when it is closed.
+    _lock: File,
 }
 
 impl Archive {
     /// Fetches the lists of these suites; everything is kept below `directory`.
     pub(crate) fn open(directory: &Path, suites: &[&str]) -> Result<Self> {
         for part in ["state/lists/partial", "cache/archives/partial"] {
-            fs::create_dir_all(directory.join(part))?;
+            fs::create_dir_all(directory.join(part))
+                .with_context(|| format!("cannot make {}", directory.display()))?;
         }
-        let mirrors = Mirrors::of_this_machine()?;
+        let lock = lock(directory)?;
+        let mirrors = Mirrors::of_this_machine(directory)?;
         let sources = suites
             .iter()
             .map(|suite| {
@@ -52,12 +58,21 @@ impl Archive {
         fs::write(directory.join("apt.conf"), configuration(directory))?;
         let archive = Self {
             directory: directory.to_owned(),
+            _lock: lock,
         };
-        run::status(archive.apt("apt-get", &["-qq", "update"])).context(
-            "apt cannot read Debian's archive (its messages are above): a key that is missing comes with the newest \
-             debian-archive-keyring",
-        )?;
+        run::status(archive.apt("apt-get", &["-qq", "update"])).with_context(|| {
+            format!(
+                "apt cannot read {} of Debian's archive (its messages are above): check the network; a key that is \
+                 missing comes with the newest debian-archive-keyring",
+                suites.join(" and ")
+            )
+        })?;
         Ok(archive)
+    }
+
+    /// The directory that this run has alone.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The package of this name, in this version or in the newest; `None` where there is none.
@@ -77,22 +92,11 @@ impl Archive {
             }))
     }
 
-    /// The newest package of a kind and series, of the flavour for virtual machines.
-    pub(crate) fn newest(&self, kind: &str, series: &str) -> Result<Package> {
-        let series = series.replace('.', r"\.");
-        let pattern = format!(r"^{kind}-{series}\..*-cloud-amd64$");
-        let found = self.ask(&["search", "--names-only", &pattern])?;
-        let mut newest: Option<Package> = None;
-        for name in found.lines().filter_map(|line| line.split(' ').next()) {
-            let Some(package) = self.find(name, None)? else {
-                continue;
-            };
-            match &newest {
-                Some(newest) if !is_newer(&package.version, &newest.version)? => {}
-                _ => newest = Some(package),
-            }
-        }
-        newest.with_context(|| format!("the archive has no {kind} of series {series}"))
+    /// The names of the packages that an extended regular expression matches.
+    pub(crate) fn search(&self, pattern: &str) -> Result<Vec<String>> {
+        let found = self.ask(&["search", "--names-only", pattern])?;
+        let names = found.lines().filter_map(|line| line.split(' ').next());
+        Ok(names.map(str::to_owned).collect())
     }
 
     /// Fetches a package's file into `directory`, and checks it.
@@ -123,6 +127,35 @@ impl Archive {
         Ok(file)
     }
 
+    /// Fetches the file of the newest package of this name in a suite, and of those it needs and this machine has not,
+    /// into an empty `directory`.
+    pub(crate) fn download_with_dependencies(
+        &self,
+        name: &str,
+        suite: &str,
+        directory: &Path,
+    ) -> Result<Vec<PathBuf>> {
+        // What an earlier run has left may be of other versions.
+        let _ = fs::remove_dir_all(directory);
+        fs::create_dir_all(directory.join("partial"))?;
+        let mut command = self.apt("apt-get", &["-qq", "install", "--download-only", "--yes"]);
+        command
+            .args(["--no-install-recommends", "--target-release", suite, name])
+            .arg(format!("-oDir::State::status={INSTALLED}"))
+            .arg(format!("-oDir::Cache::archives={}", directory.display()))
+            // What it would install, a line for each.
+            .stdout(Stdio::null());
+        run::named(&format!("fetching {name} of {suite}"), command)?;
+        let mut files = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let file = entry?.path();
+            if file.extension().is_some_and(|extension| extension == "deb") {
+                files.push(file);
+            }
+        }
+        Ok(files)
+    }
+
     /// What apt-cache answers; nothing where it knows nothing.
     fn ask(&self, arguments: &[&str]) -> Result<String> {
         let mut command = self.apt("apt-cache", arguments);
@@ -141,7 +174,8 @@ impl Archive {
     }
 }
 
-/// Lists of a suite that is no longer kept up expire; what is taken from them is pinned by its hash.
+/// Lists of a suite that is no longer kept up expire; what is taken from them is pinned by its hash. A list that cannot be
+/// fetched is an error: apt would say of its packages that there are none.
 fn configuration(directory: &Path) -> String {
     let directory = directory.display();
     format!(
@@ -151,14 +185,40 @@ fn configuration(directory: &Path) -> String {
          Dir::State::status \"{directory}/status\";\n\
          Dir::Cache \"{directory}/cache\";\n\
          APT::Sandbox::User \"root\";\n\
-         APT::Architecture \"amd64\";\n\
+         APT::Update::Error-Mode \"any\";\n\
          Acquire::Languages \"none\";\n\
          Acquire::Check-Valid-Until \"false\";\n\
          Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n"
     )
 }
 
-fn is_newer(version: &str, than: &str) -> Result<bool> {
+/// Waits until no other run uses this directory.
+fn lock(directory: &Path) -> Result<File> {
+    let path = directory.join("in-use");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    match file.try_lock() {
+        Ok(()) => return Ok(file),
+        Err(TryLockError::WouldBlock) => eprintln!(
+            "archive: waiting for another run that fetches into {}",
+            directory.display()
+        ),
+        // The next attempt says why.
+        Err(TryLockError::Error(_)) => {}
+    }
+    file.lock()
+        .with_context(|| format!("cannot lock {}", path.display()))?;
+    Ok(file)
+}
+
+/// Unpacks a package's file into `directory`, without installing it.
+pub(crate) fn unpack(file: &Path, directory: &Path) -> Result<()> {
+    let mut command = Command::new("dpkg-deb");
+    command.arg("--extract").arg(file).arg(directory);
+    run::status(command)
+}
+
+/// Compares two versions as Debian does.
+pub(crate) fn is_newer(version: &str, than: &str) -> Result<bool> {
     let mut command = Command::new("dpkg");
     command.args(["--compare-versions", version, "gt", than]);
     Ok(command.status().context("cannot run dpkg")?.success())
@@ -172,13 +232,24 @@ struct Mirrors {
 }
 
 impl Mirrors {
-    fn of_this_machine() -> Result<Self> {
-        let output = Command::new("apt-get")
-            .args(["indextargets", "--format", "$(ORIGIN) $(RELEASE) $(SITE)"])
-            .arg("Created-By: Packages")
-            .output()
-            .context("cannot run apt-get: the kernels are Debian's, and apt fetches them")?;
-        Ok(Self::read(&String::from_utf8_lossy(&output.stdout)))
+    /// Asks the machine's apt. What it tells of a source is in the lists: where they are not there, as in the image of a
+    /// container, they are fetched into `directory`.
+    fn of_this_machine(directory: &Path) -> Result<Self> {
+        let mirrors = Self::read(&index_targets(&[])?);
+        if mirrors != Self::default() {
+            return Ok(mirrors);
+        }
+        let lists = directory.join("machine");
+        fs::create_dir_all(lists.join("partial"))?;
+        let options = [
+            &format!("-oDir::State::Lists={}", lists.display()),
+            "-oAPT::Sandbox::User=root",
+        ];
+        let mut update = Command::new("apt-get");
+        update.args(["-qq", "update"]).args(options);
+        // One of another vendor may fail: whether Debian's are among the others is seen when they are used.
+        let _ = run::named("reading the machine's package sources", update);
+        Ok(Self::read(&index_targets(&options)?))
     }
 
     fn read(targets: &str) -> Self {
@@ -213,6 +284,17 @@ impl Mirrors {
             ),
         }
     }
+}
+
+/// A line for each list of packages that apt has: whose it is, which release, and from where.
+fn index_targets(options: &[&str]) -> Result<String> {
+    let output = Command::new("apt-get")
+        .args(options)
+        .args(["indextargets", "--format", "$(ORIGIN) $(RELEASE) $(SITE)"])
+        .arg("Created-By: Packages")
+        .output()
+        .context("cannot run apt-get, which fetches Debian's packages")?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 #[cfg(test)]

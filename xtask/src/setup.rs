@@ -8,7 +8,7 @@ mod apt;
 pub(crate) mod cargo_fuzz;
 mod components;
 mod linker;
-mod machine;
+pub(crate) mod machine;
 mod needs;
 
 use std::time::Instant;

@@ -23,6 +23,8 @@ pub(super) struct Report {
     pub(super) passed: Vec<String>,
     /// What the kernel cannot do, and what the user gets instead.
     pub(super) lacks: Vec<String>,
+    /// What is to be known besides.
+    pub(super) notes: Vec<String>,
     /// What is wrong.
     pub(super) failures: Vec<String>,
 }
@@ -88,6 +90,8 @@ fn last_words(console: &str) -> String {
 #[derive(Default)]
 pub(super) struct Table {
     rows: Vec<Row>,
+    /// A line for each kernel that could not be had.
+    missing: Vec<String>,
 }
 
 struct Row {
@@ -107,8 +111,13 @@ impl Table {
         });
     }
 
+    /// Adds a kernel that could not be had.
+    pub(super) fn add_missing(&mut self, series: &str, why: &anyhow::Error) {
+        self.missing.push(format!("{series}: failed: {why:#}"));
+    }
+
     pub(super) fn has_failed(&self) -> bool {
-        self.rows.iter().any(|row| !row.report.failures.is_empty())
+        !self.missing.is_empty() || self.rows.iter().any(|row| !row.report.failures.is_empty())
     }
 
     /// Prints the table, then a line for everything that is to be known of a kernel.
@@ -144,6 +153,9 @@ impl Table {
         for row in &self.rows {
             row.print_notes();
         }
+        for line in &self.missing {
+            println!("{line}");
+        }
     }
 }
 
@@ -151,13 +163,11 @@ impl Row {
     fn print_notes(&self) {
         let Image {
             version,
-            instead_of,
+            substitute,
             ..
         } = &self.image;
-        if let Some(pinned) = instead_of {
-            println!(
-                "{version}: taken instead of {pinned}, which the archive has no more: pin it in xtask/kernels.toml"
-            );
+        for note in substitute.iter().chain(&self.report.notes) {
+            println!("{version}: {note}");
         }
         for lack in &self.report.lacks {
             println!("{version}: lacks {lack}");

@@ -37,7 +37,8 @@ impl Apt {
             );
         }
         if !machine::is_root() {
-            if !machine::is_debian_12() {
+            // Without lists, as in the image of a container, apt knows no package, and only root fetches them.
+            if !machine::is_debian_12() && has_lists() {
                 check_candidates(packages)?;
             }
             let install = INSTALL.join(" ");
@@ -53,8 +54,7 @@ impl Apt {
 
     /// Installs packages of the release's backports, whether or not the machine has them among its sources.
     pub(crate) fn install_backports(&mut self, packages: &[&str]) -> Result<()> {
-        let suite = machine::codename().map(|release| format!("{release}-backports"));
-        let suite = suite.context("this system does not say which release it is")?;
+        let suite = machine::backports()?;
         let names = packages.join(" ");
         if !machine::is_root() {
             bail!(
@@ -65,6 +65,8 @@ impl Apt {
         let cache = cache.context("there is no home directory to fetch packages to: set HOME")?;
         let archive = Archive::open(&cache.join("backports"), &[&suite])?;
         let files = cache.join("backports/files");
+        // What an earlier run has left may be of other versions.
+        let _ = fs::remove_dir_all(&files);
         fs::create_dir_all(&files)?;
         let mut paths = Vec::new();
         for name in packages {
@@ -115,6 +117,12 @@ pub(crate) fn not_installed(mut packages: Vec<String>) -> Vec<String> {
             .any(|status| status == "installed")
     });
     packages
+}
+
+/// Says whether apt has fetched any list of packages.
+fn has_lists() -> bool {
+    let arguments = ["indextargets", "--format", "$(FILENAME)"];
+    !query("apt-get", &arguments).is_empty()
 }
 
 /// Refuses packages that apt does not have, or has too old, before it has fetched anything.

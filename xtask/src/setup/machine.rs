@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use anyhow::{Context as _, Result};
+
 /// Says whether this process is root, which apt and the kernel ask for.
 pub(crate) fn is_root() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| effective_user(&status) == Some(0))
@@ -19,9 +21,16 @@ pub(crate) fn is_debian_12() -> bool {
         && os_release("VERSION_ID").as_deref() == Some("12")
 }
 
-/// Gives the name of this Debian release, as its suites have it.
-pub(crate) fn codename() -> Option<String> {
-    os_release("VERSION_CODENAME")
+/// Gives the name of this release, which is that of its main suite.
+pub(crate) fn release() -> Result<String> {
+    os_release("VERSION_CODENAME").context(
+        "/etc/os-release does not say which release this is: set VERSION_CODENAME there, as Debian does",
+    )
+}
+
+/// Gives the suite of this release's backports.
+pub(crate) fn backports() -> Result<String> {
+    Ok(format!("{}-backports", release()?))
 }
 
 /// Gives one line, cure included, for everything that would keep the kernel program from running here.
