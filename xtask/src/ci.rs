@@ -16,7 +16,12 @@ const FUZZ_SECONDS: u32 = 20;
 pub(crate) fn run() -> Result<()> {
     let toolchain = setup::ready(Scope::All)?;
     step("format", || {
-        run::status(run::cargo(&["fmt", "--all", "--check"]))
+        // The fuzz targets are a workspace of their own.
+        for manifest in ["Cargo.toml", "tests/fuzz/Cargo.toml"] {
+            let arguments = ["fmt", "--all", "--check", "--manifest-path", manifest];
+            run::status(run::cargo(&arguments))?;
+        }
+        Ok(())
     })?;
     step("lints for the host", clippy::host)?;
     step("lints for BPF", || clippy::kernel(&toolchain))?;
