@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::{env, fmt, io};
+use std::{env, fmt, fs, io};
 
 use crate::rustc::{BPF_TARGET, Way};
 use crate::toolchain::Toolchain;
@@ -138,12 +138,22 @@ pub fn clippy(
     Ok(command)
 }
 
-/// Gives the target directory of the cargo that made `path`, which cargo marks as a cache.
+/// Gives the target directory that `path` is in. Of some inside each other it is the outermost: a build for a named target
+/// has its own inside the workspace's, and so have the fuzz targets, and the kernel program is the same for all of them.
 #[must_use]
 pub fn target_dir(path: &Path) -> &Path {
     path.ancestors()
-        .find(|directory| directory.join("CACHEDIR.TAG").is_file())
+        .skip_while(|directory| !is_target_dir(directory))
+        .take_while(|directory| is_target_dir(directory))
+        .last()
         .unwrap_or(path)
+}
+
+/// Cargo marks a directory that it has made as a cache, with words that others do not use. In one that was there before, such
+/// as a mounted volume, only what it remembers of the compiler tells.
+fn is_target_dir(directory: &Path) -> bool {
+    let tag = fs::read_to_string(directory.join("CACHEDIR.TAG")).unwrap_or_default();
+    tag.contains("created by cargo") || directory.join(".rustc_info.json").is_file()
 }
 
 fn cargo(
@@ -215,8 +225,9 @@ fn belongs_to_the_outer_build(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{belongs_to_the_outer_build, own_target_dir, rustflags};
+    use super::{belongs_to_the_outer_build, own_target_dir, rustflags, target_dir};
     use std::path::{Path, PathBuf};
+    use std::{env, fs, process};
 
     #[test]
     fn what_the_outer_cargo_says_of_its_build_does_not_reach_the_inner_one() {
@@ -252,6 +263,22 @@ mod tests {
         ] {
             assert!(!belongs_to_the_outer_build(name), "{name} should be kept");
         }
+    }
+
+    #[test]
+    fn a_target_directory_inside_another_shares_what_is_built_for_the_kernel() {
+        let cache = env::temp_dir().join(format!("detector-target-{}", process::id()));
+        let (target, fuzz) = (cache.join("target"), cache.join("target/fuzz"));
+        let out = fuzz.join("release/build/out");
+        fs::create_dir_all(&out).unwrap();
+        fs::write(cache.join("CACHEDIR.TAG"), "a cache of somebody else's").unwrap();
+        let tag = "# This file is a cache directory tag created by cargo.\n";
+        fs::write(fuzz.join("CACHEDIR.TAG"), tag).unwrap();
+        fs::write(target.join(".rustc_info.json"), "{}").unwrap();
+        let (of_a_build, of_none) = (target_dir(&out).to_owned(), target_dir(&cache).to_owned());
+        fs::remove_dir_all(&cache).unwrap();
+        assert_eq!(of_a_build, target);
+        assert_eq!(of_none, cache);
     }
 
     #[test]
