@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The version of everything in this module.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// The name of the XDP program.
 pub const PROGRAM: &str = "detector";
@@ -29,23 +29,29 @@ pub mod map {
     pub const SOURCES: &str = "SOURCES";
     /// Per CPU: [`crate::sources::SourceState`] at [`super::segment_index`].
     pub const SEGMENTS: &str = "SEGMENTS";
+    /// The word of [`crate::bindings`] by slot.
+    pub const BINDINGS: &str = "BINDINGS";
     /// Per CPU: a `u64` by [`super::Tally`].
     pub const TALLIES: &str = "TALLIES";
     /// Ring buffer of [`crate::event::Event`].
     pub const EVENTS: &str = "EVENTS";
+    /// Per CPU: the ARP message that the program is at.
+    pub const ARP_MESSAGE: &str = "ARP_MESSAGE";
     /// Per CPU: a number that the program writes and reads back.
     pub const SCRATCH: &str = "SCRATCH";
 
     /// Every map.
-    pub const ALL: [&str; 9] = [
+    pub const ALL: [&str; 11] = [
         CONFIG,
         SIGNATURES,
         COUNTERS,
         SIGNATURE_HITS,
         SOURCES,
         SEGMENTS,
+        BINDINGS,
         TALLIES,
         EVENTS,
+        ARP_MESSAGE,
         SCRATCH,
     ];
 }
@@ -167,12 +173,12 @@ mod tests {
     /// A change of any of these is a new [`ABI_VERSION`].
     #[test]
     fn the_records_have_the_sizes_of_this_abi_version() {
-        assert_eq!(ABI_VERSION, 1);
-        assert_eq!(size_of::<Config>(), 56);
-        assert_eq!(size_of::<Event>(), 80);
+        assert_eq!(ABI_VERSION, 2);
+        assert_eq!(size_of::<Config>(), 136);
+        assert_eq!(size_of::<Event>(), 88);
         assert_eq!(size_of::<SourceKey>(), 24);
         assert_eq!(size_of::<SourceState>(), 80);
-        assert_eq!(size_of::<SourceSet>(), 576);
+        assert_eq!(size_of::<SourceSet>(), 1088);
         assert_eq!(size_of::<SignatureTable>(), 227_464);
     }
 

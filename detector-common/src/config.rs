@@ -3,6 +3,12 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
+    detect::{
+        Detector,
+        arp_sweep::{self, Threshold},
+    },
+    net::MacAddress,
+    packet::is_zero,
     reason::Reason,
     token_bucket::Limit,
     verdict::{Decision, Verdict},
@@ -47,18 +53,6 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// The policy of a number in a [`Config`]; one that is not known detects nothing.
-    #[inline(always)]
-    fn from_number(number: u8) -> Self {
-        match number {
-            1 => Self::Count,
-            2 => Self::Alert,
-            3 => Self::Drop,
-            4 => Self::Limit,
-            _ => Self::Off,
-        }
-    }
-
     /// The name in the configuration and in every output.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -71,51 +65,119 @@ impl Policy {
         }
     }
 
-    /// Whether findings are reported.
+    /// Its bits in a [`Response`].
+    const fn bits(self) -> u8 {
+        match self {
+            Self::Off => 0,
+            Self::Count => Response::RUNS,
+            Self::Alert => Response::RUNS | Response::REPORTS,
+            Self::Drop | Self::Limit => Response::RUNS | Response::REPORTS | Response::DROPS,
+        }
+    }
+}
+
+/// What a detector's policy and the switch allow: a few bits, for the classifier.
+///
+/// VERIFIER: a number whose bits are asked for one by one. Of an enum the compiler makes a branch for each policy, and the
+/// verifier follows all that comes after once for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Response {
+    bits: u8,
+}
+
+impl Response {
+    const RUNS: u8 = 1;
+    const REPORTS: u8 = 2;
+    const DROPS: u8 = 4;
+
+    /// Whether the detector runs.
+    #[inline(always)]
+    #[must_use]
+    pub fn runs(self) -> bool {
+        self.bits & Self::RUNS != 0
+    }
+
+    /// Whether its findings are reported.
     #[inline(always)]
     #[must_use]
     pub fn reports(self) -> bool {
-        self >= Self::Alert
+        self.bits & Self::REPORTS != 0
     }
 
-    /// Whether it costs packets in [`Mode::Enforce`].
+    /// What becomes of a packet that was flagged.
     #[inline(always)]
-    #[must_use]
-    pub fn drops(self) -> bool {
-        self >= Self::Drop
+    pub fn verdict(self) -> Verdict {
+        if self.bits & Self::DROPS == 0 {
+            Verdict::Pass
+        } else {
+            Verdict::Drop
+        }
+    }
+
+    /// The same with its reason.
+    #[inline(always)]
+    pub fn decide(self, reason: Reason) -> Decision {
+        Decision {
+            reason,
+            verdict: self.verdict(),
+        }
     }
 }
+
+/// The most gateways whose ARP requests have a limit of their own.
+pub const GATEWAYS_MAX: usize = 4;
 
 /// The whole configuration of the classifier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Config {
-    /// The limit of one ARP sender.
+    /// The limit of one ARP sender's requests.
     pub arp_sender: Limit,
-    /// The limit of one segment: all senders of one interface and VLAN together.
+    /// The same of a gateway: what scanners outside make it ask is not its fault.
+    pub arp_gateway: Limit,
+    /// The limit of one ARP sender's replies.
+    pub arp_replies: Limit,
+    /// The limit of one segment's requests: all senders of one interface and VLAN together.
     pub arp_segment: Limit,
+    /// What is a sweep in seconds.
+    pub sweep_short: Threshold,
+    /// What is a sweep in minutes.
+    pub sweep_long: Threshold,
     /// At most one report of a source under a detector in this time, in nanoseconds.
     pub report_interval_ns: u64,
-    /// The secret of the source table's hash.
+    /// The secret of the tables' hashes.
     pub hash_seed: u64,
+    /// The MACs of gateways as words; [`u64::MAX`] is none.
+    gateways: [u64; GATEWAYS_MAX],
     mode: u8,
-    signature: u8,
-    arp_flood: u8,
-    reserved: [u8; 5],
+    /// The bits of each detector's policy, see [`Response`].
+    policies: [u8; 7],
 }
 
 impl Config {
-    /// The defaults: monitor; signatures drop, ARP floods are limited (to 15/s a sender: what Cisco allows an
-    /// untrusted port; and 200/s a segment), a report a second.
+    /// The defaults: monitor; signatures drop; an ARP sender's requests are limited to 15/s (what Cisco allows an untrusted
+    /// port), a gateway's and everybody's replies to 100/s, a segment's requests to 200/s; sweeps and spoofs are reported, at
+    /// most once a second each.
     pub const DEFAULT: Self = Self {
         arp_sender: Limit::new(15, 30),
+        arp_gateway: Limit::new(100, 200),
+        arp_replies: Limit::new(100, 200),
         arp_segment: Limit::new(200, 400),
+        sweep_short: Threshold::new(20, 10_000_000_000, arp_sweep::SHORT_BITS),
+        sweep_long: Threshold::new(60, 600_000_000_000, arp_sweep::LONG_BITS),
         report_interval_ns: 1_000_000_000,
         hash_seed: 0,
+        gateways: [u64::MAX; GATEWAYS_MAX],
         mode: Mode::Monitor as u8,
-        signature: Policy::Drop as u8,
-        arp_flood: Policy::Limit as u8,
-        reserved: [0; 5],
+        policies: [
+            Policy::Drop.bits(),
+            Policy::Limit.bits(),
+            Policy::Alert.bits(),
+            Policy::Alert.bits(),
+            Policy::Off.bits(),
+            Policy::Off.bits(),
+            Policy::Off.bits(),
+        ],
     };
 
     /// The same with the switch set to `mode`.
@@ -125,16 +187,35 @@ impl Config {
         self
     }
 
-    /// The same with these policies.
+    /// The same with this policy of a detector.
     #[must_use]
-    pub fn with_policies(mut self, signature: Policy, arp_flood: Policy) -> Self {
-        self.signature = signature as u8;
-        self.arp_flood = arp_flood as u8;
+    pub fn with_policy(mut self, detector: Detector, policy: Policy) -> Self {
+        if let Some(slot) = self.policies.get_mut(slot(detector)) {
+            *slot = policy.bits();
+        }
         self
     }
 
-    /// The switch.
+    /// The same with these gateways: the first [`GATEWAYS_MAX`].
+    #[must_use]
+    pub fn with_gateways(mut self, gateways: impl IntoIterator<Item = MacAddress>) -> Self {
+        self.gateways = [u64::MAX; GATEWAYS_MAX];
+        for (slot, gateway) in self.gateways.iter_mut().zip(gateways) {
+            *slot = gateway.to_word();
+        }
+        self
+    }
+
+    /// Whether it is the MAC of a gateway.
     #[inline(always)]
+    #[must_use]
+    pub fn is_gateway(&self, mac: MacAddress) -> bool {
+        // VERIFIER: all are compared by arithmetic, so that there is one way to follow.
+        let [a, b, c, d] = self.gateways.map(|gateway| gateway ^ mac.to_word());
+        is_zero(a) | is_zero(b) | is_zero(c) | is_zero(d) != 0
+    }
+
+    /// The switch.
     #[must_use]
     pub fn mode(&self) -> Mode {
         if self.mode == Mode::Enforce as u8 {
@@ -144,35 +225,34 @@ impl Config {
         }
     }
 
-    /// The policy of the signature detector.
+    /// What a finding of a detector leads to.
     #[inline(always)]
     #[must_use]
-    pub fn signature(&self) -> Policy {
-        Policy::from_number(self.signature)
-    }
-
-    /// The policy of the ARP flood detector.
-    #[inline(always)]
-    #[must_use]
-    pub fn arp_flood(&self) -> Policy {
-        Policy::from_number(self.arp_flood)
-    }
-
-    /// What `policy` makes of a packet that was flagged for `reason`.
-    #[inline(always)]
-    #[must_use]
-    pub fn verdict(&self, policy: Policy, reason: Reason) -> Decision {
-        let verdict = if policy.drops() && self.mode() == Mode::Enforce {
-            Verdict::Drop
-        } else {
-            Verdict::Pass
+    pub fn response(&self, detector: Detector) -> Response {
+        let bits = match self.policies.get(slot(detector)) {
+            Some(bits) => *bits,
+            None => 0,
         };
-        Decision { reason, verdict }
+        let allowed = Response::RUNS | Response::REPORTS | self.mode.wrapping_mul(Response::DROPS);
+        Response {
+            bits: bits & allowed,
+        }
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self::DEFAULT
+    }
+}
+
+/// Where the policy of a detector stands. All senders of a segment are under the policy of one.
+#[inline(always)]
+fn slot(detector: Detector) -> usize {
+    match detector {
+        Detector::Signature => 0,
+        Detector::ArpFlood | Detector::ArpFloodSegment => 1,
+        Detector::ArpSweep => 2,
+        Detector::ArpSpoof => 3,
     }
 }

@@ -1,6 +1,8 @@
 //! The detectors: one module each, a pure step over one entry of state or over one packet.
 
 pub mod arp_flood;
+pub mod arp_spoof;
+pub mod arp_sweep;
 pub mod signature;
 
 /// One way to notice. Numbers are stable: they are in keys and events.
@@ -13,11 +15,21 @@ pub enum Detector {
     ArpFlood = 2,
     /// All ARP senders of a segment together ask more than its limit: their addresses may be forged.
     ArpFloodSegment = 3,
+    /// An ARP sender asks for many addresses that do not answer.
+    ArpSweep = 4,
+    /// An ARP sender claims an address that is another's.
+    ArpSpoof = 5,
 }
 
 impl Detector {
     /// Every detector.
-    pub const ALL: [Self; 3] = [Self::Signature, Self::ArpFlood, Self::ArpFloodSegment];
+    pub const ALL: [Self; 5] = [
+        Self::Signature,
+        Self::ArpFlood,
+        Self::ArpFloodSegment,
+        Self::ArpSweep,
+        Self::ArpSpoof,
+    ];
 
     /// The detector of a number in a key.
     #[must_use]
@@ -34,6 +46,8 @@ impl Detector {
             Self::Signature => "signature",
             Self::ArpFlood => "arp_flood",
             Self::ArpFloodSegment => "arp_flood_segment",
+            Self::ArpSweep => "arp_sweep",
+            Self::ArpSpoof => "arp_spoof",
         }
     }
 }

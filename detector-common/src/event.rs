@@ -8,12 +8,12 @@ use crate::{
     net::{IpAddress, IpProtocol},
     parse::{Ip, Protocol},
     reason::Reason,
-    sources::{Companion, SourceKey},
+    sources::{ArpSender, Companion, SourceKey},
     verdict::{Decision, Verdict},
 };
 
 /// The version of [`Event`]. A reader refuses any other.
-pub const EVENT_VERSION: u16 = 1;
+pub const EVENT_VERSION: u16 = 2;
 
 /// A finding: a packet that a detector objected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -31,6 +31,30 @@ pub struct Event {
     pub target: Target,
     /// The flagged packets this event stands for.
     pub count: u64,
+    /// How widely the source reaches.
+    pub reach: Reach,
+}
+
+/// How widely a source reaches, as far as its detector keeps it; 0 where it does not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Reach {
+    /// The bits set in the sketch of the addresses it asked for: [`crate::detect::arp_sweep::LONG_BITS`] of them are.
+    pub targets_ones: u32,
+    /// The networks (/24) of the addresses that an ARP sender called its own, as a sketch: at least as many as bits are set.
+    pub networks: u32,
+}
+
+impl Reach {
+    /// The reach of an ARP sender.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_sender(sender: &ArpSender) -> Self {
+        Self {
+            targets_ones: sender.sweep.targets_ones(),
+            networks: sender.networks,
+        }
+    }
 }
 
 /// The first eight bytes of every version of an event.
@@ -151,6 +175,7 @@ mod tests {
             companion: Companion::default(),
             target: Target::of_arp(IpAddress::v4([192, 0, 2, 1])),
             count: 3,
+            reach: Reach::default(),
         }
     }
 
@@ -167,7 +192,7 @@ mod tests {
         let record = event();
         let bytes = bytemuck::bytes_of(&record);
         assert_eq!(Event::from_bytes(&bytes[1..]), None);
-        for (at, value) in [(0, 2), (2, 255), (39, 9)] {
+        for (at, value) in [(0, 1), (2, 255), (39, 9)] {
             let mut changed = [0; Event::SIZE];
             changed.copy_from_slice(bytes);
             changed[at] = value;

@@ -17,6 +17,7 @@
 )]
 
 pub mod abi;
+pub mod bindings;
 pub mod config;
 pub mod detect;
 pub mod event;
@@ -25,6 +26,7 @@ pub mod packet;
 pub mod parse;
 pub mod pipeline;
 pub mod reason;
+pub mod sketch;
 pub mod sources;
 pub mod token_bucket;
 pub mod verdict;

@@ -88,6 +88,14 @@ impl IpAddress {
         }
     }
 
+    /// An IPv4 address as a number in network order.
+    #[inline(always)]
+    #[must_use]
+    pub fn to_v4_number(self) -> u32 {
+        let [_, low] = self.words;
+        ((u64::from_le(low) >> 32) as u32).swap_bytes()
+    }
+
     /// An IPv6 address, RFC 8200, as its two halves, the first byte of each lowest.
     #[inline(always)]
     #[must_use]

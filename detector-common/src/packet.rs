@@ -168,6 +168,12 @@ impl PacketBytes for Frame<'_> {
     }
 }
 
+/// 1 if it is zero, and 0 if not, without a branch.
+#[inline(always)]
+pub(crate) fn is_zero(word: u64) -> u64 {
+    (!word & word.wrapping_sub(1)) >> 63
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,16 @@ macro_rules! reasons {
             /// Every reason, by number.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
 
+            /// The reason with this number; one that there is none of is [`Self::StateMissing`].
+            #[inline(always)]
+            #[must_use]
+            pub fn from_number(number: u8) -> Self {
+                match Self::ALL.get(usize::from(number)) {
+                    Some(reason) => *reason,
+                    None => Self::StateMissing,
+                }
+            }
+
             /// The name in counters, JSON and metrics: `snake_case`, stable.
             #[must_use]
             pub fn name(self) -> &'static str {
@@ -111,6 +121,12 @@ reasons! {
     ArpFloodSegment = 36, "arp_flood_segment";
     /// A table of the classifier is missing: nothing was looked for.
     StateMissing = 37, "state_missing";
+    /// An ARP reply above its sender's limit.
+    ArpReplyFlood = 38, "arp_reply_flood";
+    /// An ARP request for one of many addresses that do not answer.
+    ArpSweep = 39, "arp_sweep";
+    /// An ARP message that claims another's address.
+    ArpSpoof = 40, "arp_spoof";
 }
 
 #[cfg(test)]

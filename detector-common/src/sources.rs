@@ -6,15 +6,18 @@
 //! a stranger, else of one that showed a signature once, else of the oldest. Each CPU keeps its own table; [`SourceState::merge`]
 //! unites them.
 
+mod arp_sender;
 mod key;
 mod state;
 
 use bytemuck::{Pod, Zeroable};
 
 pub use self::{
+    arp_sender::ArpSender,
     key::{SourceHash, SourceKey},
-    state::{Companion, SourceState},
+    state::{Companion, Objections, SourceState},
 };
+use crate::{detect::Detector, net::Vlan, packet::is_zero};
 
 /// Ways of a set.
 pub const WAYS: usize = 4;
@@ -35,7 +38,10 @@ pub enum Visit<T> {
     Refused,
 }
 
-/// A source with what it did; two cache lines.
+/// Words for what only one kind of source has.
+const DETAIL_WORDS: usize = 19;
+
+/// A source with what it did; four cache lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Source {
@@ -43,7 +49,76 @@ pub struct Source {
     pub key: SourceKey,
     /// What it did.
     pub state: SourceState,
-    reserved: [u64; 3],
+    detail: [u64; DETAIL_WORDS],
+}
+
+impl Source {
+    /// What only an ARP sender has, of one.
+    #[inline(always)]
+    #[must_use]
+    pub fn arp_sender(&self) -> &ArpSender {
+        bytemuck::must_cast_ref(&self.detail)
+    }
+
+    /// The same, to add to it.
+    #[inline(always)]
+    #[must_use]
+    pub fn arp_sender_mut(&mut self) -> &mut ArpSender {
+        bytemuck::must_cast_mut(&mut self.detail)
+    }
+
+    #[inline(always)]
+    fn is_arp_sender(&self) -> bool {
+        self.key.detector() == Some(Detector::ArpFlood)
+    }
+
+    /// A whole segment, whose senders are forged.
+    #[must_use]
+    pub fn of_segment(interface: u8, vlan: Vlan, state: SourceState) -> Self {
+        Self {
+            key: SourceKey::of_segment(interface, vlan),
+            state,
+            ..Self::zeroed()
+        }
+    }
+
+    /// What each detector objected to: the key of the source under it, and the objections.
+    pub fn objections(&self) -> impl Iterator<Item = (SourceKey, Objections)> {
+        let none = Objections::default();
+        let (sweep, spoof) = if self.is_arp_sender() {
+            let sender = self.arp_sender();
+            (sender.sweep.objections, sender.spoof_objections)
+        } else {
+            (none, none)
+        };
+        [
+            (self.key, self.state.objections),
+            (self.key.under(Detector::ArpSweep), sweep),
+            (self.key.under(Detector::ArpSpoof), spoof),
+        ]
+        .into_iter()
+        .filter(|(_, objections)| objections.flagged != 0)
+    }
+
+    /// Whether it is worth keeping for what a detector objected to.
+    #[inline(always)]
+    fn is_offender(&self) -> bool {
+        let swept = if self.is_arp_sender() {
+            self.arp_sender().sweep.objections.flagged
+        } else {
+            0
+        };
+        self.state.objections.flagged | swept != 0
+    }
+
+    /// Unites what two CPUs (or two gateways) saw of the same source.
+    pub fn merge(&mut self, other: &Self) {
+        self.state.merge(&other.state);
+        if self.is_arp_sender() {
+            let theirs = *other.arp_sender();
+            self.arp_sender_mut().merge(&theirs);
+        }
+    }
 }
 
 /// One set of the table: the sources that share the upper bits of their hashes.
@@ -74,7 +149,7 @@ impl SourceSet {
         hash: SourceHash,
         now_ns: u64,
         offender: bool,
-        step: impl FnOnce(&mut SourceState) -> T,
+        step: impl FnOnce(&mut Source) -> T,
     ) -> Visit<T> {
         let [a, b, c, d] = self.hashes.map(|other| is_zero(other ^ hash.0));
         let mut way = b | c << 1 | (d | d << 1);
@@ -94,8 +169,10 @@ impl SourceSet {
                 self.sources.get_mut(way_of(way)),
             ) {
                 *slot = hash.0;
-                source.key = *key;
-                source.state = SourceState::zeroed();
+                *source = Source {
+                    key: *key,
+                    ..Source::zeroed()
+                };
             }
         }
 
@@ -104,13 +181,13 @@ impl SourceSet {
         else {
             return Visit::Refused;
         };
-        let result = step(&mut source.state);
+        let result = step(source);
         let hold = if offender {
             OFFENDER_HOLD_NS.wrapping_mul(known.wrapping_add(1))
-        } else if source.state.flagged == 0 {
-            0
-        } else {
+        } else if source.is_offender() {
             OFFENDER_HOLD_NS
+        } else {
+            0
         };
         *rank = now_ns.saturating_add(hold) & !WAY_MASK;
         if displaced {
@@ -118,6 +195,16 @@ impl SourceSet {
         } else {
             Visit::Known(result)
         }
+    }
+
+    /// The entry of the source whose hash is `hash`, if it has one.
+    #[inline(always)]
+    pub fn known(&mut self, hash: SourceHash) -> Option<&mut Source> {
+        let [a, b, c, d] = self.hashes.map(|other| is_zero(other ^ hash.0));
+        if a | b | c | d == 0 {
+            return None;
+        }
+        self.sources.get_mut(way_of(b | c << 1 | (d | d << 1)))
     }
 
     /// The sources it holds.
@@ -136,16 +223,10 @@ fn way_of(number: u64) -> usize {
     (number & WAY_MASK) as usize
 }
 
-/// 1 if it is zero, and 0 if not.
-#[inline(always)]
-fn is_zero(word: u64) -> u64 {
-    (!word & word.wrapping_sub(1)) >> 63
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::{IpAddress, MacAddress, Vlan};
+    use crate::net::{IpAddress, MacAddress};
 
     const SECOND: u64 = 1_000_000_000;
     const SEED: u64 = 0x1234_5678;
@@ -155,10 +236,11 @@ mod tests {
     }
 
     fn see(set: &mut SourceSet, key: &SourceKey, now_ns: u64, flagged: bool) -> Visit<u64> {
-        set.visit(key, key.hash(SEED), now_ns, false, |state| {
+        set.visit(key, key.hash(SEED), now_ns, false, |source| {
+            let state = &mut source.state;
             state.see(now_ns, 60, Companion::default());
             if flagged {
-                state.flag(false);
+                state.objections.flag(false);
             }
             state.packets
         })
@@ -192,9 +274,10 @@ mod tests {
         let mut show = |number: u8, now_ns: u64| {
             let host = IpAddress::v4([10, 0, 0, number]);
             let key = SourceKey::of_host(1, 0, Vlan::default(), host);
-            set.visit(&key, key.hash(SEED), now_ns, true, |state| {
+            set.visit(&key, key.hash(SEED), now_ns, true, |source| {
+                let state = &mut source.state;
                 state.see(now_ns, 60, Companion::default());
-                state.flag(false);
+                state.objections.flag(false);
                 state.packets
             })
         };
@@ -226,8 +309,8 @@ mod tests {
             see(&mut set, &sender(number), SECOND + u64::from(number), true);
         }
         let key = sender(9);
-        let visit = set.visit(&key, key.hash(SEED), 2 * SECOND, true, |state| {
-            state.packets
+        let visit = set.visit(&key, key.hash(SEED), 2 * SECOND, true, |source| {
+            source.state.packets
         });
         assert_eq!(visit, Visit::Displaced(0));
         assert_eq!(see(&mut set, &sender(3), 2 * SECOND, true), Visit::Known(2));

@@ -37,6 +37,27 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// Both as one word.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_word(self) -> u64 {
+        self.reason as u64 | (self.verdict as u64) << 8
+    }
+
+    /// What [`Self::to_word`] made a word of; a reason that there is none of is [`Reason::StateMissing`].
+    #[inline(always)]
+    pub fn from_word(word: u64) -> Self {
+        let verdict = if word >> 8 & 1 == Verdict::Drop as u64 {
+            Verdict::Drop
+        } else {
+            Verdict::Pass
+        };
+        Self {
+            reason: Reason::from_number(word as u8),
+            verdict,
+        }
+    }
+
     /// The packet passes.
     #[inline(always)]
     pub const fn pass(reason: Reason) -> Self {

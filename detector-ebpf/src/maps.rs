@@ -10,8 +10,10 @@ use detector_common::{
         COUNTERS_LEN, Counter, EVENTS_BYTES, INTERFACES_MAX, SEGMENTS_PER_INTERFACE,
         SignatureCounter, Tally,
     },
+    bindings,
     config::Config,
     detect::signature::table::{ROWS_MAX, SignatureTable},
+    pipeline::arp::Message,
     sources::{SETS, SourceSet, SourceState},
 };
 
@@ -42,9 +44,17 @@ pub static SEGMENTS: PerCpuArray<
     { (INTERFACES_MAX * SEGMENTS_PER_INTERFACE) as usize },
 > = PerCpuArray::new();
 
+/// Which MAC an address belongs to, for all CPUs.
+#[btf_map]
+pub static BINDINGS: Array<u64, { bindings::SLOTS as usize }> = Array::new();
+
 /// What befell the tables themselves.
 #[btf_map]
 pub static TALLIES: PerCpuArray<u64, { Tally::ALL.len() }> = PerCpuArray::new();
+
+/// The ARP message that the program is at.
+#[btf_map]
+pub static ARP_MESSAGE: PerCpuArray<Message, 1> = PerCpuArray::new();
 
 /// A number that is written and read back, so that the verifier forgets what it knew of it.
 #[btf_map]

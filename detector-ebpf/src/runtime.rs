@@ -9,7 +9,11 @@ use detector_common::{
         table::{ROWS_MAX, SignatureTable},
     },
     event::Event,
-    pipeline::Runtime,
+    pipeline::{
+        Runtime,
+        arp::{self, Message},
+    },
+    reason::Reason,
     sources::{SourceSet, SourceState},
     verdict::Decision,
 };
@@ -27,6 +31,24 @@ pub extern "C" fn search_packet(ctx: *mut xdp_md, search: u64) -> u64 {
         .get(0)
         .and_then(|table| Search::from_word(search).run(&XdpPacket::new(ctx), table))
         .map_or(u64::MAX, |row| row as u64)
+}
+
+/// Takes the message in `ARP_MESSAGE`, which came in by `interface`, its way, and gives the decision as a word.
+///
+/// VERIFIER: a global function, for the reason that [`search_packet`] is one: in its place it would be more than a million
+/// instructions.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn decide_arp(interface: u64) -> u64 {
+    let mut runtime = KernelRuntime {
+        interface: interface as u32,
+    };
+    let decision = match maps::ARP_MESSAGE.get_ptr(0) {
+        // SAFETY: the message is this CPU's, and XDP is not re-entered on a CPU.
+        Some(message) => arp::decide(unsafe { &*message }, &mut runtime),
+        None => Decision::pass(Reason::StateMissing),
+    };
+    decision.to_word()
 }
 
 /// One packet's view of the maps.
@@ -74,6 +96,16 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
+    fn decide_arp(&mut self, message: &Message) -> Decision {
+        let Some(place) = maps::ARP_MESSAGE.get_ptr_mut(0) else {
+            return Decision::pass(Reason::StateMissing);
+        };
+        // SAFETY: as in the function.
+        unsafe { place.write(*message) };
+        Decision::from_word(decide_arp(self.interface.into()))
+    }
+
+    #[inline(always)]
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet> {
         let set = maps::SOURCES.get_ptr_mut(index)?;
         // SAFETY: the slot is this CPU's, XDP is not re-entered on a CPU, and the agent only reads.
@@ -85,6 +117,21 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
         let state = maps::SEGMENTS.get_ptr_mut(index)?;
         // SAFETY: as for `source_set`.
         Some(unsafe { &mut *state })
+    }
+
+    #[inline(always)]
+    fn binding(&self, slot: u32) -> Option<u64> {
+        let word = maps::BINDINGS.get_ptr(slot)?;
+        // SAFETY: a word at its own alignment, which other CPUs write as a whole.
+        Some(unsafe { word.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn bind(&mut self, slot: u32, word: u64) {
+        if let Some(place) = maps::BINDINGS.get_ptr_mut(slot) {
+            // SAFETY: as in `binding`; of two CPUs that write, one is the last.
+            unsafe { place.write_volatile(word) }
+        }
     }
 
     #[inline(always)]

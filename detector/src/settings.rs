@@ -12,7 +12,7 @@ use std::path::Path;
 
 use detector_common::{
     config::{Config, Mode, Policy},
-    detect::signature::compile::CompileError,
+    detect::{Detector, signature::compile::CompileError},
     token_bucket::Limit,
 };
 
@@ -134,7 +134,8 @@ impl Settings {
         let flood = &self.arp_flood;
         let mut config = Config::DEFAULT
             .with_mode(self.mode)
-            .with_policies(self.signature.policy, flood.policy);
+            .with_policy(Detector::Signature, self.signature.policy)
+            .with_policy(Detector::ArpFlood, flood.policy);
         config.arp_sender = Limit::new(flood.rate, flood.burst);
         config.arp_segment = Limit::new(flood.segment_rate, flood.segment_burst);
         config.report_interval_ns = u64::from(self.report_interval_ms) * 1_000_000;
@@ -243,7 +244,8 @@ mod tests {
         let config = settings.config();
         let mut expected = Config::DEFAULT
             .with_mode(Mode::Enforce)
-            .with_policies(Policy::Alert, Policy::Off);
+            .with_policy(Detector::Signature, Policy::Alert)
+            .with_policy(Detector::ArpFlood, Policy::Off);
         expected.arp_sender = Limit::new(1, 2);
         expected.arp_segment = Limit::new(3, 4);
         expected.report_interval_ns = 16_000_000;

@@ -19,19 +19,30 @@ mod worms;
 
 use detector::tables::{HashSeed, Tables};
 use detector_common::{
-    config::{Config, Mode},
+    config::{Config, Mode, Policy},
+    detect::{
+        Detector,
+        arp_sweep::{SHORT_BITS, Threshold},
+    },
+    net::MacAddress,
     reason::Reason,
     token_bucket::Limit,
     verdict::Verdict,
 };
 
 pub use self::mark::Mark;
-use crate::builder::PacketBuilder;
+use crate::builder::{Mac, PacketBuilder};
 
 /// The ports that the fixtures' HTTP goes to.
 pub const HTTP_PORTS: [u16; 2] = [80, 8080];
 /// How many broadcast requests a sender may send at once.
 pub const SENDER_BURST: u32 = 30;
+/// How many answers a sender may send at once.
+pub const REPLY_BURST: u32 = 50;
+/// How many different addresses a sender may not ask for in vain.
+pub const SWEEP_TARGETS: u32 = 8;
+/// The MAC of a gateway.
+pub const GATEWAY: Mac = [0x02, 0, 0, 0, 0xa0, 0x01];
 /// How many all senders of a segment may send at once.
 pub const SEGMENT_BURST: u32 = 40;
 
@@ -79,7 +90,12 @@ impl Fixture {
     pub fn is_found(&self) -> bool {
         matches!(
             self.reason,
-            Reason::Signature | Reason::ArpFlood | Reason::ArpFloodSegment
+            Reason::Signature
+                | Reason::ArpFlood
+                | Reason::ArpFloodSegment
+                | Reason::ArpReplyFlood
+                | Reason::ArpSweep
+                | Reason::ArpSpoof
         )
     }
 
@@ -133,6 +149,12 @@ pub fn tables(mode: Mode) -> anyhow::Result<Tables> {
     let mut config = Config::DEFAULT.with_mode(mode);
     config.arp_sender = Limit::new(1, SENDER_BURST);
     config.arp_segment = Limit::new(1, SEGMENT_BURST);
+    config.arp_replies = Limit::new(1, REPLY_BURST);
+    config.sweep_short = Threshold::new(SWEEP_TARGETS, 60_000_000_000, SHORT_BITS);
     config.report_interval_ns = 0;
+    config = config
+        .with_policy(Detector::ArpSweep, Policy::Drop)
+        .with_policy(Detector::ArpSpoof, Policy::Drop)
+        .with_gateways([MacAddress::new(GATEWAY)]);
     Ok(Tables::new(config, HashSeed::FIXED, &HTTP_PORTS)?)
 }

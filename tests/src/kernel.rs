@@ -65,6 +65,7 @@ pub struct TestKernel {
     signature_hits: PerCpuMap<SignatureCounter>,
     sources: PerCpuMap<SourceSet>,
     segments: PerCpuMap<SourceState>,
+    bindings: PerCpuMap<u64>,
     tallies: PerCpuMap<u64>,
     pins: PathBuf,
     /// Last, for it is dropped last.
@@ -92,6 +93,7 @@ impl TestKernel {
             signature_hits: PerCpuMap::open(&pins.join(map::SIGNATURE_HITS))?,
             sources: PerCpuMap::open(&pins.join(map::SOURCES))?,
             segments: PerCpuMap::open(&pins.join(map::SEGMENTS))?,
+            bindings: PerCpuMap::open_shared(&pins.join(map::BINDINGS))?,
             tallies: PerCpuMap::open(&pins.join(map::TALLIES))?,
             pins,
             _bpffs: bpffs,
@@ -125,11 +127,12 @@ impl TestKernel {
             signature_hits: self.signature_hits.read(self.cpu)?,
             sources: self.sources.read(self.cpu)?,
             segments: self.segments.read(self.cpu)?,
+            bindings: self.bindings.read(0)?,
             tallies: self.tallies.read(self.cpu)?,
         })
     }
 
-    /// The same, but of the large maps only the entries at `places`. It is much less to read.
+    /// The same, but of the large maps only the entries at `places`, and no bindings. It is much less to read.
     pub fn state_at(&self, places: &Places) -> Result<State> {
         let counters = if self.counters.is_read_whole() {
             self.counters.read(self.cpu)?
@@ -142,6 +145,7 @@ impl TestKernel {
             signature_hits: self.signature_hits.read(self.cpu)?,
             sources: self.sources.read_at(self.cpu, places.source_set)?,
             segments: self.segments.read_at(self.cpu, places.segment)?,
+            bindings: Vec::new(),
             tallies: self.tallies.read(self.cpu)?,
         })
     }
@@ -152,6 +156,7 @@ impl TestKernel {
         self.signature_hits.write(self.cpu, &state.signature_hits)?;
         self.sources.write(self.cpu, &state.sources)?;
         self.segments.write(self.cpu, &state.segments)?;
+        self.bindings.write(0, &state.bindings)?;
         self.tallies.write(self.cpu, &state.tallies)
     }
 
@@ -164,6 +169,9 @@ impl TestKernel {
             && self
                 .segments
                 .agrees_with(self.cpu, &host.segments, &journal.segments)?
+            && self
+                .bindings
+                .agrees_with(0, &host.bindings, &journal.bindings)?
             && self
                 .counters
                 .agrees_with(self.cpu, &host.counters, &journal.counters)?

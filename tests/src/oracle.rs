@@ -142,6 +142,17 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
         self.journal.segments.entry(&mut self.state.segments, index)
     }
 
+    fn binding(&self, slot: u32) -> Option<u64> {
+        self.state.bindings.get(slot as usize).copied()
+    }
+
+    fn bind(&mut self, slot: u32, word: u64) {
+        let bindings = &mut self.state.bindings;
+        if let Some(place) = self.journal.bindings.entry(bindings, slot) {
+            *place = word;
+        }
+    }
+
     fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
         let hits = &mut self.state.signature_hits;
         self.journal.signature_hits.entry(hits, row as u32)

@@ -17,7 +17,7 @@ type Found<'a> = &'a [(&'a str, u64)];
 
 /// Captures with something in them. All others must be clean.
 const INFECTED: [(&str, Found<'_>); 6] = [
-    ("arp-storm.pcap", &[("arp_flood", 158)]),
+    ("arp-storm.pcap", &[("arp_flood", 158), ("arp_sweep", 446)]),
     ("slammer.pcap", &[("sql-slammer", 1)]),
     (
         "wannacry.pcap",
@@ -110,11 +110,20 @@ fn the_storm_of_2004_has_one_sender_and_622_requests() -> Result<()> {
     };
     let (_, report) = replayed(&folder.join("arp-storm.pcap"))?;
     assert_eq!(report["packets"], 622);
-    assert_eq!(report["findings"].as_array().map(Vec::len), Some(1));
-    let finding = &report["findings"][0];
-    assert_eq!(finding["detector"], "arp_flood");
-    assert_eq!(finding["source"]["mac"], "00:07:0d:af:f4:54");
-    assert_eq!(report["reasons"]["arp_request"], 622 - 158);
+    assert_eq!(report["findings"].as_array().map(Vec::len), Some(2));
+    let (sweep, flood) = (&report["findings"][0], &report["findings"][1]);
+    assert_eq!(
+        (&sweep["detector"], &flood["detector"]),
+        (&"arp_sweep".into(), &"arp_flood".into())
+    );
+    for finding in [sweep, flood] {
+        assert_eq!(finding["source"]["mac"], "00:07:0d:af:f4:54");
+        assert_eq!(finding["relayed_by_gateway"], true);
+    }
+    // The standard error of the sketch at 303 is 5.5 %: within two of it.
+    let targets = sweep["targets"].as_u64().context("no targets")?;
+    assert!(targets.abs_diff(303) <= 33, "{targets} targets, not 303");
+    assert_eq!(flood["count"], 158);
     Ok(())
 }
 
@@ -136,6 +145,8 @@ fn slammer_is_one_finding_with_everything_about_its_source() -> Result<()> {
         "severity": "high",
         "source": { "mac": "00:00:0c:55:46:2c", "ip": "213.76.212.22", "vlan": [] },
         "count": 1,
+        "targets": null,
+        "relayed_by_gateway": false,
         "dropped": 0,
         "first": "2003-10-10T22:02:49.239104Z",
         "last": "2003-10-10T22:02:49.239104Z",
@@ -159,7 +170,9 @@ fn enforcing_drops_what_was_found_and_the_excess_of_a_storm() -> Result<()> {
             capture.as_os_str(),
         ])?;
         let report = ended.json()?;
-        let dropped: u64 = found.iter().map(|(_, count)| count).sum();
+        // A sweep is told and costs nothing.
+        let costly = found.iter().filter(|(name, _)| *name != "arp_sweep");
+        let dropped: u64 = costly.map(|(_, count)| count).sum();
         assert_eq!(report["verdicts"]["drop"], dropped, "{name}");
         assert_eq!(report["mode"], "enforce");
     }

@@ -149,7 +149,11 @@ fn a_source_is_reported_once_in_an_interval_for_each_finding() -> Result<()> {
     let sources = kernel.state()?.known_sources();
     for key in keys {
         let state = sources[&key];
-        assert_eq!((state.flagged, state.unreported), (1000, 999), "of {key:?}");
+        assert_eq!(
+            (state.objections.flagged, state.objections.unreported),
+            (1000, 999),
+            "of {key:?}"
+        );
     }
     Ok(())
 }
@@ -184,7 +188,7 @@ fn every_finding_is_in_one_report_or_still_to_be_reported() -> Result<()> {
     let state = kernel.state()?.known_sources()[&key(40, &host(1))];
     let reported: u64 = events.iter().map(|event| event.count).sum();
     assert_eq!(
-        reported + state.unreported,
+        reported + state.objections.unreported,
         sent,
         "findings reported and held back"
     );

@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use detector_tests::{
     builder::{Route, TIMESTAMP_OPTIONS},
     capture::{self, Link, evenly},
@@ -158,20 +158,26 @@ fn ordinary_traffic_and_what_looks_like_a_worm_pass_even_when_enforcing() -> Res
 }
 
 #[test]
-fn a_storm_is_one_finding_and_loses_only_its_excess() -> Result<()> {
+fn a_storm_is_a_flood_and_a_sweep_of_one_sender_and_loses_only_its_excess() -> Result<()> {
     let captures = Captures::new()?;
     for link in [Link::Ethernet, Link::Cooked, Link::CookedV2] {
         let bytes = capture::pcap(link, worms::arp_storm())?;
         let (_, report) = captures.replayed("storm.pcap", &bytes, &["--enforce"])?;
         let mac = ARP_STORM_MAC.map(|byte| format!("{byte:02x}")).join(":");
-        let finding = &report["findings"][0];
-        assert_eq!(finding["source"]["mac"], mac, "{link:?}");
+        let [sweep, flood] = &report["findings"].as_array().context("no findings")?[..] else {
+            bail!("{link:?}: {}", report["findings"]);
+        };
         assert_eq!(
-            report["findings"].as_array().map(Vec::len),
-            Some(1),
-            "{link:?}"
+            (&sweep["detector"], &flood["detector"]),
+            (&json!("arp_sweep"), &json!("arp_flood"))
         );
-        let excess = finding["count"].as_u64().context("no count")?;
+        for finding in [sweep, flood] {
+            assert_eq!(finding["source"]["mac"], mac, "{link:?}");
+            assert_eq!(finding["relayed_by_gateway"], true, "{link:?}");
+        }
+        let targets = sweep["targets"].as_u64().context("no targets")?;
+        assert!(targets.abs_diff(303) <= 2 * 17, "{targets}, not 303");
+        let excess = flood["count"].as_u64().context("no count")?;
         assert_eq!(
             report["verdicts"],
             json!({ "pass": 622 - excess, "drop": excess })

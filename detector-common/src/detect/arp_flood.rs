@@ -1,4 +1,4 @@
-//! `arp_flood`: broadcast ARP requests above a rate, per sender and per segment.
+//! `arp_flood`: broadcast ARP requests above a rate, per sender and per segment; and replies above a rate, per sender.
 //!
 //! In the classic storm the sender is the default gateway itself, relaying what scanners outside make it ask for. So
 //! only the excess is ever flagged, never the sender's other traffic; and what RFC 5227 has a booting host send, and
@@ -10,7 +10,7 @@ use crate::{
     reason::Reason,
 };
 
-/// What kind of ARP message it is: [`Reason::ArpRequest`] is the only one that feeds a bucket.
+/// What kind of ARP message it is: [`Reason::ArpRequest`] and [`Reason::ArpReply`] are the only ones that feed a bucket.
 #[inline(always)]
 #[must_use]
 pub fn class(arp: &Arp, destination: MacAddress) -> Reason {

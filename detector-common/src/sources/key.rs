@@ -46,6 +46,16 @@ impl SourceKey {
         }
     }
 
+    /// The same source under another detector that keeps its state in the same entry.
+    #[inline(always)]
+    #[must_use]
+    pub fn under(self, detector: Detector) -> Self {
+        Self {
+            context: self.context << 8 >> 8 | (detector as u64) << 56,
+            ..self
+        }
+    }
+
     /// The key of a host that showed `signature`.
     #[inline(always)]
     #[must_use]
@@ -60,8 +70,11 @@ impl SourceKey {
     #[must_use]
     pub fn mac(&self) -> Option<MacAddress> {
         let [word, _] = self.address;
-        (self.detector() == Some(Detector::ArpFlood))
-            .then_some(MacAddress::from_word(u64::from_le(word)))
+        matches!(
+            self.detector(),
+            Some(Detector::ArpFlood | Detector::ArpSweep | Detector::ArpSpoof)
+        )
+        .then_some(MacAddress::from_word(u64::from_le(word)))
     }
 
     /// The IP address, where the source is a host.

@@ -10,7 +10,7 @@ use detector_common::{detect::Detector, event::Event, net::IpProtocol};
 use serde::Serialize;
 
 use super::interface::{Interface, Side};
-use crate::output::{Identity, SCHEMA_VERSION, Time};
+use crate::output::{Identity, SCHEMA_VERSION, Time, targets};
 
 /// One line of `detector run -o jsonl`: a source did something that a detector objects to. Its keys are stable.
 ///
@@ -33,6 +33,8 @@ pub struct Finding {
     pub identity: Identity,
     /// Whom it was for.
     pub target: Target,
+    /// Different addresses that an ARP sweep asked for, about; `null` for another detector.
+    pub targets: Option<u32>,
     /// Packets that this line stands for.
     pub count: u64,
     /// What became of the last one: `pass` or `drop`.
@@ -70,6 +72,7 @@ impl Finding {
             side: interface.side,
             identity: Identity::of(&event.key, event.companion)?,
             target: Target::of(event),
+            targets: targets(event.key.detector(), event.reach),
             count: event.count,
             verdict: event.verdict().name(),
             reason: event.reason()?.name(),
@@ -127,6 +130,9 @@ impl fmt::Display for Finding {
             write!(out, " vlan {vlan}")?;
         }
         write!(out, " {}, ", self.target)?;
+        if let Some(targets) = self.targets {
+            write!(out, "about {targets} addresses that do not answer, ")?;
+        }
         match self.count {
             1 => out.write_str("1 packet")?,
             count => write!(out, "{count} packets")?,
@@ -149,7 +155,7 @@ impl fmt::Display for Target {
 #[cfg(test)]
 mod tests {
     use detector_common::{
-        event::{Head, Target as EventTarget},
+        event::{Head, Reach, Target as EventTarget},
         net::{IpAddress, MacAddress, Vlan},
         reason::Reason,
         sources::{Companion, SourceKey},
@@ -173,6 +179,7 @@ mod tests {
             companion: Companion::ip(IpAddress::v4([192, 0, 2, 9])),
             target: EventTarget::of_arp(IpAddress::v4([192, 0, 2, 1])),
             count: 12,
+            reach: Reach::default(),
         }
     }
 
@@ -241,7 +248,7 @@ mod tests {
                 "detector": "signature", "signature": "sql-slammer", "id": 40, "severity": "high",
                 "source": { "mac": "02:00:00:00:00:09", "ip": "192.0.2.66", "vlan": [] },
                 "target": { "ip": "198.51.100.1", "port": 1434, "source_port": 1024, "protocol": "udp" },
-                "count": 1, "verdict": "pass", "reason": "signature",
+                "targets": null, "count": 1, "verdict": "pass", "reason": "signature",
             })
         );
     }

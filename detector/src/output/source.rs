@@ -30,7 +30,9 @@ impl Source {
     pub fn of(key: &SourceKey, companion: Companion) -> Option<Self> {
         let (mac, ip) = match key.detector()? {
             Detector::Signature => (Some(companion.to_mac()), key.ip()),
-            Detector::ArpFlood => (key.mac(), Some(companion.to_ip())),
+            Detector::ArpFlood | Detector::ArpSweep | Detector::ArpSpoof => {
+                (key.mac(), Some(companion.to_ip()))
+            }
             Detector::ArpFloodSegment => (None, None),
         };
         Some(Self {

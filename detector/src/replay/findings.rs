@@ -3,13 +3,13 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use detector_common::{
-    event::Event,
+    event::{Event, Reach},
     sources::{Companion, SourceKey},
     verdict::Verdict,
 };
 use serde::Serialize;
 
-use crate::output::{Identity, Time};
+use crate::output::{Identity, Time, speaks_for_several, targets};
 
 /// The most findings that are kept of one capture, about 40 MB: a worm with forged senders has one for every packet.
 pub const FINDINGS_MAX: usize = 100_000;
@@ -35,6 +35,8 @@ pub struct Found {
     pub last_ns: u64,
     /// The address of the other layer that came with the source last.
     pub companion: Companion,
+    /// How widely it reached at its widest.
+    pub reach: Reach,
 }
 
 /// A finding as it is told.
@@ -47,6 +49,10 @@ pub struct FoundAt {
     pub identity: Identity,
     /// Flagged packets.
     pub count: u64,
+    /// Different addresses that an ARP sweep asked for, about; `null` for another detector.
+    pub targets: Option<u32>,
+    /// Whether an ARP sender speaks for several networks: a router, whom somebody behind it makes ask.
+    pub relayed_by_gateway: bool,
     /// Those that were dropped.
     pub dropped: u64,
     /// When the first of them was captured.
@@ -71,6 +77,7 @@ impl Findings {
                 first_ns: event.at_ns,
                 last_ns: event.at_ns,
                 companion: event.companion,
+                reach: event.reach,
             }),
         };
         found.count += 1;
@@ -79,6 +86,9 @@ impl Findings {
         found.first_ns = found.first_ns.min(event.at_ns);
         found.last_ns = found.last_ns.max(event.at_ns);
         found.companion = event.companion;
+        found.reach.networks |= event.reach.networks;
+        let ones = &mut found.reach.targets_ones;
+        *ones = event.reach.targets_ones.max(*ones);
     }
 
     /// The findings, in no order.
@@ -99,6 +109,8 @@ impl Findings {
                 interface: key.interface(),
                 identity: Identity::of(key, found.companion)?,
                 count: found.count,
+                targets: targets(key.detector(), found.reach),
+                relayed_by_gateway: speaks_for_several(found.reach),
                 dropped: found.dropped,
                 first: Time(found.first_ns),
                 last: Time(found.last_ns),
@@ -141,6 +153,7 @@ mod tests {
             companion: Companion::mac(MacAddress::new([2; 6])),
             target: Target::of_arp(address),
             count: 1,
+            reach: Reach::default(),
         }
     }
 

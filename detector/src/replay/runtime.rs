@@ -7,13 +7,11 @@ use bytemuck::{Zeroable as _, allocation::zeroed_vec};
 use detector_common::{
     abi::{self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter},
     abi::{Tally, counter_index},
-    config::{Config, Policy},
-    detect::{
-        Detector,
-        signature::{
-            table::{ROWS_MAX, SignatureTable},
-            worms::{self, Signature},
-        },
+    bindings,
+    config::Config,
+    detect::signature::{
+        table::{ROWS_MAX, SignatureTable},
+        worms::{self, Signature},
     },
     event::Event,
     packet::Frame,
@@ -34,6 +32,7 @@ pub struct Replay<'t> {
     now_ns: u64,
     sources: Vec<SourceSet>,
     segments: Vec<SourceState>,
+    bindings: Vec<u64>,
     counters: Vec<Counter>,
     signature_hits: [SignatureCounter; ROWS_MAX],
     tallies: [u64; Tally::ALL.len()],
@@ -52,6 +51,7 @@ impl<'t> Replay<'t> {
             // From the operating system already zero, and touched only where a packet leads.
             sources: zeroed_vec(SETS as usize),
             segments: zeroed_vec(segments as usize),
+            bindings: zeroed_vec(bindings::SLOTS as usize),
             counters: zeroed_vec(COUNTERS_LEN as usize),
             signature_hits: [SignatureCounter::zeroed(); ROWS_MAX],
             tallies: [0; Tally::ALL.len()],
@@ -96,14 +96,6 @@ impl<'t> Replay<'t> {
     pub fn findings(&self) -> &Findings {
         &self.findings
     }
-
-    /// What a finding of this detector leads to.
-    fn policy(&self, detector: Detector) -> Policy {
-        match detector {
-            Detector::Signature => self.tables.config.signature(),
-            Detector::ArpFlood | Detector::ArpFloodSegment => self.tables.config.arp_flood(),
-        }
-    }
 }
 
 impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
@@ -129,6 +121,16 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
 
     fn segment(&mut self, index: u32) -> Option<&mut SourceState> {
         self.segments.get_mut(index as usize)
+    }
+
+    fn binding(&self, slot: u32) -> Option<u64> {
+        self.bindings.get(slot as usize).copied()
+    }
+
+    fn bind(&mut self, slot: u32, word: u64) {
+        if let Some(place) = self.bindings.get_mut(slot as usize) {
+            *place = word;
+        }
     }
 
     fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
@@ -158,7 +160,7 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
         }
         let event = event();
         let detector = event.key.detector();
-        if detector.is_some_and(|detector| self.policy(detector).reports()) {
+        if detector.is_some_and(|detector| self.tables.config.response(detector).reports()) {
             self.findings.add(&event);
         }
     }
@@ -166,6 +168,8 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
 
 #[cfg(test)]
 mod tests {
+    use detector_common::config::Policy;
+
     use super::*;
     use crate::{settings::Settings, tables::HashSeed};
 

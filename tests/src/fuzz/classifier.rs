@@ -74,7 +74,8 @@ impl Rules {
         let (sender, segment) = (rate(rates & 0x0f), rate(rates >> 4));
         let mut config = Config::DEFAULT
             .with_mode(mode)
-            .with_policies(signature, arp_flood);
+            .with_policy(Detector::Signature, signature)
+            .with_policy(Detector::ArpFlood, arp_flood);
         config.arp_sender = Limit::new(sender.0, sender.1);
         config.arp_segment = Limit::new(segment.0, segment.1);
         config.report_interval_ns = u64::from(interval) * 50_000_000;
@@ -91,7 +92,10 @@ impl Rules {
     fn allow(&self, Decision { reason, verdict }: Decision) -> bool {
         let policy = if reason == Reason::Signature {
             self.signature
-        } else if matches!(reason, Reason::ArpFlood | Reason::ArpFloodSegment) {
+        } else if matches!(
+            reason,
+            Reason::ArpFlood | Reason::ArpFloodSegment | Reason::ArpReplyFlood
+        ) {
             self.arp_flood
         } else {
             return verdict == Verdict::Pass;
@@ -252,8 +256,11 @@ fn counts(host: &HostMaps<'_>, events: &[Event], packets: u64, bytes: u64) {
     for set in host.changed_sources() {
         for source in set.sources() {
             let state = &source.state;
-            assert!(state.packets >= state.flagged && state.flagged >= state.dropped);
-            assert!(state.flagged >= state.unreported && state.first_ns <= state.last_ns);
+            assert!(state.first_ns <= state.last_ns);
+            for (_, objections) in source.objections() {
+                assert!(state.packets >= objections.flagged);
+                assert!(objections.flagged >= objections.dropped.max(objections.unreported));
+            }
         }
     }
 }
@@ -275,8 +282,8 @@ fn segments(rules: &Rules, host: &HostMaps<'_>, events: &[Event]) {
         let told = reported.remove(&index).unwrap_or_default();
         if reports {
             assert_eq!(
-                told + segment.unreported,
-                segment.flagged,
+                told + segment.objections.unreported,
+                segment.objections.flagged,
                 "segment {index}"
             );
         } else {

@@ -83,6 +83,17 @@ impl<T: Pod> PerCpuMap<T> {
         })
     }
 
+    /// The map that is pinned at `path`, of which there is one copy for all CPUs: for each call here it is CPU 0's.
+    pub(super) fn open_shared(path: &Path) -> Result<Self> {
+        let map = Self::open(path)?;
+        Ok(Self {
+            cpus: 1,
+            // Linux has this for arrays since 5.6.
+            is_read_whole: true,
+            ..map
+        })
+    }
+
     /// How many CPUs have a copy.
     pub(super) fn cpus(&self) -> usize {
         self.cpus

@@ -13,6 +13,10 @@ use anyhow::{Context as _, Result};
 use detector::tables::{HashSeed, Tables};
 use detector_common::{
     config::{Config, Mode, Policy},
+    detect::{
+        Detector,
+        arp_sweep::{LONG_BITS, SHORT_BITS, Threshold},
+    },
     token_bucket::Limit,
 };
 
@@ -58,7 +62,13 @@ pub fn configurations() -> Result<Vec<Tables>> {
     let tables = |&(mode, signature, arp_flood)| {
         let mut config = Config::DEFAULT
             .with_mode(mode)
-            .with_policies(signature, arp_flood);
+            .with_policy(Detector::Signature, signature)
+            .with_policy(Detector::ArpFlood, arp_flood)
+            .with_policy(Detector::ArpSweep, arp_flood)
+            .with_policy(Detector::ArpSpoof, signature);
+        config.sweep_short = Threshold::new(6, 200_000_000, SHORT_BITS);
+        config.sweep_long = Threshold::new(20, 2_000_000_000, LONG_BITS);
+        config.arp_replies = Limit::new(60, 5);
         config.arp_sender = Limit::new(40, 5);
         config.arp_segment = Limit::new(300, 20);
         config.report_interval_ns = 20_000_000;

@@ -14,6 +14,7 @@ pub struct Journal {
     pub(crate) signature_hits: Log<SignatureCounter>,
     pub(crate) sources: Log<SourceSet>,
     pub(crate) segments: Log<SourceState>,
+    pub(crate) bindings: Log<u64>,
     pub(crate) tallies: Log<u64>,
 }
 
@@ -29,6 +30,7 @@ impl Journal {
         self.signature_hits.before.clear();
         self.sources.before.clear();
         self.segments.before.clear();
+        self.bindings.before.clear();
         self.tallies.before.clear();
     }
 
@@ -38,6 +40,7 @@ impl Journal {
         self.signature_hits.take_back(&mut state.signature_hits);
         self.sources.take_back(&mut state.sources);
         self.segments.take_back(&mut state.segments);
+        self.bindings.take_back(&mut state.bindings);
         self.tallies.take_back(&mut state.tallies);
     }
 }

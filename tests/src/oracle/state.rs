@@ -8,6 +8,7 @@ use detector_common::{
         self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter,
         Tally, map,
     },
+    bindings,
     detect::signature::{table::ROWS_MAX, worms::SIGNATURES},
     reason::Reason,
     sources::{SETS, SourceKey, SourceSet, SourceState},
@@ -28,6 +29,8 @@ pub struct State {
     pub sources: Vec<SourceSet>,
     /// The segments.
     pub segments: Vec<SourceState>,
+    /// Which MAC an address belongs to.
+    pub bindings: Vec<u64>,
     /// What befell the tables.
     pub tallies: Vec<u64>,
 }
@@ -42,6 +45,7 @@ impl State {
             signature_hits: zeroed_vec(ROWS_MAX),
             sources: zeroed_vec(SETS as usize),
             segments: zeroed_vec(segments as usize),
+            bindings: zeroed_vec(bindings::SLOTS as usize),
             tallies: zeroed_vec(Tally::ALL.len()),
         }
     }
@@ -87,6 +91,13 @@ impl State {
             &self.segments,
             &kernel.segments,
             |_| "segment".to_owned(),
+            &mut told,
+        );
+        compare(
+            map::BINDINGS,
+            &self.bindings,
+            &kernel.bindings,
+            |_| "address".to_owned(),
             &mut told,
         );
         compare(

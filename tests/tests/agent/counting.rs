@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 /// Asks for an address, again and again, in nobody else's name.
 const FLOODER: [u8; 6] = [0x02, 0, 0, 0, 0xf1, 0x0d];
+const FLOODER_IP: [u8; 4] = [203, 0, 113, 99];
 /// How often.
 const FLOOD: u64 = 100;
 /// Requests that one sender may make at once.
@@ -76,7 +77,7 @@ impl Mixture {
             }
             mixture.push(frame);
         }
-        let request = Arp::request(FLOODER, route.src_ip, route.dst_ip);
+        let request = Arp::request(FLOODER, FLOODER_IP, route.dst_ip);
         let frame = PacketBuilder::new().arp(request).pad_to(60).build();
         for _ in 0..FLOOD {
             mixture.flood.add(&frame);

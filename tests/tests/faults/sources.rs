@@ -76,9 +76,9 @@ fn a_million_forged_senders_cost_no_memory_and_hide_nobody() -> Result<()> {
         "no request of the offender was dropped among the forged ones"
     );
     assert!(
-        offender.flagged + seconds >= seen - u64::from(SENDER_BURST),
+        offender.objections.flagged + seconds >= seen - u64::from(SENDER_BURST),
         "{} of {seen} packets of the offender were flagged in {seconds} s",
-        offender.flagged
+        offender.objections.flagged
     );
 
     // What conforms is the segment's burst and a packet a second: all else is the flood.
@@ -95,7 +95,7 @@ fn a_million_forged_senders_cost_no_memory_and_hide_nobody() -> Result<()> {
     );
     let segment = state.segments[segment_index(0, Vlan::default()) as usize];
     assert_eq!(
-        segment.dropped, flood,
+        segment.objections.dropped, flood,
         "what the segment keeps of the flood"
     );
 
@@ -213,7 +213,8 @@ fn a_flood_of_forged_arp_senders_costs_others_broadcast_requests_and_nothing_els
     let route = Route::default();
     for number in 0..2 * SEGMENT_BURST {
         let [a, b, c, d] = number.to_be_bytes();
-        let request = Arp::request([2, 0xf0, a, b, c, d], route.src_ip, route.dst_ip);
+        // In names of their own: to take another's is another offence.
+        let request = Arp::request([2, 0xf0, a, b, c, d], [10, 9, c, d], route.dst_ip);
         let frame = PacketBuilder::new().arp(request).pad_to(60).build();
         let _ = kernel.run(0, &frame)?;
     }

@@ -15,7 +15,7 @@ use detector_common::{
     detect::signature::table::SignatureTable,
     net::Vlan,
     reason::Reason,
-    sources::{SourceKey, SourceSet, SourceState},
+    sources::{Source, SourceKey, SourceSet, SourceState},
     verdict::Verdict,
 };
 
@@ -44,15 +44,6 @@ pub struct Counted {
     pub verdict: Verdict,
     /// How many there were.
     pub packets: PerCpu<Counter>,
-}
-
-/// What all CPUs together saw of one source under one detector.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// Which source under which detector.
-    pub key: SourceKey,
-    /// What it did.
-    pub state: SourceState,
 }
 
 /// The maps.
@@ -160,13 +151,17 @@ impl Maps {
     ///
     /// A map cannot be read.
     pub fn sources(&self) -> Result<Vec<Source>, KernelError> {
-        let mut merged: BTreeMap<SourceKey, SourceState> = BTreeMap::new();
-        let mut merge =
-            |key: SourceKey, state: &SourceState| merged.entry(key).or_default().merge(state);
+        let mut merged: BTreeMap<SourceKey, Source> = BTreeMap::new();
+        let mut merge = |source: Source| {
+            let Source { key, .. } = source;
+            let entry = merged.entry(key);
+            entry
+                .and_modify(|known| known.merge(&source))
+                .or_insert(source);
+        };
         for index in 0..self.sources.len() {
             for set in read(&self.sources, index)? {
-                set.sources()
-                    .for_each(|source| merge(source.key, &source.state));
+                set.sources().for_each(|source| merge(*source));
             }
         }
         for index in 0..self.segments.len() {
@@ -177,12 +172,11 @@ impl Maps {
                         inner: 0,
                     };
                     let interface = (index / SEGMENTS_PER_INTERFACE) as u8;
-                    merge(SourceKey::of_segment(interface, vlan), &state);
+                    merge(Source::of_segment(interface, vlan, state));
                 }
             }
         }
-        let source = |(key, state)| Source { key, state };
-        Ok(merged.into_iter().map(source).collect())
+        Ok(merged.into_values().collect())
     }
 }
 

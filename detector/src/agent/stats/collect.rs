@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use detector_common::{
     abi::{Counter, SignatureCounter, Tally},
     detect::signature::worms::SIGNATURES,
+    sources::Source,
 };
 
 use super::{
@@ -14,7 +15,7 @@ use super::{
 use crate::{
     agent::{
         interface::Interface,
-        kernel::{Counted, KernelError, PerCpu, Source},
+        kernel::{Counted, KernelError, PerCpu},
         rates::Totals,
         view::View,
     },
@@ -27,7 +28,12 @@ pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, Ker
     let counters = maps.counters()?;
     let all = maps.sources()?;
     let (mut events, table) = tallies(view, &maps.tallies()?);
-    events.held = sum(&all, |source| source.state.unreported);
+    events.held = sum(&all, |source| {
+        let objections = source.objections();
+        objections
+            .map(|(_, objections)| objections.unreported)
+            .sum()
+    });
     let (sources, sources_left_out) = sources(view, all)?;
     let interfaces = view.interfaces.iter().enumerate();
     let interfaces = interfaces.filter_map(|(slot, guarded)| {
@@ -103,26 +109,35 @@ fn signature(row: usize, hits: &PerCpu<SignatureCounter>, per_cpu: bool) -> Opti
 }
 
 /// The worst offenders, and how many more there are.
-fn sources(view: &View, mut sources: Vec<Source>) -> Result<(Vec<SourceStats>, u64), KernelError> {
-    sources.retain(|source| source.state.flagged > 0);
-    sources.sort_by_key(|source| (Reverse(source.state.flagged), source.key));
-    let left_out = sources.len().saturating_sub(SOURCES_MAX) as u64;
+fn sources(view: &View, sources: Vec<Source>) -> Result<(Vec<SourceStats>, u64), KernelError> {
+    let offences = |source: Source| {
+        let objections: Vec<_> = source.objections().collect();
+        objections
+            .into_iter()
+            .map(move |(key, objections)| (key, objections, source))
+    };
+    let mut offences: Vec<_> = sources.into_iter().flat_map(offences).collect();
+    offences.sort_by_key(|(key, objections, _)| (Reverse(objections.flagged), *key));
+    let left_out = offences.len().saturating_sub(SOURCES_MAX) as u64;
     let clock = view.now()?;
-    let listed = sources.iter().take(SOURCES_MAX).filter_map(|source| {
-        let Interface { name, side, .. } = view.interface(source.key.interface().into())?;
-        let state = &source.state;
-        Some(SourceStats {
-            interface: name,
-            side,
-            identity: Identity::of(&source.key, state.companion)?,
-            packets: state.packets,
-            bytes: state.bytes,
-            flagged: state.flagged,
-            dropped: state.dropped,
-            first: Time(clock.to_unix_ns(state.first_ns)),
-            last: Time(clock.to_unix_ns(state.last_ns)),
-        })
-    });
+    let listed = offences
+        .iter()
+        .take(SOURCES_MAX)
+        .filter_map(|(key, objections, source)| {
+            let Interface { name, side, .. } = view.interface(key.interface().into())?;
+            let state = &source.state;
+            Some(SourceStats {
+                interface: name,
+                side,
+                identity: Identity::of(key, state.companion)?,
+                packets: state.packets,
+                bytes: state.bytes,
+                flagged: objections.flagged,
+                dropped: objections.dropped,
+                first: Time(clock.to_unix_ns(state.first_ns)),
+                last: Time(clock.to_unix_ns(state.last_ns)),
+            })
+        });
     Ok((listed.collect(), left_out))
 }
 

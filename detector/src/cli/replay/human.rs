@@ -47,8 +47,16 @@ type Column = (&'static str, fn(&FoundIn<'_>) -> String);
 
 const FILE: Column = ("file", |found| found.file.to_string());
 const INTERFACE: Column = ("interface", |found| found.found.interface.to_string());
+const TARGETS: Column = ("targets", |found| or_none(found.found.targets.as_ref()));
 const COLUMNS: [Column; 8] = [
-    ("found", |found| found.found.identity.name().to_owned()),
+    ("found", |found| {
+        let name = found.found.identity.name();
+        if found.found.relayed_by_gateway {
+            format!("{name}, relayed by the gateway")
+        } else {
+            name.to_owned()
+        }
+    }),
     ("severity", |found| {
         or_none(found.found.identity.severity.as_ref())
     }),
@@ -70,6 +78,13 @@ const COLUMNS: [Column; 8] = [
 
 fn findings(report: &Report<'_>) -> Table {
     let mut columns = COLUMNS.to_vec();
+    if report
+        .findings
+        .iter()
+        .any(|found| found.found.targets.is_some())
+    {
+        columns.insert(3, TARGETS);
+    }
     let interfaces = report.findings.iter().map(|found| found.found.interface);
     if interfaces.max() > Some(0) {
         columns.insert(0, INTERFACE);
