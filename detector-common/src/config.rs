@@ -159,10 +159,10 @@ impl Config {
     /// port), a gateway's and everybody's replies to 100/s, a segment's requests to 200/s; sweeps and spoofs are reported, at
     /// most once a second each.
     pub const DEFAULT: Self = Self {
-        arp_sender: Limit::new(15, 30),
-        arp_gateway: Limit::new(100, 200),
-        arp_replies: Limit::new(100, 200),
-        arp_segment: Limit::new(200, 400),
+        arp_sender: Limit::new(30, 2_000_000_000),
+        arp_gateway: Limit::new(200, 2_000_000_000),
+        arp_replies: Limit::new(200, 2_000_000_000),
+        arp_segment: Limit::new(400, 2_000_000_000),
         sweep_short: Threshold::new(20, 10_000_000_000, arp_sweep::SHORT_BITS),
         sweep_long: Threshold::new(60, 600_000_000_000, arp_sweep::LONG_BITS),
         report_interval_ns: 1_000_000_000,

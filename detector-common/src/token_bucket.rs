@@ -10,7 +10,7 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// How far packets of a capture overtake one another without its clock having stepped back, in nanoseconds: a second.
 const REORDERING_NS: u64 = NANOS_PER_SECOND;
 
-/// "R per second, burst B" as the kernel keeps it.
+/// So many packets in so long, as the kernel keeps it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Limit {
@@ -21,16 +21,16 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// `rate` packets per second, `burst` at once, each at least 1.
+    /// `packets`, at least 1, at once, and as many in every `window_ns` nanoseconds in the long run.
     #[must_use]
-    pub const fn new(rate: u32, burst: u32) -> Self {
-        let interval_ns = match NANOS_PER_SECOND.checked_div(rate as u64) {
+    pub const fn new(packets: u32, window_ns: u64) -> Self {
+        let interval_ns = match window_ns.checked_div(packets as u64) {
             Some(interval_ns) => interval_ns,
-            None => NANOS_PER_SECOND,
+            None => window_ns,
         };
         Self {
             interval_ns,
-            tolerance_ns: interval_ns.saturating_mul((burst as u64).saturating_sub(1)),
+            tolerance_ns: interval_ns.saturating_mul((packets as u64).saturating_sub(1)),
         }
     }
 }
@@ -76,14 +76,14 @@ mod tests {
 
     #[test]
     fn a_burst_conforms_and_the_packet_after_it_does_not() {
-        let limit = Limit::new(15, 30);
+        let limit = Limit::new(30, 2 * SECOND);
         let mut bucket = TokenBucket::default();
         assert_eq!((0..100).filter(|_| bucket.take(&limit, SECOND)).count(), 30);
     }
 
     #[test]
     fn the_sustained_rate_is_what_passes_in_the_long_run() {
-        let limit = Limit::new(15, 30);
+        let limit = Limit::new(30, 2 * SECOND);
         let mut bucket = TokenBucket::default();
         let passed = (0..100_000_u64)
             .filter(|packet| bucket.take(&limit, SECOND + packet * SECOND / 1000))
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_steps_back_begins_anew() {
-        let limit = Limit::new(15, 30);
+        let limit = Limit::new(30, 2 * SECOND);
         let mut bucket = TokenBucket::default();
         for start in [100 * SECOND, 10 * SECOND] {
             let passed = (0..100).filter(|_| bucket.take(&limit, start)).count();
@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_end_of_time_does_not_overflow() {
-        let limit = Limit::new(1, u32::MAX);
+        let limit = Limit::new(u32::MAX, u64::MAX);
         let mut bucket = TokenBucket::default();
         assert!(bucket.take(&limit, u64::MAX));
         assert!(bucket.take(&limit, u64::MAX));

@@ -6,28 +6,33 @@
 
 mod error;
 mod file;
+mod quota;
 mod section;
 
 use std::path::Path;
 
 use detector_common::{
-    config::{Config, Mode, Policy},
-    detect::{Detector, signature::compile::CompileError},
-    token_bucket::Limit,
+    config::{Config, GATEWAYS_MAX, Mode, Policy},
+    detect::{
+        Detector,
+        arp_sweep::{LONG_BITS, SHORT_BITS},
+        signature::compile::CompileError,
+    },
 };
 
 pub use error::SettingsError;
 use error::{Place, Problem};
 use file::File;
+pub use quota::Quota;
 use section::{Fault, Section};
 
 use crate::{
-    output::FileName,
+    output::{FileName, Mac},
     tables::{HashSeed, Tables},
 };
 
-/// The most packets per second, or at once, that a limit may allow. Beyond a thousand million a limit is none.
-const RATE_MAX: u32 = 1_000_000;
+/// The most packets of a limit. Beyond a million at once it is none.
+const PACKETS_MAX: u32 = 1_000_000;
 /// The longest time between two reports of the same finding, in milliseconds: an hour.
 const REPORT_INTERVAL_MS_MAX: u32 = 3_600_000;
 
@@ -42,8 +47,14 @@ pub struct Settings {
     pub report_interval_ms: u32,
     /// `[signature]`.
     pub signature: SignatureSettings,
+    /// `gateways`: the MACs of routers, which ask and answer for others.
+    pub gateways: Vec<Mac>,
     /// `[arp_flood]`.
     pub arp_flood: ArpFloodSettings,
+    /// `[arp_sweep]`.
+    pub arp_sweep: ArpSweepSettings,
+    /// `[arp_spoof]`.
+    pub arp_spoof: ArpSpoofSettings,
     /// Where the HTTP ports come from, for the signatures may not fit on all of them.
     http_ports_origin: Option<(FileName, Place)>,
 }
@@ -55,19 +66,37 @@ pub struct SignatureSettings {
     pub policy: Policy,
 }
 
-/// `[arp_flood]`: broadcast ARP requests above a rate.
+/// `[arp_flood]`: ARP messages above a rate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArpFloodSettings {
     /// `policy`: what the excess leads to.
     pub policy: Policy,
-    /// `rate`: requests per second of one sender in the long run.
-    pub rate: u32,
-    /// `burst`: requests of one sender at once.
-    pub burst: u32,
-    /// `segment_rate`: requests per second of all senders of one interface and VLAN together.
-    pub segment_rate: u32,
-    /// `segment_burst`: requests of all of them at once.
-    pub segment_burst: u32,
+    /// `sender`: the requests to all of one sender.
+    pub sender: Quota,
+    /// `gateway`: the same of one of the `gateways`.
+    pub gateway: Quota,
+    /// `replies`: the replies and announcements of one sender.
+    pub replies: Quota,
+    /// `segment`: the requests of all senders of one interface and VLAN together.
+    pub segment: Quota,
+}
+
+/// `[arp_sweep]`: requests for many different addresses that do not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArpSweepSettings {
+    /// `policy`: what a request of a sweep leads to.
+    pub policy: Policy,
+    /// `short`: so many addresses are a scan in seconds.
+    pub short: Quota,
+    /// `long`: so many addresses are a slow scan.
+    pub long: Quota,
+}
+
+/// `[arp_spoof]`: claims of what is another's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArpSpoofSettings {
+    /// `policy`: what a claim leads to.
+    pub policy: Policy,
 }
 
 impl Default for Settings {
@@ -82,10 +111,19 @@ impl Default for Settings {
             },
             arp_flood: ArpFloodSettings {
                 policy: Policy::Limit,
-                rate: 15,
-                burst: 30,
-                segment_rate: 200,
-                segment_burst: 400,
+                sender: Quota::new(30, 2),
+                gateway: Quota::new(200, 2),
+                replies: Quota::new(200, 2),
+                segment: Quota::new(400, 2),
+            },
+            gateways: Vec::new(),
+            arp_sweep: ArpSweepSettings {
+                policy: Policy::Alert,
+                short: Quota::new(20, 10),
+                long: Quota::new(60, 600),
+            },
+            arp_spoof: ArpSpoofSettings {
+                policy: Policy::Alert,
             },
             http_ports_origin: None,
         }
@@ -135,9 +173,16 @@ impl Settings {
         let mut config = Config::DEFAULT
             .with_mode(self.mode)
             .with_policy(Detector::Signature, self.signature.policy)
-            .with_policy(Detector::ArpFlood, flood.policy);
-        config.arp_sender = Limit::new(flood.rate, flood.burst);
-        config.arp_segment = Limit::new(flood.segment_rate, flood.segment_burst);
+            .with_policy(Detector::ArpFlood, flood.policy)
+            .with_policy(Detector::ArpSweep, self.arp_sweep.policy)
+            .with_policy(Detector::ArpSpoof, self.arp_spoof.policy)
+            .with_gateways(self.gateways.iter().map(|mac| mac.address()));
+        config.arp_sender = flood.sender.to_limit();
+        config.arp_gateway = flood.gateway.to_limit();
+        config.arp_replies = flood.replies.to_limit();
+        config.arp_segment = flood.segment.to_limit();
+        config.sweep_short = self.arp_sweep.short.to_threshold(SHORT_BITS);
+        config.sweep_long = self.arp_sweep.long.to_threshold(LONG_BITS);
         config.report_interval_ns = u64::from(self.report_interval_ms) * 1_000_000;
         config
     }
@@ -157,7 +202,10 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
         report_interval_ms,
         signature,
         arp_flood,
+        arp_sweep,
+        arp_spoof,
         http_ports_origin,
+        ..
     } = Settings::default();
     section::document(text, |root| {
         let settings = Settings {
@@ -169,7 +217,10 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
                 report_interval_ms,
             )?,
             signature: root.section("signature", |section| read_signature(section, &signature))?,
+            gateways: root.macs("gateways", GATEWAYS_MAX)?,
             arp_flood: root.section("arp_flood", |section| read_arp_flood(section, &arp_flood))?,
+            arp_sweep: root.section("arp_sweep", |section| read_arp_sweep(section, &arp_sweep))?,
+            arp_spoof: root.section("arp_spoof", |section| read_arp_spoof(section, &arp_spoof))?,
             http_ports_origin,
         };
         Ok((settings, root.place_of("http_ports")))
@@ -180,12 +231,13 @@ fn read_signature(
     section: &mut Section<'_>,
     default: &SignatureSettings,
 ) -> Result<SignatureSettings, Fault> {
-    // There is no rate in it that could be limited.
-    let policies = [Policy::Off, Policy::Count, Policy::Alert, Policy::Drop];
     Ok(SignatureSettings {
-        policy: section.choice("policy", &policies, Policy::name, default.policy)?,
+        policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
     })
 }
+
+/// The policies of a detector without a rate that could be limited.
+const UNLIMITED: [Policy; 4] = [Policy::Off, Policy::Count, Policy::Alert, Policy::Drop];
 
 fn read_arp_flood(
     section: &mut Section<'_>,
@@ -200,15 +252,37 @@ fn read_arp_flood(
     ];
     Ok(ArpFloodSettings {
         policy: section.choice("policy", &policies, Policy::name, default.policy)?,
-        rate: section.number("rate", RATE_MAX, default.rate)?,
-        burst: section.number("burst", RATE_MAX, default.burst)?,
-        segment_rate: section.number("segment_rate", RATE_MAX, default.segment_rate)?,
-        segment_burst: section.number("segment_burst", RATE_MAX, default.segment_burst)?,
+        sender: section.quota("sender", PACKETS_MAX, default.sender)?,
+        gateway: section.quota("gateway", PACKETS_MAX, default.gateway)?,
+        replies: section.quota("replies", PACKETS_MAX, default.replies)?,
+        segment: section.quota("segment", PACKETS_MAX, default.segment)?,
+    })
+}
+
+fn read_arp_sweep(
+    section: &mut Section<'_>,
+    default: &ArpSweepSettings,
+) -> Result<ArpSweepSettings, Fault> {
+    Ok(ArpSweepSettings {
+        policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
+        short: section.quota("short", 2 * SHORT_BITS, default.short)?,
+        long: section.quota("long", 2 * LONG_BITS, default.long)?,
+    })
+}
+
+fn read_arp_spoof(
+    section: &mut Section<'_>,
+    default: &ArpSpoofSettings,
+) -> Result<ArpSpoofSettings, Fault> {
+    Ok(ArpSpoofSettings {
+        policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use detector_common::{detect::arp_sweep::Threshold, net::MacAddress, token_bucket::Limit};
+
     use super::*;
 
     fn settings(text: &str) -> Settings {
@@ -232,22 +306,36 @@ mod tests {
             "mode = 'enforce'
             http_ports = [80, 8_000]
             report_interval_ms = 0x10
+            gateways = ['02:00:00:00:00:01']
             [signature]
             policy = 'alert'
             [arp_flood]
             policy = 'off'
-            rate = 1
-            burst = 2
-            segment_rate = 3
-            segment_burst = 4",
+            sender = '4/2s'
+            gateway = '5/s'
+            replies = '6/s'
+            segment = '15/s'
+            [arp_sweep]
+            policy = 'drop'
+            short = '7/s'
+            long = '8/3600s'
+            [arp_spoof]
+            policy = 'count'",
         );
         let config = settings.config();
         let mut expected = Config::DEFAULT
             .with_mode(Mode::Enforce)
             .with_policy(Detector::Signature, Policy::Alert)
-            .with_policy(Detector::ArpFlood, Policy::Off);
-        expected.arp_sender = Limit::new(1, 2);
-        expected.arp_segment = Limit::new(3, 4);
+            .with_policy(Detector::ArpFlood, Policy::Off)
+            .with_policy(Detector::ArpSweep, Policy::Drop)
+            .with_policy(Detector::ArpSpoof, Policy::Count)
+            .with_gateways([MacAddress::new([2, 0, 0, 0, 0, 1])]);
+        expected.arp_sender = Limit::new(4, 2_000_000_000);
+        expected.arp_gateway = Limit::new(5, 1_000_000_000);
+        expected.arp_replies = Limit::new(6, 1_000_000_000);
+        expected.arp_segment = Limit::new(15, 1_000_000_000);
+        expected.sweep_short = Threshold::new(7, 1_000_000_000, SHORT_BITS);
+        expected.sweep_long = Threshold::new(8, 3_600_000_000_000, LONG_BITS);
         expected.report_interval_ns = 16_000_000;
         assert_eq!((config, settings.http_ports), (expected, vec![80, 8000]));
     }
@@ -256,9 +344,9 @@ mod tests {
     fn an_unknown_key_is_refused_where_it_stands_with_the_nearest_known_one() {
         for (text, at, message) in [
             (
-                "[arp_flood]\nburst = 5\nratee = 5",
-                22,
-                r#"unknown key "ratee" in [arp_flood]: did you mean "rate"?"#,
+                "[arp_flood]\nsender = '5/s'\nsegmnt = '5/s'",
+                27,
+                r#"unknown key "segmnt" in [arp_flood]: did you mean "segment"?"#,
             ),
             (
                 "Mode = 'enforce'",
@@ -266,7 +354,7 @@ mod tests {
                 r#"unknown key "Mode": did you mean "mode"?"#,
             ),
             (
-                "[arp-flood]\nrate = 5",
+                "[arp-flood]\nsender = '5/s'",
                 1,
                 r#"unknown key "arp-flood": did you mean "arp_flood"?"#,
             ),
@@ -278,7 +366,7 @@ mod tests {
             (
                 r#""\u001b[2J" = 1"#,
                 0,
-                r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, arp_flood"#,
+                r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, gateways, arp_flood, arp_sweep, arp_spoof"#,
             ),
         ] {
             assert_eq!(refusal(text), (at, message.to_owned()));
@@ -296,6 +384,17 @@ mod tests {
         ] {
             let (at, message) = refusal(policy);
             assert_eq!(at, 21);
+            let (at, other) = refusal("gateways = ['02:00:00:00:00:01', '02:00']");
+            assert_eq!(at, 33);
+            assert_eq!(
+                other,
+                r#"gateways: "02:00" is no MAC address: write "02:00:00:00:00:01""#
+            );
+            let many = format!("gateways = [{}]", "'02:00:00:00:00:01',".repeat(5));
+            assert_eq!(
+                refusal(&many).1,
+                "gateways: 5 addresses, and at most 4 are kept"
+            );
             assert!(message.contains(choices), "{message}");
         }
     }
@@ -312,12 +411,8 @@ mod tests {
                 "http_ports: 65536 is out of range: from 1 to 65535",
             ),
             (
-                "[arp_flood]\nrate = 0",
-                "rate in [arp_flood]: 0 is out of range: from 1 to 1000000",
-            ),
-            (
-                "[arp_flood]\nsegment_burst = -1",
-                "segment_burst in [arp_flood]: -1 is out of range: from 1 to 1000000",
+                "report_interval_ms = -1",
+                "report_interval_ms: -1 is out of range: from 1 to 3600000",
             ),
             (
                 "report_interval_ms = 99999999999999999999999999",
@@ -326,6 +421,27 @@ mod tests {
         ] {
             assert_eq!(refusal(text).1, message);
         }
+    }
+
+    #[test]
+    fn a_limit_or_an_address_that_is_none_is_refused_where_it_stands_with_one_that_is() {
+        let (at, message) = refusal("[arp_flood]\nsender = '0/s'");
+        assert_eq!(at, 21);
+        let (at, other) = refusal("gateways = ['02:00:00:00:00:01', '02:00']");
+        assert_eq!(at, 33);
+        assert_eq!(
+            other,
+            r#"gateways: "02:00" is no MAC address: write "02:00:00:00:00:01""#
+        );
+        let many = format!("gateways = [{}]", "'02:00:00:00:00:01',".repeat(5));
+        assert_eq!(
+            refusal(&many).1,
+            "gateways: 5 addresses, and at most 4 are kept"
+        );
+        assert_eq!(
+            message,
+            r#"sender in [arp_flood]: "0/s" is no limit: write "30/2s" for 30 in 2 seconds, or "15/s"; from 1 to 1000000 in 1 to 3600 seconds"#
+        );
     }
 
     #[test]
@@ -345,8 +461,8 @@ mod tests {
                 "signature: expected a table, found a string",
             ),
             (
-                "[arp_flood]\nrate = 1.5",
-                "rate in [arp_flood]: expected a whole number, found a float",
+                "[arp_flood]\nsegment = 1.5",
+                r#"segment in [arp_flood]: expected a string such as "30/2s", found a float"#,
             ),
         ] {
             assert_eq!(refusal(text).1, message);

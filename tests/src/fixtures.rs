@@ -46,6 +46,8 @@ pub const GATEWAY: Mac = [0x02, 0, 0, 0, 0xa0, 0x01];
 /// How many all senders of a segment may send at once.
 pub const SEGMENT_BURST: u32 = 40;
 
+const SECOND_NS: u64 = 1_000_000_000;
+
 /// Reasons without a fixture, and why there is none.
 pub const UNREACHABLE: [(Reason, &str); 1] = [(
     Reason::StateMissing,
@@ -146,11 +148,12 @@ pub fn all() -> Vec<Fixture> {
 /// The tables that the fixtures are written for: every finding is reported at once, and a burst of ARP requests is
 /// used up for a second, in which no test sends more.
 pub fn tables(mode: Mode) -> anyhow::Result<Tables> {
+    let slow = |burst: u32| Limit::new(burst, u64::from(burst) * SECOND_NS);
     let mut config = Config::DEFAULT.with_mode(mode);
-    config.arp_sender = Limit::new(1, SENDER_BURST);
-    config.arp_segment = Limit::new(1, SEGMENT_BURST);
-    config.arp_replies = Limit::new(1, REPLY_BURST);
-    config.sweep_short = Threshold::new(SWEEP_TARGETS, 60_000_000_000, SHORT_BITS);
+    config.arp_sender = slow(SENDER_BURST);
+    config.arp_segment = slow(SEGMENT_BURST);
+    config.arp_replies = slow(REPLY_BURST);
+    config.sweep_short = Threshold::new(SWEEP_TARGETS, 60 * SECOND_NS, SHORT_BITS);
     config.report_interval_ns = 0;
     config = config
         .with_policy(Detector::ArpSweep, Policy::Drop)

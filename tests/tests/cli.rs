@@ -269,8 +269,8 @@ fn a_mistake_in_the_configuration_exits_with_2_and_one_line_that_says_where() ->
     let worm = file_with(&folder, "worm.pcap", &infected()?)?;
     for (text, message) in [
         (
-            "mode = 'monitor'\n\n[arp_flood]\nburst = 30\nratee = 15\n",
-            r#":5:1: unknown key "ratee" in [arp_flood]: did you mean "rate"?"#,
+            "mode = 'monitor'\n\n[arp_flood]\nsender = '30/2s'\nsegmnt = '15/s'\n",
+            r#":5:1: unknown key "segmnt" in [arp_flood]: did you mean "segment"?"#,
         ),
         (
             "[signature]\npolicy = 'limit'",

@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize, de};
 #[serde(into = "String", try_from = "String")]
 pub struct Mac([u8; 6]);
 
+impl Mac {
+    /// The address.
+    #[must_use]
+    pub fn address(self) -> MacAddress {
+        MacAddress::new(self.0)
+    }
+}
+
 impl From<MacAddress> for Mac {
     fn from(address: MacAddress) -> Self {
         Self(address.octets())

@@ -10,7 +10,7 @@ use std::{
 
 use detector_common::detect::signature::compile::CompileError;
 
-use super::file::FILE_MAX;
+use super::{file::FILE_MAX, quota::Quota};
 use crate::output::FileName;
 
 /// A configuration cannot be used.
@@ -102,6 +102,20 @@ pub(super) enum Problem {
         min: u32,
         max: u32,
     },
+    #[error(
+        "{key}: \"{value}\" is no limit: write \"30/2s\" for 30 in 2 seconds, or \"15/s\"; from 1 to {count_max} in 1 to {seconds_max} \
+         seconds",
+        seconds_max = Quota::SECONDS_MAX
+    )]
+    NoQuota {
+        key: Key,
+        value: Shown,
+        count_max: u32,
+    },
+    #[error("{key}: \"{value}\" is no MAC address: write \"02:00:00:00:00:01\"")]
+    NoMac { key: Key, value: Shown },
+    #[error("{key}: {count} addresses, and at most {max} are kept")]
+    TooMany { key: Key, count: usize, max: usize },
     #[error("{key}: expected {expected}, found {found}")]
     WrongType {
         key: Key,

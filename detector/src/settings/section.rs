@@ -10,7 +10,11 @@ use toml::{
     de::{DeInteger, DeTable, DeValue},
 };
 
-use super::error::{Key, Problem, nearest};
+use super::{
+    error::{Key, Problem, nearest},
+    quota::{NoQuota, Quota},
+};
+use crate::output::Mac;
 
 /// What is wrong with a configuration, and at which byte.
 #[derive(Debug)]
@@ -123,6 +127,62 @@ impl<'t> Section<'t> {
             None => Ok(default),
             Some(value) => self.in_range(key, value, 1..=max),
         }
+    }
+
+    /// So many in so long, `count_max` at most.
+    pub(super) fn quota(
+        &mut self,
+        key: &'static str,
+        count_max: u32,
+        default: Quota,
+    ) -> Result<Quota, Fault> {
+        let Some(value) = self.value(key) else {
+            return Ok(default);
+        };
+        let DeValue::String(text) = value.get_ref() else {
+            return Err(self.wrong_type(key, value, "a string such as \"30/2s\""));
+        };
+        Quota::parse(text, count_max).map_err(|NoQuota| Fault {
+            at: value.span().start,
+            problem: Problem::NoQuota {
+                key: self.key(key),
+                value: text.as_ref().into(),
+                count_max,
+            },
+        })
+    }
+
+    /// An array of MAC addresses, `max` at most.
+    pub(super) fn macs(&mut self, key: &'static str, max: usize) -> Result<Vec<Mac>, Fault> {
+        let Some(value) = self.value(key) else {
+            return Ok(Vec::new());
+        };
+        let DeValue::Array(values) = value.get_ref() else {
+            return Err(self.wrong_type(key, value, "an array of strings"));
+        };
+        if values.len() > max {
+            return Err(Fault {
+                at: value.span().start,
+                problem: Problem::TooMany {
+                    key: self.key(key),
+                    count: values.len(),
+                    max,
+                },
+            });
+        }
+        let mac = |value: &Spanned<DeValue<'_>>| {
+            let DeValue::String(text) = value.get_ref() else {
+                return Err(self.wrong_type(key, value, "a string"));
+            };
+            Mac::try_from(text.to_string()).map_err(|_| Fault {
+                at: value.span().start,
+                problem: Problem::NoMac {
+                    key: self.key(key),
+                    value: text.as_ref().into(),
+                },
+            })
+        };
+        values.iter().map(mac).collect()
     }
 
     /// An array of ports.

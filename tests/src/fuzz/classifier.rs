@@ -76,8 +76,11 @@ impl Rules {
             .with_mode(mode)
             .with_policy(Detector::Signature, signature)
             .with_policy(Detector::ArpFlood, arp_flood);
-        config.arp_sender = Limit::new(sender.0, sender.1);
-        config.arp_segment = Limit::new(segment.0, segment.1);
+        let limit = |(rate, burst): (u32, u32)| {
+            Limit::new(burst, u64::from(burst) * SECOND_NS / u64::from(rate))
+        };
+        config.arp_sender = limit(sender);
+        config.arp_segment = limit(segment);
         config.report_interval_ns = u64::from(interval) * 50_000_000;
         Self {
             config,

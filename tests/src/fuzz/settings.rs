@@ -70,19 +70,31 @@ fn written(settings: &Settings) -> String {
     let mut text = format!("mode = {:?}\n", settings.mode.name());
     let _ = writeln!(text, "http_ports = {:?}", settings.http_ports);
     let _ = writeln!(text, "report_interval_ms = {}", settings.report_interval_ms);
+    let gateways: Vec<_> = settings.gateways.iter().map(ToString::to_string).collect();
+    let _ = writeln!(text, "gateways = {gateways:?}");
     let _ = writeln!(
         text,
         "[signature]\npolicy = {:?}",
         settings.signature.policy.name()
     );
     let _ = writeln!(text, "[arp_flood]\npolicy = {:?}", flood.policy.name());
-    for (key, number) in [
-        ("rate", flood.rate),
-        ("burst", flood.burst),
-        ("segment_rate", flood.segment_rate),
-        ("segment_burst", flood.segment_burst),
+    for (key, quota) in [
+        ("sender", flood.sender),
+        ("gateway", flood.gateway),
+        ("replies", flood.replies),
+        ("segment", flood.segment),
     ] {
-        let _ = writeln!(text, "{key} = {number}");
+        let _ = writeln!(text, "{key} = \"{quota}\"");
     }
+    let sweep = &settings.arp_sweep;
+    let _ = writeln!(
+        text,
+        "[arp_sweep]\npolicy = {:?}\nshort = \"{}\"\nlong = \"{}\"",
+        sweep.policy.name(),
+        sweep.short,
+        sweep.long
+    );
+    let spoof = settings.arp_spoof.policy.name();
+    let _ = writeln!(text, "[arp_spoof]\npolicy = {spoof:?}");
     text
 }

@@ -68,9 +68,9 @@ pub fn configurations() -> Result<Vec<Tables>> {
             .with_policy(Detector::ArpSpoof, signature);
         config.sweep_short = Threshold::new(6, 200_000_000, SHORT_BITS);
         config.sweep_long = Threshold::new(20, 2_000_000_000, LONG_BITS);
-        config.arp_replies = Limit::new(60, 5);
-        config.arp_sender = Limit::new(40, 5);
-        config.arp_segment = Limit::new(300, 20);
+        config.arp_replies = Limit::new(5, 80_000_000);
+        config.arp_sender = Limit::new(5, 125_000_000);
+        config.arp_segment = Limit::new(20, 66_666_660);
         config.report_interval_ns = 20_000_000;
         Ok(Tables::new(config, HashSeed::FIXED, &HTTP_PORTS)?)
     };

@@ -17,7 +17,7 @@ fn no_agent_starts_with_a_configuration_that_it_cannot_read_whole() -> Result<()
         return Ok(());
     }
     let host = Host::new("lonely")?;
-    let good = "mode = \"enforce\"\n\n[arp_flood]\npolicy = \"limit\"\nrate = 15\n";
+    let good = "mode = \"enforce\"\n\n[arp_flood]\npolicy = \"limit\"\nsender = \"15/s\"\n";
     let cut = &good[..good.len() - 5];
     let files: [(&str, &[u8], &str); 6] = [
         ("cut", cut.as_bytes(), ":5:"),

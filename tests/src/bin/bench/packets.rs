@@ -59,7 +59,7 @@ pub(crate) fn all() -> Vec<Packet> {
     let arp = arp_request(&route);
     // More than any machine can ask, and a burst that the other rows cannot have used up.
     let mut unlimited = Config::DEFAULT;
-    unlimited.arp_sender = Limit::new(1_000_000_000, u32::MAX);
+    unlimited.arp_sender = Limit::new(u32::MAX, u32::MAX.into());
     unlimited.arp_segment = unlimited.arp_sender;
     vec![
         Packet {
