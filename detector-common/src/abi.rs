@@ -31,17 +31,21 @@ pub mod map {
     pub const SEGMENTS: &str = "SEGMENTS";
     /// The word of [`crate::bindings`] by slot.
     pub const BINDINGS: &str = "BINDINGS";
+    /// The word of [`crate::services`] by slot.
+    pub const SERVICES: &str = "SERVICES";
     /// Per CPU: a `u64` by [`super::Tally`].
     pub const TALLIES: &str = "TALLIES";
     /// Ring buffer of [`crate::event::Event`].
     pub const EVENTS: &str = "EVENTS";
     /// Per CPU: the ARP message that the program is at.
     pub const ARP_MESSAGE: &str = "ARP_MESSAGE";
+    /// Per CPU: the [`crate::pipeline::contact::Contact`] that the program is at.
+    pub const CONTACT: &str = "CONTACT";
     /// Per CPU: a number that the program writes and reads back.
     pub const SCRATCH: &str = "SCRATCH";
 
     /// Every map.
-    pub const ALL: [&str; 11] = [
+    pub const ALL: [&str; 13] = [
         CONFIG,
         SIGNATURES,
         COUNTERS,
@@ -49,9 +53,11 @@ pub mod map {
         SOURCES,
         SEGMENTS,
         BINDINGS,
+        SERVICES,
         TALLIES,
         EVENTS,
         ARP_MESSAGE,
+        CONTACT,
         SCRATCH,
     ];
 }
@@ -174,8 +180,8 @@ mod tests {
     #[test]
     fn the_records_have_the_sizes_of_this_abi_version() {
         assert_eq!(ABI_VERSION, 2);
-        assert_eq!(size_of::<Config>(), 136);
-        assert_eq!(size_of::<Event>(), 88);
+        assert_eq!(size_of::<Config>(), 216);
+        assert_eq!(size_of::<Event>(), 104);
         assert_eq!(size_of::<SourceKey>(), 24);
         assert_eq!(size_of::<SourceState>(), 80);
         assert_eq!(size_of::<SourceSet>(), 1088);

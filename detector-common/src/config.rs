@@ -6,6 +6,7 @@ use crate::{
     detect::{
         Detector,
         arp_sweep::{self, Threshold},
+        scan,
     },
     net::MacAddress,
     packet::is_zero,
@@ -143,12 +144,21 @@ pub struct Config {
     pub sweep_short: Threshold,
     /// What is a sweep in minutes.
     pub sweep_long: Threshold,
+    /// What is a scan of a TCP port.
+    pub scan: scan::Rule,
+    /// What is a sweep of a UDP port.
+    pub udp_sweep: scan::Rule,
+    /// What is a sweep of ICMP echo requests.
+    pub icmp_sweep: scan::Rule,
     /// At most one report of a source under a detector in this time, in nanoseconds.
     pub report_interval_ns: u64,
     /// The secret of the tables' hashes.
     pub hash_seed: u64,
     /// The MACs of gateways as words; [`u64::MAX`] is none.
     gateways: [u64; GATEWAYS_MAX],
+    /// A bit for each interface, by slot, that faces hosts of ours.
+    lan: u16,
+    reserved: [u8; 6],
     mode: u8,
     /// The bits of each detector's policy, see [`Response`].
     policies: [u8; 7],
@@ -165,18 +175,23 @@ impl Config {
         arp_segment: Limit::new(400, 2_000_000_000),
         sweep_short: Threshold::new(20, 10_000_000_000, arp_sweep::SHORT_BITS),
         sweep_long: Threshold::new(60, 600_000_000_000, arp_sweep::LONG_BITS),
+        scan: scan_rule(10, 25),
+        udp_sweep: scan_rule(20, 50),
+        icmp_sweep: scan_rule(20, 50),
         report_interval_ns: 1_000_000_000,
         hash_seed: 0,
         gateways: [u64::MAX; GATEWAYS_MAX],
+        lan: 0,
+        reserved: [0; 6],
         mode: Mode::Monitor as u8,
         policies: [
             Policy::Drop.bits(),
             Policy::Limit.bits(),
             Policy::Alert.bits(),
             Policy::Alert.bits(),
-            Policy::Off.bits(),
-            Policy::Off.bits(),
-            Policy::Off.bits(),
+            Policy::Alert.bits(),
+            Policy::Alert.bits(),
+            Policy::Alert.bits(),
         ],
     };
 
@@ -204,6 +219,21 @@ impl Config {
             *slot = gateway.to_word();
         }
         self
+    }
+
+    /// The same with these slots for the interfaces that face hosts of ours.
+    #[must_use]
+    pub fn with_lan(mut self, slots: impl IntoIterator<Item = u8>) -> Self {
+        let bit = |slot: u8| 1_u16.checked_shl(slot.into()).unwrap_or(0);
+        self.lan = slots.into_iter().map(bit).fold(0, |lan, bit| lan | bit);
+        self
+    }
+
+    /// Whether the interface in this slot faces hosts of ours.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_lan(&self, slot: u8) -> bool {
+        self.lan >> (slot & 15) & 1 == 1
     }
 
     /// Whether it is the MAC of a gateway.
@@ -246,6 +276,16 @@ impl Default for Config {
     }
 }
 
+/// So many silent hosts in a minute, or in ten.
+const fn scan_rule(short: u32, long: u32) -> scan::Rule {
+    const SECOND_NS: u64 = 1_000_000_000;
+    scan::Rule::new(
+        scan::Threshold::new(short, 60 * SECOND_NS),
+        scan::Threshold::new(long, 600 * SECOND_NS),
+        scan::ANSWER_WITHIN_NS,
+    )
+}
+
 /// Where the policy of a detector stands. All senders of a segment are under the policy of one.
 #[inline(always)]
 fn slot(detector: Detector) -> usize {
@@ -254,5 +294,8 @@ fn slot(detector: Detector) -> usize {
         Detector::ArpFlood | Detector::ArpFloodSegment => 1,
         Detector::ArpSweep => 2,
         Detector::ArpSpoof => 3,
+        Detector::Scan => 4,
+        Detector::UdpSweep => 5,
+        Detector::IcmpSweep => 6,
     }
 }

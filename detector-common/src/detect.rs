@@ -3,6 +3,7 @@
 pub mod arp_flood;
 pub mod arp_spoof;
 pub mod arp_sweep;
+pub mod scan;
 pub mod signature;
 
 /// One way to notice. Numbers are stable: they are in keys and events.
@@ -19,16 +20,25 @@ pub enum Detector {
     ArpSweep = 4,
     /// An ARP sender claims an address that is another's.
     ArpSpoof = 5,
+    /// A host tries one TCP port on host after host, and hardly any accepts.
+    Scan = 6,
+    /// The same with a UDP port.
+    UdpSweep = 7,
+    /// The same with ICMP echo requests.
+    IcmpSweep = 8,
 }
 
 impl Detector {
     /// Every detector.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::Signature,
         Self::ArpFlood,
         Self::ArpFloodSegment,
         Self::ArpSweep,
         Self::ArpSpoof,
+        Self::Scan,
+        Self::UdpSweep,
+        Self::IcmpSweep,
     ];
 
     /// The detector of a number in a key.
@@ -48,6 +58,9 @@ impl Detector {
             Self::ArpFloodSegment => "arp_flood_segment",
             Self::ArpSweep => "arp_sweep",
             Self::ArpSpoof => "arp_spoof",
+            Self::Scan => "scan",
+            Self::UdpSweep => "udp_sweep",
+            Self::IcmpSweep => "icmp_sweep",
         }
     }
 }

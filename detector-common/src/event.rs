@@ -5,6 +5,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
+    detect::scan::{Outcome, Scan},
     net::{IpAddress, IpProtocol},
     parse::{Ip, Protocol},
     reason::Reason,
@@ -39,13 +40,29 @@ pub struct Event {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Reach {
-    /// The bits set in the sketch of the addresses it asked for: [`crate::detect::arp_sweep::LONG_BITS`] of them are.
+    /// The bits set in the sketch of the addresses it asked for or tried: [`crate::detect::arp_sweep::LONG_BITS`] of them are, or
+    /// [`crate::detect::scan::HOSTS_BITS`].
     pub targets_ones: u32,
     /// The networks (/24) of the addresses that an ARP sender called its own, as a sketch: at least as many as bits are set.
     pub networks: u32,
+    /// What became of the hosts that a source tried.
+    pub outcome: Outcome,
+    reserved: u32,
 }
 
 impl Reach {
+    /// The reach of a source that tries hosts.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_scan(scan: &Scan) -> Self {
+        Self {
+            targets_ones: scan.outcome.hosts_ones.into(),
+            networks: 0,
+            outcome: scan.outcome,
+            reserved: 0,
+        }
+    }
+
     /// The reach of an ARP sender.
     #[inline(always)]
     #[must_use]
@@ -53,6 +70,8 @@ impl Reach {
         Self {
             targets_ones: sender.sweep.targets_ones(),
             networks: sender.networks,
+            outcome: Outcome::default(),
+            reserved: 0,
         }
     }
 }
@@ -114,6 +133,19 @@ impl Target {
                 Protocol::Icmpv6 => IpProtocol::ICMPV6,
             }
             .0,
+            reserved: [0; 3],
+        }
+    }
+
+    /// The target of a packet that tries a host.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_contact(address: IpAddress, source_port: u16, port: u16, protocol: u8) -> Self {
+        Self {
+            address,
+            source_port,
+            port,
+            protocol,
             reserved: [0; 3],
         }
     }

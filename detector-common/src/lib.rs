@@ -26,6 +26,7 @@ pub mod packet;
 pub mod parse;
 pub mod pipeline;
 pub mod reason;
+pub mod services;
 pub mod sketch;
 pub mod sources;
 pub mod token_bucket;

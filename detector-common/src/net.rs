@@ -96,6 +96,28 @@ impl IpAddress {
         ((u64::from_le(low) >> 32) as u32).swap_bytes()
     }
 
+    /// Whether both are IPv4 addresses that share the first `bits`, 8 or 16.
+    #[inline(always)]
+    #[must_use]
+    pub fn shares_v4(self, other: Self, bits: u32) -> bool {
+        let [high, low] = self.words;
+        let [other_high, other_low] = other.words;
+        // What tells an IPv4 address, and then the first bytes of it.
+        let shared = 32_u32.wrapping_add(bits) & 63;
+        let mask = (1_u64 << shared).wrapping_sub(1);
+        let different = high ^ other_high | (u64::from_le(low) ^ u64::from_le(other_low)) & mask;
+        different == 0 && self.is_v4()
+    }
+
+    /// Whether it is an IPv4 address.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_v4(self) -> bool {
+        let [high, low] = self.words;
+        let [mapped_high, mapped_low] = Self::MAPPED;
+        u64::from_le(high) == mapped_high && u64::from_le(low) & 0xffff_ffff == mapped_low
+    }
+
     /// An IPv6 address, RFC 8200, as its two halves, the first byte of each lowest.
     #[inline(always)]
     #[must_use]

@@ -4,6 +4,7 @@
 //! a [`Runtime`]: tables, a clock, a place for reports. Without a table the packet passes, and that is counted.
 
 pub mod arp;
+pub mod contact;
 mod ip;
 
 use crate::{
@@ -38,6 +39,17 @@ pub trait Runtime<'t, P: PacketBytes> {
     {
         arp::decide(message, self)
     }
+    /// What becomes of a packet that tries a host or shows that one answers, as far as that goes.
+    fn decide_contact(&mut self, contact: &contact::Contact) -> Decision
+    where
+        Self: Sized,
+    {
+        contact::decide(contact, self)
+    }
+    /// The word of a slot of the services.
+    fn service(&self, slot: u32) -> Option<u64>;
+    /// Writes the word of a slot of the services.
+    fn set_service(&mut self, slot: u32, word: u64);
     /// A set of the source table.
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet>;
     /// The state of a segment, see [`abi::segment_index`].
@@ -87,7 +99,8 @@ fn account<'t, P: PacketBytes, R: Runtime<'t, P>, T>(
     step: impl FnOnce(&mut Source) -> T,
 ) -> Option<T> {
     let hash = key.hash(config.hash_seed);
-    let set = runtime.source_set(key.set(hash))?;
+    let is_lan = config.is_lan(runtime.interface());
+    let set = runtime.source_set(key.set(hash, is_lan))?;
     match set.visit(key, hash, now_ns, offender, step) {
         Visit::Known(result) => Some(result),
         Visit::Displaced(result) => {

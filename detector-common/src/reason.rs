@@ -127,6 +127,12 @@ reasons! {
     ArpSweep = 39, "arp_sweep";
     /// An ARP message that claims another's address.
     ArpSpoof = 40, "arp_spoof";
+    /// The first packet of a TCP connection, of a source that scans.
+    Scan = 41, "scan";
+    /// A UDP packet of a source that tries host after host.
+    UdpSweep = 42, "udp_sweep";
+    /// An ICMP echo request of a source that tries host after host.
+    IcmpSweep = 43, "icmp_sweep";
 }
 
 #[cfg(test)]

@@ -17,12 +17,16 @@ pub use self::{
     key::{SourceHash, SourceKey},
     state::{Companion, Objections, SourceState},
 };
-use crate::{detect::Detector, net::Vlan, packet::is_zero};
+use crate::{
+    detect::{Detector, scan::Scan},
+    net::Vlan,
+    packet::is_zero,
+};
 
 /// Ways of a set.
 pub const WAYS: usize = 4;
-/// Sets of a table, a power of two.
-pub const SETS: u32 = 4096;
+/// Sets of a table.
+pub const SETS: u32 = 6144;
 /// How long after its last packet an offender still outranks every stranger, in nanoseconds: one hour. A host that
 /// showed a signature again outranks for as long whoever did so once, as forged hosts do.
 pub const OFFENDER_HOLD_NS: u64 = 3_600_000_000_000;
@@ -65,6 +69,22 @@ impl Source {
     #[must_use]
     pub fn arp_sender_mut(&mut self) -> &mut ArpSender {
         bytemuck::must_cast_mut(&mut self.detail)
+    }
+
+    /// What only a source that tries hosts has, of one.
+    #[inline(always)]
+    #[must_use]
+    pub fn scan(&self) -> &Scan {
+        let [detail @ .., _, _, _, _, _] = &self.detail;
+        bytemuck::must_cast_ref::<[u64; DETAIL_WORDS - 5], _>(detail)
+    }
+
+    /// The same, to add to it.
+    #[inline(always)]
+    #[must_use]
+    pub fn scan_mut(&mut self) -> &mut Scan {
+        let [detail @ .., _, _, _, _, _] = &mut self.detail;
+        bytemuck::must_cast_mut::<[u64; DETAIL_WORDS - 5], _>(detail)
     }
 
     #[inline(always)]
@@ -117,6 +137,9 @@ impl Source {
         if self.is_arp_sender() {
             let theirs = *other.arp_sender();
             self.arp_sender_mut().merge(&theirs);
+        } else if self.key.is_scanner() {
+            let theirs = *other.scan();
+            self.scan_mut().merge(&theirs);
         }
     }
 }

@@ -13,7 +13,8 @@ use detector_common::{
     bindings,
     config::Config,
     detect::signature::table::{ROWS_MAX, SignatureTable},
-    pipeline::arp::Message,
+    pipeline::{arp::Message, contact::Contact},
+    services,
     sources::{SETS, SourceSet, SourceState},
 };
 
@@ -48,6 +49,10 @@ pub static SEGMENTS: PerCpuArray<
 #[btf_map]
 pub static BINDINGS: Array<u64, { bindings::SLOTS as usize }> = Array::new();
 
+/// Which services answer, for all CPUs.
+#[btf_map]
+pub static SERVICES: Array<u64, { services::SLOTS as usize }> = Array::new();
+
 /// What befell the tables themselves.
 #[btf_map]
 pub static TALLIES: PerCpuArray<u64, { Tally::ALL.len() }> = PerCpuArray::new();
@@ -55,6 +60,10 @@ pub static TALLIES: PerCpuArray<u64, { Tally::ALL.len() }> = PerCpuArray::new();
 /// The ARP message that the program is at.
 #[btf_map]
 pub static ARP_MESSAGE: PerCpuArray<Message, 1> = PerCpuArray::new();
+
+/// The contact that the program is at.
+#[btf_map]
+pub static CONTACT: PerCpuArray<Contact, 1> = PerCpuArray::new();
 
 /// A number that is written and read back, so that the verifier forgets what it knew of it.
 #[btf_map]

@@ -12,6 +12,7 @@ use detector_common::{
     pipeline::{
         Runtime,
         arp::{self, Message},
+        contact::{self, Contact},
     },
     reason::Reason,
     sources::{SourceSet, SourceState},
@@ -46,6 +47,23 @@ pub extern "C" fn decide_arp(interface: u64) -> u64 {
     let decision = match maps::ARP_MESSAGE.get_ptr(0) {
         // SAFETY: the message is this CPU's, and XDP is not re-entered on a CPU.
         Some(message) => arp::decide(unsafe { &*message }, &mut runtime),
+        None => Decision::pass(Reason::StateMissing),
+    };
+    decision.to_word()
+}
+
+/// Takes the contact in `CONTACT`, which came in by `interface`, its way, and gives the decision as a word.
+///
+/// VERIFIER: a global function, for the reason that [`search_packet`] is one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn decide_contact(interface: u64) -> u64 {
+    let mut runtime = KernelRuntime {
+        interface: interface as u32,
+    };
+    let decision = match maps::CONTACT.get_ptr(0) {
+        // SAFETY: as in `decide_arp`.
+        Some(contact) => contact::decide(unsafe { &*contact }, &mut runtime),
         None => Decision::pass(Reason::StateMissing),
     };
     decision.to_word()
@@ -103,6 +121,31 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
         // SAFETY: as in the function.
         unsafe { place.write(*message) };
         Decision::from_word(decide_arp(self.interface.into()))
+    }
+
+    #[inline(always)]
+    fn decide_contact(&mut self, contact: &Contact) -> Decision {
+        let Some(place) = maps::CONTACT.get_ptr_mut(0) else {
+            return Decision::pass(Reason::StateMissing);
+        };
+        // SAFETY: as in `decide_arp`.
+        unsafe { place.write(*contact) };
+        Decision::from_word(decide_contact(self.interface.into()))
+    }
+
+    #[inline(always)]
+    fn service(&self, slot: u32) -> Option<u64> {
+        let word = maps::SERVICES.get_ptr(slot)?;
+        // SAFETY: as in `binding`.
+        Some(unsafe { word.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn set_service(&mut self, slot: u32, word: u64) {
+        if let Some(place) = maps::SERVICES.get_ptr_mut(slot) {
+            // SAFETY: as in `bind`.
+            unsafe { place.write_volatile(word) }
+        }
     }
 
     #[inline(always)]

@@ -17,7 +17,7 @@ pub use file_name::FileName;
 pub use format::{Format, StreamFormat};
 pub use identity::Identity;
 pub use mac::Mac;
-pub use reach::{speaks_for_several, targets};
+pub use reach::{Tried, speaks_for_several, targets};
 pub use source::Source;
 pub use stderr::complain;
 pub use stdout::{OutputError, Reader, print, print_json, print_json_line, write_json_line};

@@ -16,6 +16,7 @@ use detector_common::{
     detect::{
         Detector,
         arp_sweep::{LONG_BITS, SHORT_BITS},
+        scan::{self, HOSTS_BITS},
         signature::compile::CompileError,
     },
 };
@@ -55,6 +56,12 @@ pub struct Settings {
     pub arp_sweep: ArpSweepSettings,
     /// `[arp_spoof]`.
     pub arp_spoof: ArpSpoofSettings,
+    /// `[scan]`, `[udp_sweep]` and `[icmp_sweep]`.
+    pub scan: ScanSettings,
+    /// `[udp_sweep]`.
+    pub udp_sweep: ScanSettings,
+    /// `[icmp_sweep]`.
+    pub icmp_sweep: ScanSettings,
     /// Where the HTTP ports come from, for the signatures may not fit on all of them.
     http_ports_origin: Option<(FileName, Place)>,
 }
@@ -99,6 +106,17 @@ pub struct ArpSpoofSettings {
     pub policy: Policy,
 }
 
+/// `[scan]`, `[udp_sweep]`, `[icmp_sweep]`: hosts that try host after host, and hardly any answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScanSettings {
+    /// `policy`: what a packet that tries a host leads to.
+    pub policy: Policy,
+    /// `short`: so many silent hosts are a scan in seconds.
+    pub short: Quota,
+    /// `long`: so many are a slow scan.
+    pub long: Quota,
+}
+
 impl Default for Settings {
     /// The defaults of [`Config::DEFAULT`], with HTTP on its own port and on the usual other one.
     fn default() -> Self {
@@ -125,8 +143,30 @@ impl Default for Settings {
             arp_spoof: ArpSpoofSettings {
                 policy: Policy::Alert,
             },
+            scan: ScanSettings::new(10, 25),
+            udp_sweep: ScanSettings::new(20, 50),
+            icmp_sweep: ScanSettings::new(20, 50),
             http_ports_origin: None,
         }
+    }
+}
+
+impl ScanSettings {
+    /// So many silent hosts in a minute, or in ten, are reported.
+    const fn new(short: u32, long: u32) -> Self {
+        Self {
+            policy: Policy::Alert,
+            short: Quota::new(short, 60),
+            long: Quota::new(long, 600),
+        }
+    }
+
+    fn rule(&self) -> scan::Rule {
+        scan::Rule::new(
+            self.short.to_scan_threshold(),
+            self.long.to_scan_threshold(),
+            scan::ANSWER_WITHIN_NS,
+        )
     }
 }
 
@@ -177,12 +217,28 @@ impl Settings {
             .with_policy(Detector::ArpSweep, self.arp_sweep.policy)
             .with_policy(Detector::ArpSpoof, self.arp_spoof.policy)
             .with_gateways(self.gateways.iter().map(|mac| mac.address()));
+        let mut policies = Vec::new();
         config.arp_sender = flood.sender.to_limit();
         config.arp_gateway = flood.gateway.to_limit();
         config.arp_replies = flood.replies.to_limit();
         config.arp_segment = flood.segment.to_limit();
         config.sweep_short = self.arp_sweep.short.to_threshold(SHORT_BITS);
         config.sweep_long = self.arp_sweep.long.to_threshold(LONG_BITS);
+        for (detector, settings, rule) in [
+            (Detector::Scan, &self.scan, &mut config.scan),
+            (Detector::UdpSweep, &self.udp_sweep, &mut config.udp_sweep),
+            (
+                Detector::IcmpSweep,
+                &self.icmp_sweep,
+                &mut config.icmp_sweep,
+            ),
+        ] {
+            *rule = settings.rule();
+            policies.push((detector, settings.policy));
+        }
+        for (detector, policy) in policies {
+            config = config.with_policy(detector, policy);
+        }
         config.report_interval_ns = u64::from(self.report_interval_ms) * 1_000_000;
         config
     }
@@ -204,6 +260,9 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
         arp_flood,
         arp_sweep,
         arp_spoof,
+        scan,
+        udp_sweep,
+        icmp_sweep,
         http_ports_origin,
         ..
     } = Settings::default();
@@ -221,6 +280,9 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
             arp_flood: root.section("arp_flood", |section| read_arp_flood(section, &arp_flood))?,
             arp_sweep: root.section("arp_sweep", |section| read_arp_sweep(section, &arp_sweep))?,
             arp_spoof: root.section("arp_spoof", |section| read_arp_spoof(section, &arp_spoof))?,
+            scan: root.section("scan", |section| read_scan(section, &scan))?,
+            udp_sweep: root.section("udp_sweep", |section| read_scan(section, &udp_sweep))?,
+            icmp_sweep: root.section("icmp_sweep", |section| read_scan(section, &icmp_sweep))?,
             http_ports_origin,
         };
         Ok((settings, root.place_of("http_ports")))
@@ -267,6 +329,14 @@ fn read_arp_sweep(
         policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
         short: section.quota("short", 2 * SHORT_BITS, default.short)?,
         long: section.quota("long", 2 * LONG_BITS, default.long)?,
+    })
+}
+
+fn read_scan(section: &mut Section<'_>, default: &ScanSettings) -> Result<ScanSettings, Fault> {
+    Ok(ScanSettings {
+        policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
+        short: section.quota("short", HOSTS_BITS, default.short)?,
+        long: section.quota("long", HOSTS_BITS, default.long)?,
     })
 }
 
@@ -320,7 +390,17 @@ mod tests {
             short = '7/s'
             long = '8/3600s'
             [arp_spoof]
-            policy = 'count'",
+            policy = 'count'
+            [scan]
+            policy = 'drop'
+            short = '9/s'
+            long = '10/s'
+            [udp_sweep]
+            policy = 'off'
+            short = '11/s'
+            [icmp_sweep]
+            policy = 'count'
+            long = '12/s'",
         );
         let config = settings.config();
         let mut expected = Config::DEFAULT
@@ -329,7 +409,18 @@ mod tests {
             .with_policy(Detector::ArpFlood, Policy::Off)
             .with_policy(Detector::ArpSweep, Policy::Drop)
             .with_policy(Detector::ArpSpoof, Policy::Count)
+            .with_policy(Detector::Scan, Policy::Drop)
+            .with_policy(Detector::UdpSweep, Policy::Off)
+            .with_policy(Detector::IcmpSweep, Policy::Count)
             .with_gateways([MacAddress::new([2, 0, 0, 0, 0, 1])]);
+        let scan = |short, long: (u32, u64)| {
+            let threshold =
+                |(hosts, seconds): (u32, u64)| scan::Threshold::new(hosts, seconds * 1_000_000_000);
+            scan::Rule::new(threshold(short), threshold(long), scan::ANSWER_WITHIN_NS)
+        };
+        expected.scan = scan((9, 1), (10, 1));
+        expected.udp_sweep = scan((11, 1), (50, 600));
+        expected.icmp_sweep = scan((20, 60), (12, 1));
         expected.arp_sender = Limit::new(4, 2_000_000_000);
         expected.arp_gateway = Limit::new(5, 1_000_000_000);
         expected.arp_replies = Limit::new(6, 1_000_000_000);
@@ -366,7 +457,7 @@ mod tests {
             (
                 r#""\u001b[2J" = 1"#,
                 0,
-                r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, gateways, arp_flood, arp_sweep, arp_spoof"#,
+                r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, gateways, arp_flood, arp_sweep, arp_spoof, scan, udp_sweep, icmp_sweep"#,
             ),
         ] {
             assert_eq!(refusal(text), (at, message.to_owned()));

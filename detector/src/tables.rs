@@ -4,11 +4,14 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
 use bytemuck::allocation::zeroed_box;
 use detector_common::{
-    config::Config,
-    detect::signature::{
-        compile::{CompileError, compile},
-        table::SignatureTable,
-        worms::SIGNATURES,
+    config::{Config, Policy},
+    detect::{
+        Detector,
+        signature::{
+            compile::{CompileError, compile},
+            table::SignatureTable,
+            worms::SIGNATURES,
+        },
     },
 };
 
@@ -32,6 +35,18 @@ impl Tables {
         compile(&mut signatures, SIGNATURES, http_ports)?;
         config.hash_seed = seed.0;
         Ok(Self { config, signatures })
+    }
+
+    /// The same for an agent that guards so many interfaces. With one, no answer to what comes in by it is seen, so that
+    /// everybody would seem to scan.
+    #[must_use]
+    pub fn fit_for(mut self, interfaces: usize) -> Self {
+        if interfaces < 2 {
+            for detector in [Detector::Scan, Detector::UdpSweep, Detector::IcmpSweep] {
+                self.config = self.config.with_policy(detector, Policy::Off);
+            }
+        }
+        self
     }
 }
 

@@ -66,6 +66,7 @@ pub struct TestKernel {
     sources: PerCpuMap<SourceSet>,
     segments: PerCpuMap<SourceState>,
     bindings: PerCpuMap<u64>,
+    services: PerCpuMap<u64>,
     tallies: PerCpuMap<u64>,
     pins: PathBuf,
     /// Last, for it is dropped last.
@@ -94,6 +95,7 @@ impl TestKernel {
             sources: PerCpuMap::open(&pins.join(map::SOURCES))?,
             segments: PerCpuMap::open(&pins.join(map::SEGMENTS))?,
             bindings: PerCpuMap::open_shared(&pins.join(map::BINDINGS))?,
+            services: PerCpuMap::open_shared(&pins.join(map::SERVICES))?,
             tallies: PerCpuMap::open(&pins.join(map::TALLIES))?,
             pins,
             _bpffs: bpffs,
@@ -128,11 +130,12 @@ impl TestKernel {
             sources: self.sources.read(self.cpu)?,
             segments: self.segments.read(self.cpu)?,
             bindings: self.bindings.read(0)?,
+            services: self.services.read(0)?,
             tallies: self.tallies.read(self.cpu)?,
         })
     }
 
-    /// The same, but of the large maps only the entries at `places`, and no bindings. It is much less to read.
+    /// The same, but of the large maps only the entries at `places`, and no table that all CPUs share. It is much less to read.
     pub fn state_at(&self, places: &Places) -> Result<State> {
         let counters = if self.counters.is_read_whole() {
             self.counters.read(self.cpu)?
@@ -146,6 +149,7 @@ impl TestKernel {
             sources: self.sources.read_at(self.cpu, places.source_set)?,
             segments: self.segments.read_at(self.cpu, places.segment)?,
             bindings: Vec::new(),
+            services: Vec::new(),
             tallies: self.tallies.read(self.cpu)?,
         })
     }
@@ -157,6 +161,7 @@ impl TestKernel {
         self.sources.write(self.cpu, &state.sources)?;
         self.segments.write(self.cpu, &state.segments)?;
         self.bindings.write(0, &state.bindings)?;
+        self.services.write(0, &state.services)?;
         self.tallies.write(self.cpu, &state.tallies)
     }
 
@@ -172,6 +177,9 @@ impl TestKernel {
             && self
                 .bindings
                 .agrees_with(0, &host.bindings, &journal.bindings)?
+            && self
+                .services
+                .agrees_with(0, &host.services, &journal.services)?
             && self
                 .counters
                 .agrees_with(self.cpu, &host.counters, &journal.counters)?

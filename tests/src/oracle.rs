@@ -153,6 +153,17 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
         }
     }
 
+    fn service(&self, slot: u32) -> Option<u64> {
+        self.state.services.get(slot as usize).copied()
+    }
+
+    fn set_service(&mut self, slot: u32, word: u64) {
+        let services = &mut self.state.services;
+        if let Some(place) = self.journal.services.entry(services, slot) {
+            *place = word;
+        }
+    }
+
     fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
         let hits = &mut self.state.signature_hits;
         self.journal.signature_hits.entry(hits, row as u32)

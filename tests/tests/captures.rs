@@ -146,6 +146,7 @@ fn slammer_is_one_finding_with_everything_about_its_source() -> Result<()> {
         "source": { "mac": "00:00:0c:55:46:2c", "ip": "213.76.212.22", "vlan": [] },
         "count": 1,
         "targets": null,
+        "tried": null,
         "relayed_by_gateway": false,
         "dropped": 0,
         "first": "2003-10-10T22:02:49.239104Z",

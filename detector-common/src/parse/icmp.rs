@@ -22,6 +22,13 @@ impl Icmp {
     /// The type and code of an ICMP (not `ICMPv6`) echo request, RFC 792.
     pub const ECHO_REQUEST: Self = Self { kind: 8, code: 0 };
 
+    /// Those of an ICMP echo reply.
+    pub const ECHO_REPLY: Self = Self { kind: 0, code: 0 };
+    /// Those of an `ICMPv6` echo request, RFC 4443.
+    pub const ECHO_REQUEST_V6: Self = Self { kind: 128, code: 0 };
+    /// Those of an `ICMPv6` echo reply.
+    pub const ECHO_REPLY_V6: Self = Self { kind: 129, code: 0 };
+
     /// What a header says.
     #[inline(always)]
     pub(super) fn new(header: Word) -> Self {

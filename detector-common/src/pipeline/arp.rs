@@ -246,7 +246,7 @@ impl OnItsWay<'_> {
         let decision = sweep.decide(Reason::ArpSweep);
         let hash = key.hash(config.hash_seed);
         let source = runtime
-            .source_set(key.set(hash))
+            .source_set(key.set(hash, false))
             .and_then(|set| set.known(hash));
         let count = source.map(|source| {
             let sweep = &mut source.arp_sender_mut().sweep;
@@ -303,7 +303,7 @@ impl OnItsWay<'_> {
             let asker = SourceKey::of_sender(self.interface, link.vlan, link.destination);
             let hash = asker.hash(config.hash_seed);
             if let Some(asker) = runtime
-                .source_set(asker.set(hash))
+                .source_set(asker.set(hash, false))
                 .and_then(|set| set.known(hash))
             {
                 let answered = self.hash(self.arp.sender_ip);

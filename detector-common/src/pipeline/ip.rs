@@ -1,6 +1,6 @@
-//! The way of an IP packet: is there a worm's signature in it?
+//! The way of an IP packet: does it try a host, and is there a worm's signature in it?
 
-use super::{Runtime, account, hand_on};
+use super::{Runtime, account, contact::Contact, hand_on};
 use crate::{
     detect::{Detector, signature::Search},
     event::{Event, Head, Reach, Target},
@@ -21,13 +21,19 @@ where
     let (Some(config), Some(table)) = (runtime.config(), runtime.signatures()) else {
         return Decision::pass(Reason::StateMissing);
     };
+    // The clock is looked at once, and only by who needs it: it may tick while a packet is on its way.
+    let mut now_ns = None;
+    let decision = match Contact::of(packet, link, ip, || *now_ns.insert(runtime.now_ns())) {
+        Some(contact) => runtime.decide_contact(&contact),
+        None => Decision::pass(Reason::Clean),
+    };
     let response = config.response(Detector::Signature);
     if !response.runs() {
-        return Decision::pass(Reason::Clean);
+        return decision;
     }
     let Some(row) = Search::of(ip, table).and_then(|search| runtime.search(packet, search, table))
     else {
-        return Decision::pass(Reason::Clean);
+        return decision;
     };
 
     let decision = response.decide(Reason::Signature);
@@ -40,7 +46,7 @@ where
     }
     let key = SourceKey::of_host(table.id(row), runtime.interface(), link.vlan, ip.source);
     let companion = Companion::mac(link.source);
-    let now_ns = runtime.now_ns();
+    let now_ns = now_ns.unwrap_or_else(|| runtime.now_ns());
     let report = account(runtime, &key, config, now_ns, true, |source| {
         source.state.see(now_ns, bytes, companion);
         let objections = &mut source.state.objections;

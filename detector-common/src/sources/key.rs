@@ -8,10 +8,14 @@ use crate::{
     net::{IpAddress, MacAddress, Vlan},
 };
 
-/// Sets that the sources of one kind share: half of all.
-const SETS_OF_A_KIND: u32 = SETS / 2;
-/// How far the hash is moved down to be one of them.
-const SET_SHIFT: u32 = u64::BITS - SETS_OF_A_KIND.trailing_zeros();
+/// Sets of the ARP senders, and as many of the hosts that showed a signature; a power of two.
+const SETS_OF_A_KIND: u32 = 2048;
+/// Sets of the hosts inside that try others, and as many of those outside; a power of two.
+const SETS_OF_A_SIDE: u32 = 1024;
+/// How far the upper half of the hash is moved down to be one of either.
+const KIND_SHIFT: u32 = u32::BITS - SETS_OF_A_KIND.trailing_zeros();
+const SIDE_SHIFT: u32 = u32::BITS - SETS_OF_A_SIDE.trailing_zeros();
+const _: () = assert!(SETS == 2 * SETS_OF_A_KIND + 2 * SETS_OF_A_SIDE);
 
 /// A source under one detector: an ARP sender by its MAC, a host by its IP address.
 ///
@@ -21,7 +25,7 @@ const SET_SHIFT: u32 = u64::BITS - SETS_OF_A_KIND.trailing_zeros();
 pub struct SourceKey {
     /// An IP address, or a MAC in the first six bytes.
     address: [u64; 2],
-    /// From the lowest: inner VLAN and outer VLAN (12 bits in 16 each), signature (16), interface (8), detector (8).
+    /// From the lowest: inner VLAN and outer VLAN (12 bits in 16 each), signature or port (16), interface (8), detector (8).
     context: u64,
 }
 
@@ -66,6 +70,38 @@ impl SourceKey {
         }
     }
 
+    /// The key of a host that tries `port` on others, under one of the detectors of [`crate::detect::scan`].
+    #[inline(always)]
+    #[must_use]
+    pub fn of_scanner(
+        detector: Detector,
+        port: u16,
+        interface: u8,
+        vlan: Vlan,
+        host: IpAddress,
+    ) -> Self {
+        Self {
+            address: host.words(),
+            context: context(detector, port, interface, vlan),
+        }
+    }
+
+    /// Whether the source is a host that tries others.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_scanner(&self) -> bool {
+        let [.., detector] = self.context.to_le_bytes();
+        detector >= Detector::Scan as u8
+    }
+
+    /// The port that a host tries on others.
+    #[must_use]
+    pub fn port(&self) -> Option<u16> {
+        let [_, _, _, _, low, high, ..] = self.context.to_le_bytes();
+        matches!(self.detector(), Some(Detector::Scan | Detector::UdpSweep))
+            .then_some(u16::from_le_bytes([low, high]))
+    }
+
     /// The MAC, where the source is an ARP sender.
     #[must_use]
     pub fn mac(&self) -> Option<MacAddress> {
@@ -80,7 +116,8 @@ impl SourceKey {
     /// The IP address, where the source is a host.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddress> {
-        (self.detector() == Some(Detector::Signature)).then_some(bytemuck::cast(self.address))
+        (self.detector() == Some(Detector::Signature) || self.is_scanner())
+            .then_some(bytemuck::cast(self.address))
     }
 
     /// The detector, or `None` in an entry that is empty or of another version.
@@ -101,7 +138,11 @@ impl SourceKey {
     #[must_use]
     pub fn signature(&self) -> u16 {
         let [_, _, _, _, low, high, ..] = self.context.to_le_bytes();
-        u16::from_le_bytes([low, high])
+        if self.is_scanner() {
+            0
+        } else {
+            u16::from_le_bytes([low, high])
+        }
     }
 
     /// The VLAN tags.
@@ -114,21 +155,26 @@ impl SourceKey {
         }
     }
 
-    /// The set it belongs to, given its hash.
+    /// The set it belongs to, given its hash, and whether it came in by an interface that faces hosts of ours.
     ///
-    /// ARP senders have one half of the table and hosts that showed a signature the other, so that whoever forges sources
-    /// of one kind takes no room from the other.
+    /// ARP senders have one third of the table, hosts that showed a signature another, and hosts that try others the last,
+    /// half of it those inside: whoever forges sources of one kind, or from outside, takes no room from the others.
     #[inline(always)]
     #[must_use]
-    pub fn set(&self, hash: SourceHash) -> u32 {
+    pub fn set(&self, hash: SourceHash, is_lan: bool) -> u32 {
         let [.., detector] = self.context.to_le_bytes();
-        let half = if detector == Detector::Signature as u8 {
-            SETS_OF_A_KIND
-        } else {
-            0
-        };
         // The upper bits depend on all of the key.
-        half | (hash.0 >> SET_SHIFT) as u32
+        let bits = (hash.0 >> 32) as u32;
+        if self.is_scanner() {
+            let side = u32::from(is_lan).wrapping_mul(SETS_OF_A_SIDE);
+            (2 * SETS_OF_A_KIND)
+                .wrapping_add(side)
+                .wrapping_add(bits >> SIDE_SHIFT)
+        } else {
+            let kind = u32::from(detector == Detector::Signature as u8);
+            kind.wrapping_mul(SETS_OF_A_KIND)
+                .wrapping_add(bits >> KIND_SHIFT)
+        }
     }
 
     /// Its hash. `seed` is secret, so that nobody can choose addresses that share a set.
@@ -203,7 +249,7 @@ mod tests {
         for host in 0..2048_u16 {
             let [high, low] = host.to_be_bytes();
             let key = SourceKey::of_host(1, 0, Vlan::default(), IpAddress::v4([10, 0, high, low]));
-            used[key.set(key.hash(0x1234_5678)) as usize] += 1;
+            used[key.set(key.hash(0x1234_5678), false) as usize] += 1;
         }
         // 2048 balls in 2048 bins: 63 % of the bins are hit, and hardly any more than eight times.
         assert!(used.iter().filter(|count| **count > 0).count() > 1200);
@@ -211,14 +257,20 @@ mod tests {
     }
 
     #[test]
-    fn senders_and_hosts_share_no_set() {
+    fn senders_hosts_and_scanners_of_either_side_share_no_set() {
         for number in 0..=255 {
+            let address = IpAddress::v4([10, 0, 0, number]);
+            let scanner = SourceKey::of_scanner(Detector::Scan, 23, 0, Vlan::default(), address);
+            for (is_lan, from) in [(false, 4096), (true, 5120)] {
+                let set = scanner.set(scanner.hash(7), is_lan);
+                assert!((from..from + SETS_OF_A_SIDE).contains(&set));
+            }
             let host = IpAddress::v4([10, 0, 0, number]);
             let host = SourceKey::of_host(1, 0, Vlan::default(), host);
             let sender = MacAddress::new([2, 0, 0, 0, 0, number]);
             let sender = SourceKey::of_sender(0, Vlan::default(), sender);
-            assert!((SETS / 2..SETS).contains(&host.set(host.hash(7))));
-            assert!((0..SETS / 2).contains(&sender.set(sender.hash(7))));
+            assert!((SETS_OF_A_KIND..2 * SETS_OF_A_KIND).contains(&host.set(host.hash(7), false)));
+            assert!((0..SETS_OF_A_KIND).contains(&sender.set(sender.hash(7), false)));
         }
     }
 }

@@ -10,7 +10,7 @@ use detector_common::{detect::Detector, event::Event, net::IpProtocol};
 use serde::Serialize;
 
 use super::interface::{Interface, Side};
-use crate::output::{Identity, SCHEMA_VERSION, Time, targets};
+use crate::output::{Identity, SCHEMA_VERSION, Time, Tried, targets};
 
 /// One line of `detector run -o jsonl`: a source did something that a detector objects to. Its keys are stable.
 ///
@@ -33,8 +33,10 @@ pub struct Finding {
     pub identity: Identity,
     /// Whom it was for.
     pub target: Target,
-    /// Different addresses that an ARP sweep asked for, about; `null` for another detector.
+    /// Different addresses that an ARP sweep asked for, or hosts that a scan tried, about; `null` for another detector.
     pub targets: Option<u32>,
+    /// What became of the hosts that a scan tried; `null` for another detector.
+    pub tried: Option<Tried>,
     /// Packets that this line stands for.
     pub count: u64,
     /// What became of the last one: `pass` or `drop`.
@@ -73,6 +75,7 @@ impl Finding {
             identity: Identity::of(&event.key, event.companion)?,
             target: Target::of(event),
             targets: targets(event.key.detector(), event.reach),
+            tried: Tried::of(event.key.detector(), event.reach),
             count: event.count,
             verdict: event.verdict().name(),
             reason: event.reason()?.name(),
@@ -82,7 +85,14 @@ impl Finding {
     /// Whether it means that a host of ours has a worm.
     #[must_use]
     pub fn is_infection_of_ours(&self) -> bool {
-        self.side == Side::Lan && self.identity.detector == Detector::Signature.name()
+        let infected = [
+            Detector::Signature,
+            Detector::Scan,
+            Detector::UdpSweep,
+            Detector::IcmpSweep,
+        ];
+        let is_found = |detector: Detector| self.identity.detector == detector.name();
+        self.side == Side::Lan && infected.into_iter().any(is_found)
     }
 }
 
@@ -90,7 +100,7 @@ impl Target {
     fn of(event: &Event) -> Self {
         let target = &event.target;
         let protocol = match IpProtocol(target.protocol) {
-            _ if event.key.detector() != Some(Detector::Signature) => "arp".into(),
+            IpProtocol(0) => "arp".into(),
             IpProtocol::TCP => "tcp".into(),
             IpProtocol::UDP => "udp".into(),
             IpProtocol::ICMP => "icmp".into(),
@@ -130,8 +140,12 @@ impl fmt::Display for Finding {
             write!(out, " vlan {vlan}")?;
         }
         write!(out, " {}, ", self.target)?;
-        if let Some(targets) = self.targets {
-            write!(out, "about {targets} addresses that do not answer, ")?;
+        match (self.targets, self.tried) {
+            (Some(targets), Some(tried)) => write!(out, "about {targets} hosts, {tried}, ")?,
+            (Some(targets), None) => {
+                write!(out, "about {targets} addresses that do not answer, ")?;
+            }
+            (None, _) => {}
         }
         match self.count {
             1 => out.write_str("1 packet")?,
@@ -248,7 +262,7 @@ mod tests {
                 "detector": "signature", "signature": "sql-slammer", "id": 40, "severity": "high",
                 "source": { "mac": "02:00:00:00:00:09", "ip": "192.0.2.66", "vlan": [] },
                 "target": { "ip": "198.51.100.1", "port": 1434, "source_port": 1024, "protocol": "udp" },
-                "targets": null, "count": 1, "verdict": "pass", "reason": "signature",
+                "targets": null, "tried": null, "count": 1, "verdict": "pass", "reason": "signature",
             })
         );
     }

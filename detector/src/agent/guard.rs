@@ -101,8 +101,9 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
         refuse_foreign(interface, &netlink).await?;
     }
 
+    let tables = options.tables.fit_for(options.interfaces.len());
     let slots = options.interfaces.len() as u32;
-    let mut kernel = Kernel::load(&options.tables, slots, &options.pin_dir)?;
+    let mut kernel = Kernel::load(&tables, slots, &options.pin_dir)?;
     #[cfg(feature = "debug-log")]
     super::debug_log::print(&mut kernel).map_err(io_error("print the kernel's log"))?;
     let ring = kernel.maps_mut().take_events();
@@ -110,7 +111,7 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let mut events = Events::new(ring).map_err(io_error("wait for events"))?;
     let attached = attach_all(&mut kernel, &options.interfaces, options.mode, &netlink).await?;
     let (interfaces, links): (Vec<_>, Vec<_>) = attached.into_iter().unzip();
-    let switch = options.tables.config.mode();
+    let switch = tables.config.mode();
     let view = Arc::new(View::new(kernel, interfaces, switch)?);
 
     let control = Control {
@@ -131,6 +132,11 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
         ));
     });
     announce(&view, &options.socket);
+    if view.interfaces.len() == 1 {
+        say(
+            "scans are not looked for: answers come in by another interface than the one that is guarded",
+        );
+    }
 
     let report = |record: &[u8]| report(record, &view, &printer, options.format);
     let stopped = tokio::select! {

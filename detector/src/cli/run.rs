@@ -10,7 +10,7 @@ use super::SOCKET;
 use crate::{
     agent::{
         self, AgentError, Options,
-        interface::{Interface, InterfaceError, Mode, parse_name},
+        interface::{Interface, InterfaceError, Mode, Side, parse_name},
     },
     exit::{Exit, Failure, OrExit as _},
     output::StreamFormat,
@@ -51,9 +51,12 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let interfaces =
         Interface::find(&arguments.wan, &arguments.lan).or_exit_as(InterfaceError::exit)?;
-    let tables = Settings::of_command_line(arguments.config.as_deref(), arguments.enforce)
+    let mut tables = Settings::of_command_line(arguments.config.as_deref(), arguments.enforce)
         .and_then(|settings| settings.tables(HashSeed::secret()))
         .or_exit(Exit::Usage)?;
+    let slots = (0..).zip(&interfaces);
+    let lan = slots.filter(|(_, interface)| interface.side == Side::Lan);
+    tables.config = tables.config.with_lan(lan.map(|(slot, _)| slot));
     let options = Options {
         interfaces,
         mode: arguments.mode,

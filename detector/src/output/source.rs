@@ -29,7 +29,9 @@ impl Source {
     #[must_use]
     pub fn of(key: &SourceKey, companion: Companion) -> Option<Self> {
         let (mac, ip) = match key.detector()? {
-            Detector::Signature => (Some(companion.to_mac()), key.ip()),
+            Detector::Signature | Detector::Scan | Detector::UdpSweep | Detector::IcmpSweep => {
+                (Some(companion.to_mac()), key.ip())
+            }
             Detector::ArpFlood | Detector::ArpSweep | Detector::ArpSpoof => {
                 (key.mac(), Some(companion.to_ip()))
             }

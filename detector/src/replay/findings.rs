@@ -9,7 +9,7 @@ use detector_common::{
 };
 use serde::Serialize;
 
-use crate::output::{Identity, Time, speaks_for_several, targets};
+use crate::output::{Identity, Time, Tried, speaks_for_several, targets};
 
 /// The most findings that are kept of one capture, about 40 MB: a worm with forged senders has one for every packet.
 pub const FINDINGS_MAX: usize = 100_000;
@@ -49,8 +49,10 @@ pub struct FoundAt {
     pub identity: Identity,
     /// Flagged packets.
     pub count: u64,
-    /// Different addresses that an ARP sweep asked for, about; `null` for another detector.
+    /// Different addresses that an ARP sweep asked for, or hosts that a scan tried, about; `null` for another detector.
     pub targets: Option<u32>,
+    /// What became of the hosts that a scan tried; `null` for another detector.
+    pub tried: Option<Tried>,
     /// Whether an ARP sender speaks for several networks: a router, whom somebody behind it makes ask.
     pub relayed_by_gateway: bool,
     /// Those that were dropped.
@@ -87,8 +89,10 @@ impl Findings {
         found.last_ns = found.last_ns.max(event.at_ns);
         found.companion = event.companion;
         found.reach.networks |= event.reach.networks;
-        let ones = &mut found.reach.targets_ones;
-        *ones = event.reach.targets_ones.max(*ones);
+        if event.reach.targets_ones >= found.reach.targets_ones {
+            found.reach.targets_ones = event.reach.targets_ones;
+            found.reach.outcome = event.reach.outcome;
+        }
     }
 
     /// The findings, in no order.
@@ -110,6 +114,7 @@ impl Findings {
                 identity: Identity::of(key, found.companion)?,
                 count: found.count,
                 targets: targets(key.detector(), found.reach),
+                tried: Tried::of(key.detector(), found.reach),
                 relayed_by_gateway: speaks_for_several(found.reach),
                 dropped: found.dropped,
                 first: Time(found.first_ns),

@@ -17,6 +17,7 @@ use detector_common::{
     packet::Frame,
     pipeline::{self, Runtime},
     reason::Reason,
+    services,
     sources::{SETS, SourceSet, SourceState},
     verdict::{Decision, Verdict},
 };
@@ -33,6 +34,7 @@ pub struct Replay<'t> {
     sources: Vec<SourceSet>,
     segments: Vec<SourceState>,
     bindings: Vec<u64>,
+    services: Vec<u64>,
     counters: Vec<Counter>,
     signature_hits: [SignatureCounter; ROWS_MAX],
     tallies: [u64; Tally::ALL.len()],
@@ -52,6 +54,7 @@ impl<'t> Replay<'t> {
             sources: zeroed_vec(SETS as usize),
             segments: zeroed_vec(segments as usize),
             bindings: zeroed_vec(bindings::SLOTS as usize),
+            services: zeroed_vec(services::SLOTS as usize),
             counters: zeroed_vec(COUNTERS_LEN as usize),
             signature_hits: [SignatureCounter::zeroed(); ROWS_MAX],
             tallies: [0; Tally::ALL.len()],
@@ -129,6 +132,16 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
 
     fn bind(&mut self, slot: u32, word: u64) {
         if let Some(place) = self.bindings.get_mut(slot as usize) {
+            *place = word;
+        }
+    }
+
+    fn service(&self, slot: u32) -> Option<u64> {
+        self.services.get(slot as usize).copied()
+    }
+
+    fn set_service(&mut self, slot: u32, word: u64) {
+        if let Some(place) = self.services.get_mut(slot as usize) {
             *place = word;
         }
     }

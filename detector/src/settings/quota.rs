@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use detector_common::{detect::arp_sweep::Threshold, token_bucket::Limit};
+use detector_common::{
+    detect::{arp_sweep::Threshold, scan},
+    token_bucket::Limit,
+};
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -50,6 +53,12 @@ impl Quota {
     #[must_use]
     pub fn to_threshold(self, bits: u32) -> Threshold {
         Threshold::new(self.count, self.window_ns(), bits)
+    }
+
+    /// So many silent hosts are a scan.
+    #[must_use]
+    pub fn to_scan_threshold(self) -> scan::Threshold {
+        scan::Threshold::new(self.count, self.window_ns())
     }
 
     fn window_ns(self) -> u64 {

@@ -96,5 +96,18 @@ fn written(settings: &Settings) -> String {
     );
     let spoof = settings.arp_spoof.policy.name();
     let _ = writeln!(text, "[arp_spoof]\npolicy = {spoof:?}");
+    for (name, scan) in [
+        ("scan", &settings.scan),
+        ("udp_sweep", &settings.udp_sweep),
+        ("icmp_sweep", &settings.icmp_sweep),
+    ] {
+        let _ = writeln!(
+            text,
+            "[{name}]\npolicy = {:?}\nshort = \"{}\"\nlong = \"{}\"",
+            scan.policy.name(),
+            scan.short,
+            scan.long
+        );
+    }
     text
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Dice;
 use crate::{
-    builder::{ACK, Arp, BROADCAST_MAC, Mac, PacketBuilder, Route, SYN, TIMESTAMP_OPTIONS},
+    builder::{ACK, Arp, BROADCAST_MAC, Mac, PacketBuilder, RST, Route, SYN, TIMESTAMP_OPTIONS},
     worms::{self, benign},
 };
 
@@ -16,7 +16,7 @@ const PORTS: [u16; 18] = [
 
 /// Any packet.
 pub(super) fn any(dice: &mut Dice) -> PacketBuilder {
-    let packet = match dice.below(10) {
+    let packet = match dice.below(11) {
         0..3 => {
             let worms = worms::all();
             worms[dice.below(worms.len())].packet(&route(dice))
@@ -27,7 +27,8 @@ pub(super) fn any(dice: &mut Dice) -> PacketBuilder {
             ordinary.extend(benign::lookalikes(&route));
             ordinary[dice.below(ordinary.len())].packet.clone()
         }
-        4..7 => arp(dice),
+        4..6 => arp(dice),
+        6 | 7 => contact(dice),
         _ => transport(dice),
     };
     tagged(packet, dice)
@@ -88,6 +89,26 @@ fn arp(dice: &mut Dice) -> PacketBuilder {
         0 => packet.ethernet(mac, server),
         1 => packet.ethernet(mac, BROADCAST_MAC),
         _ => packet,
+    }
+}
+
+/// Few hosts inside try many outside, on few ports, and some of those answer.
+fn contact(dice: &mut Dice) -> PacketBuilder {
+    let inside = Ipv4Addr::new(10, 0, 0, dice.byte() % 3);
+    let outside = Ipv4Addr::new(dice.one_of(&[10, 198]), dice.byte() % 2, 0, dice.byte());
+    let (port, other_port) = (dice.one_of(&[23, 445]), dice.short());
+    let out = PacketBuilder::new().ipv4(inside, outside);
+    let back = PacketBuilder::new().ipv4(outside, inside);
+    match dice.below(10) {
+        0..3 => out.tcp(other_port, port).flags(SYN),
+        3 => back.tcp(port, other_port).flags(SYN | ACK),
+        4 => back
+            .tcp(port, other_port)
+            .flags(dice.one_of(&[RST, RST | ACK])),
+        5 | 6 => out.udp(other_port, port),
+        7 => back.udp(port, other_port),
+        8 => out.icmp(8, 0, [0; 4]),
+        _ => back.icmp(0, 0, [0; 4]),
     }
 }
 

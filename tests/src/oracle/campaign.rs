@@ -16,6 +16,7 @@ use detector_common::{
     detect::{
         Detector,
         arp_sweep::{LONG_BITS, SHORT_BITS, Threshold},
+        scan,
     },
     token_bucket::Limit,
 };
@@ -65,9 +66,19 @@ pub fn configurations() -> Result<Vec<Tables>> {
             .with_policy(Detector::Signature, signature)
             .with_policy(Detector::ArpFlood, arp_flood)
             .with_policy(Detector::ArpSweep, arp_flood)
-            .with_policy(Detector::ArpSpoof, signature);
+            .with_policy(Detector::ArpSpoof, signature)
+            .with_policy(Detector::Scan, signature)
+            .with_policy(Detector::UdpSweep, arp_flood)
+            .with_policy(Detector::IcmpSweep, signature)
+            .with_lan([1]);
         config.sweep_short = Threshold::new(6, 200_000_000, SHORT_BITS);
         config.sweep_long = Threshold::new(20, 2_000_000_000, LONG_BITS);
+        let scan = scan::Rule::new(
+            scan::Threshold::new(2, 500_000_000),
+            scan::Threshold::new(4, 5_000_000_000),
+            4_000_000,
+        );
+        (config.scan, config.udp_sweep, config.icmp_sweep) = (scan, scan, scan);
         config.arp_replies = Limit::new(5, 80_000_000);
         config.arp_sender = Limit::new(5, 125_000_000);
         config.arp_segment = Limit::new(20, 66_666_660);

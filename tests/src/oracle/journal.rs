@@ -15,6 +15,7 @@ pub struct Journal {
     pub(crate) sources: Log<SourceSet>,
     pub(crate) segments: Log<SourceState>,
     pub(crate) bindings: Log<u64>,
+    pub(crate) services: Log<u64>,
     pub(crate) tallies: Log<u64>,
 }
 
@@ -31,6 +32,7 @@ impl Journal {
         self.sources.before.clear();
         self.segments.before.clear();
         self.bindings.before.clear();
+        self.services.before.clear();
         self.tallies.before.clear();
     }
 
@@ -41,6 +43,7 @@ impl Journal {
         self.sources.take_back(&mut state.sources);
         self.segments.take_back(&mut state.segments);
         self.bindings.take_back(&mut state.bindings);
+        self.services.take_back(&mut state.services);
         self.tallies.take_back(&mut state.tallies);
     }
 }

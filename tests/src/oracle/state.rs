@@ -11,6 +11,7 @@ use detector_common::{
     bindings,
     detect::signature::{table::ROWS_MAX, worms::SIGNATURES},
     reason::Reason,
+    services,
     sources::{SETS, SourceKey, SourceSet, SourceState},
     verdict::Verdict,
 };
@@ -31,6 +32,8 @@ pub struct State {
     pub segments: Vec<SourceState>,
     /// Which MAC an address belongs to.
     pub bindings: Vec<u64>,
+    /// Which services answer.
+    pub services: Vec<u64>,
     /// What befell the tables.
     pub tallies: Vec<u64>,
 }
@@ -46,6 +49,7 @@ impl State {
             sources: zeroed_vec(SETS as usize),
             segments: zeroed_vec(segments as usize),
             bindings: zeroed_vec(bindings::SLOTS as usize),
+            services: zeroed_vec(services::SLOTS as usize),
             tallies: zeroed_vec(Tally::ALL.len()),
         }
     }
@@ -98,6 +102,13 @@ impl State {
             &self.bindings,
             &kernel.bindings,
             |_| "address".to_owned(),
+            &mut told,
+        );
+        compare(
+            map::SERVICES,
+            &self.services,
+            &kernel.services,
+            |_| "service".to_owned(),
             &mut told,
         );
         compare(

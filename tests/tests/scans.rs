@@ -1,0 +1,375 @@
+//! Who looks for victims: scans and sweeps over seconds and minutes, on the host, with time made here.
+//!
+//! What a detector keeps is small and of fixed size. So each is held against a [`Reference`] that remembers every host for
+//! ever: where that one is sure, the detector must say the same.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
+use anyhow::{Context as _, Result};
+use detector::{
+    replay::runtime::Replay,
+    tables::{HashSeed, Tables},
+};
+use detector_common::{config::Config, detect::Detector, packet::Frame, reason::Reason, sketch};
+use detector_tests::{
+    builder::{ACK, Arp, Mac, PacketBuilder, RST, SYN},
+    fixtures::HTTP_PORTS,
+    generate::Dice,
+};
+
+const SECOND: u64 = 1_000_000_000;
+const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
+const SENDER: Mac = [2, 0, 0, 0, 0, 9];
+
+/// A classifier with every default, and a clock.
+struct Network {
+    tables: Tables,
+}
+
+/// Packets, each with its time in nanoseconds.
+type Traffic = Vec<(u64, PacketBuilder)>;
+
+impl Network {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            tables: Tables::new(Config::DEFAULT, HashSeed::FIXED, &HTTP_PORTS)?,
+        })
+    }
+
+    /// Which detectors find something in the traffic, and in how many packets.
+    fn found(&self, traffic: &Traffic) -> BTreeMap<Detector, u64> {
+        let mut replay = Replay::new(&self.tables);
+        for (at, packet) in traffic {
+            let frame = packet.build();
+            let _ = replay.classify(&Frame::whole(&frame), 0, SECOND + at);
+        }
+        let mut found = BTreeMap::new();
+        for (key, finding) in replay.findings().iter() {
+            if let Some(detector) = key.detector() {
+                *found.entry(detector).or_default() += finding.count;
+            }
+        }
+        found
+    }
+}
+
+fn syn(host: Ipv4Addr, port: u16) -> PacketBuilder {
+    PacketBuilder::new()
+        .ipv4(INSIDE, host)
+        .tcp(40_000, port)
+        .flags(SYN)
+}
+
+/// What a host answers, whatever address the question had on its way.
+fn answer(host: Ipv4Addr, port: u16, flags: u8) -> PacketBuilder {
+    PacketBuilder::new()
+        .ipv4(host, [203, 0, 113, 7])
+        .tcp(port, 61_000)
+        .flags(flags)
+}
+
+fn host(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0xc633_0000 + number * 7)
+}
+
+/// Tries `count` hosts, one every `every` nanoseconds; of every `of`, the first answers with `flags` soon after.
+fn tries(count: u32, every: u64, answers: Option<(u32, u8)>) -> Traffic {
+    let mut traffic = Traffic::new();
+    for number in 0..count {
+        let at = u64::from(number) * every;
+        traffic.push((at, syn(host(number), 445)));
+        if let Some((of, flags)) = answers
+            && number % of == 0
+        {
+            traffic.push((at + 30_000_000, answer(host(number), 445, flags)));
+        }
+    }
+    traffic.sort_by_key(|(at, _)| *at);
+    traffic
+}
+
+#[test]
+fn a_worm_that_tries_host_after_host_is_found_soon_at_any_rate() -> Result<()> {
+    let network = Network::new()?;
+    // Mirai's rate, Code Red's, and a target every eight seconds.
+    for (every, within) in [
+        (SECOND / 160, 10 * 160),
+        (SECOND / 14, 60),
+        (8 * SECOND, 30),
+    ] {
+        let found = network.found(&tries(within, every, None));
+        assert!(found.contains_key(&Detector::Scan), "{every}: {found:?}");
+    }
+    let found = network.found(&tries(16, SECOND, None));
+    assert!(found.contains_key(&Detector::Scan), "{found:?}");
+    Ok(())
+}
+
+#[test]
+fn a_scan_is_found_although_one_host_in_five_answers_and_whether_the_others_refuse_or_not()
+-> Result<()> {
+    let network = Network::new()?;
+    let found = network.found(&tries(60, SECOND, Some((5, SYN | ACK))));
+    assert!(found.contains_key(&Detector::Scan), "{found:?}");
+    let found = network.found(&tries(60, SECOND, Some((1, RST | ACK))));
+    assert!(found.contains_key(&Detector::Scan), "{found:?}");
+    Ok(())
+}
+
+#[test]
+fn whoever_is_answered_scans_nothing_however_many_it_tries_and_whatever_nat_makes_of_it()
+-> Result<()> {
+    let network = Network::new()?;
+    for every in [SECOND / 50, SECOND] {
+        let found = network.found(&tries(500, every, Some((1, SYN | ACK))));
+        assert_eq!(found, BTreeMap::new(), "{every}");
+    }
+    // Of the peers of a peer-to-peer network, every fourth is gone.
+    let mut peers = tries(200, SECOND / 4, Some((1, SYN | ACK)));
+    let mut number = 0;
+    peers.retain(|(_, packet)| {
+        let is_answer = packet.build().get(47).is_some_and(|flags| flags & ACK != 0);
+        number += u32::from(is_answer);
+        !is_answer || number % 4 != 0
+    });
+    assert_eq!(network.found(&peers), BTreeMap::new());
+    Ok(())
+}
+
+#[test]
+fn one_host_asked_again_and_again_and_every_port_of_one_host_are_no_scan() -> Result<()> {
+    let network = Network::new()?;
+    let again = (0..500).map(|number| (number * SECOND / 10, syn(host(1), 445)));
+    assert_eq!(network.found(&again.collect()), BTreeMap::new());
+    let ports = (0..2000_u16).map(|port| (u64::from(port) * SECOND / 100, syn(host(1), port)));
+    assert_eq!(network.found(&ports.collect()), BTreeMap::new());
+    // Five hosts that are down, asked every second for ten minutes.
+    let down = (0..600).map(|number| (number * SECOND, syn(host(number as u32 % 5), 445)));
+    assert_eq!(network.found(&down.collect()), BTreeMap::new());
+    Ok(())
+}
+
+#[test]
+fn datagrams_and_pings_to_silent_hosts_are_sweeps_of_their_own() -> Result<()> {
+    let network = Network::new()?;
+    let to = |number| PacketBuilder::new().ipv4(INSIDE, host(number));
+    let each = |packet: &dyn Fn(u32) -> PacketBuilder| -> Traffic {
+        let every = |number| (u64::from(number) * SECOND, packet(number));
+        (0..60).map(every).collect()
+    };
+    let found = network.found(&each(&|number| to(number).udp(40_000, 137)));
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&Detector::UdpSweep]);
+    let found = network.found(&each(&|number| to(number).icmp(8, 0, [0; 4])));
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&Detector::IcmpSweep]);
+
+    // A resolver is answered by all it asks.
+    let mut resolver = Traffic::new();
+    for number in 0..300 {
+        let at = u64::from(number) * SECOND / 10;
+        resolver.push((at, to(number).udp(40_000, 53)));
+        let back = PacketBuilder::new().ipv4(host(number), [203, 0, 113, 7]);
+        resolver.push((at + SECOND / 20, back.udp(53, 61_000)));
+    }
+    assert_eq!(network.found(&resolver), BTreeMap::new());
+    Ok(())
+}
+
+#[test]
+fn a_service_that_answered_once_and_is_silent_now_counts_against_nobody() -> Result<()> {
+    let network = Network::new()?;
+    let mut traffic = tries(100, SECOND / 10, Some((1, SYN | ACK)));
+    // The line is down, and a host tries again all that it knew.
+    let outage = 100 * SECOND;
+    traffic.extend((0..100).map(|number| {
+        (
+            outage + u64::from(number) * SECOND,
+            PacketBuilder::new()
+                .ipv4([10, 0, 0, 6], host(number))
+                .tcp(40_000, 445)
+                .flags(SYN),
+        )
+    }));
+    assert_eq!(network.found(&traffic), BTreeMap::new());
+    Ok(())
+}
+
+/// Every host that one source tried on one port, and when each answered.
+#[derive(Default)]
+struct Reference {
+    tried: BTreeMap<Ipv4Addr, u64>,
+    answered: BTreeSet<Ipv4Addr>,
+}
+
+impl Reference {
+    /// Hosts that were tried for the first time within the last `window` and did not answer within a second.
+    fn silent(&self, now: u64, window: u64) -> usize {
+        let is_silent = |(host, at): &(&Ipv4Addr, &u64)| {
+            !self.answered.contains(*host) && now - **at > SECOND && now - **at <= window
+        };
+        self.tried.iter().filter(is_silent).count()
+    }
+}
+
+/// At random rates and shares of answers: what the reference is sure of, the detector says too.
+#[test]
+fn the_detector_of_scans_agrees_with_one_that_remembers_everything() -> Result<()> {
+    let network = Network::new()?;
+    let mut dice = Dice::new(11);
+    let (mut scans, mut innocents) = (0, 0);
+    for round in 0..400 {
+        let answers_of_ten = dice.below(11) as u32;
+        // Slow enough that every host is looked after.
+        let every = SECOND / 4 + dice.roll() % (2 * SECOND);
+        let hosts = dice.below(80) as u32 + 1;
+        let mut reference = Reference::default();
+        let mut traffic = Traffic::new();
+        let mut now = 0;
+        for number in 0..hosts {
+            now += every;
+            reference.tried.insert(host(number), now);
+            traffic.push((now, syn(host(number), 23)));
+            if (dice.below(10) as u32) < answers_of_ten {
+                reference.answered.insert(host(number));
+                traffic.push((now + SECOND / 10, answer(host(number), 23, SYN | ACK)));
+            }
+        }
+        let found = network.found(&traffic).contains_key(&Detector::Scan);
+        let silent = reference.silent(now, u64::MAX);
+        let share = reference.answered.len() * 100 / hosts as usize;
+        // Twice the threshold of the short window, in half of it, since windows do not overlap.
+        if reference.silent(now, 30 * SECOND) >= 2 * 10 && share <= 20 {
+            scans += 1;
+            assert!(
+                found,
+                "round {round}: {silent} of {hosts} silent, every {every} ns"
+            );
+        }
+        if silent < 10 || share >= 80 {
+            innocents += 1;
+            assert!(
+                !found,
+                "round {round}: {silent} of {hosts} silent, every {every} ns"
+            );
+        }
+    }
+    assert!(scans > 10 && innocents > 50, "{scans} {innocents}");
+    Ok(())
+}
+
+fn ask(number: u32) -> PacketBuilder {
+    PacketBuilder::new()
+        .arp(Arp::request(SENDER, [10, 0, 0, 5], host(number)))
+        .pad_to(60)
+}
+
+#[test]
+fn a_sweep_by_arp_is_found_in_seconds_and_over_minutes_under_every_limit_of_a_rate() -> Result<()> {
+    let network = Network::new()?;
+    // Twice the threshold in one window, since windows do not overlap: forty in ten seconds, and one in five seconds.
+    for (every, count) in [(SECOND / 8, 60), (5 * SECOND, 130)] {
+        let sweep = (0..count).map(|number| (u64::from(number) * every, ask(number)));
+        let found = network.found(&sweep.collect());
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            [&Detector::ArpSweep],
+            "{every}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn neighbours_that_answer_or_have_spoken_and_one_that_is_gone_are_no_sweep() -> Result<()> {
+    let network = Network::new()?;
+    let mut traffic = Traffic::new();
+    for number in 0..200_u32 {
+        let at = u64::from(number) * SECOND / 5;
+        let [.., high, low] = number.to_be_bytes();
+        let mac = [2, 0, 0, 1, high, low];
+        let reply = Arp::reply(mac, host(number), SENDER, [10, 0, 0, 5]);
+        if number % 2 == 0 {
+            // It speaks first.
+            let announcement = Arp::announcement(mac, host(number));
+            traffic.push((at, PacketBuilder::new().arp(announcement)));
+            traffic.push((at + 1, ask(number)));
+        } else {
+            traffic.push((at, ask(number)));
+            traffic.push((at + 1, PacketBuilder::new().arp(reply)));
+        }
+        traffic.push((at + 2, ask(1_000_000)));
+    }
+    assert_eq!(network.found(&traffic), BTreeMap::new());
+    Ok(())
+}
+
+/// The estimate of a sweep's targets against the exact number, over many senders.
+#[test]
+fn the_targets_of_a_sweep_are_told_within_the_error_that_is_stated() -> Result<()> {
+    let network = Network::new()?;
+    let (mut within_one, mut within_three, rounds) = (0, 0, 60_u32);
+    for round in 0..rounds {
+        let mut replay = Replay::new(&network.tables);
+        for number in 0..303 {
+            let frame = ask(round * 1000 + number).build();
+            let at = SECOND + u64::from(number) * SECOND / 10;
+            let _ = replay.classify(&Frame::whole(&frame), 0, at);
+        }
+        let found = replay.findings().iter();
+        let mut sweeps = found.filter(|(key, _)| key.detector() == Some(Detector::ArpSweep));
+        let (_, sweep) = sweeps.next().context("no sweep")?;
+        let targets = sketch::estimate(256, sweep.reach.targets_ones);
+        let error = targets.abs_diff(303);
+        // 5.5 % of 303 are 17.
+        within_one += u32::from(error <= 17);
+        within_three += u32::from(error <= 51);
+    }
+    assert!(within_one * 100 / rounds >= 55, "{within_one} of {rounds}");
+    assert_eq!(within_three, rounds);
+    Ok(())
+}
+
+#[test]
+fn a_poisoner_is_told_and_a_router_with_a_virtual_address_is_not() -> Result<()> {
+    let network = Network::new()?;
+    let gateway = [192, 0, 2, 1];
+    let own: Mac = [2, 0, 0, 0, 0, 1];
+    let victim: Mac = [2, 0, 0, 0, 0, 2];
+    let claim = |mac: Mac| {
+        let reply = Arp::reply(mac, gateway, victim, [192, 0, 2, 2]);
+        PacketBuilder::new().arp(reply).pad_to(60)
+    };
+    let poison = |mac: Mac| -> Traffic {
+        let mut traffic = vec![(0, claim(own))];
+        traffic.extend((1..6).map(|number| (number * 2 * SECOND, claim(mac))));
+        traffic
+    };
+    let found = network.found(&poison(SENDER));
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&Detector::ArpSpoof]);
+    assert_eq!(network.found(&poison(own)), BTreeMap::new());
+
+    let virtual_router: Mac = [0, 0, 0x5e, 0, 1, 7];
+    let from = |mac: Mac| claim(virtual_router).ethernet(mac, victim);
+    let failover = (0..10).map(|number| {
+        let master = if number < 5 { own } else { victim };
+        (number * SECOND, from(master))
+    });
+    assert_eq!(network.found(&failover.collect()), BTreeMap::new());
+    Ok(())
+}
+
+#[test]
+fn a_sweep_is_alerted_and_nothing_of_it_is_dropped_by_default_even_when_enforcing() -> Result<()> {
+    let mut network = Network::new()?;
+    network.tables.config = Config::DEFAULT.with_mode(detector_common::config::Mode::Enforce);
+    let mut replay = Replay::new(&network.tables);
+    for (at, packet) in tries(200, SECOND / 4, None) {
+        let decision = replay.classify(&Frame::whole(&packet.build()), 0, SECOND + at);
+        assert_eq!(decision.verdict, detector_common::verdict::Verdict::Pass);
+    }
+    let scans = replay.counters().any(|(reason, ..)| reason == Reason::Scan);
+    assert!(scans);
+    Ok(())
+}
