@@ -101,7 +101,7 @@ pub struct Scan {
 pub struct Outcome {
     /// The bits set in the sketch of hosts: [`HOSTS_BITS`] of them are.
     pub hosts_ones: u16,
-    /// Hosts that were looked after, or were known to answer.
+    /// Hosts that were looked after.
     pub judged: u16,
     /// Those that did not answer, or refused.
     pub silent: u16,
@@ -113,44 +113,26 @@ pub struct Outcome {
     pub in_own_16: u16,
 }
 
-/// A host is tried.
+/// What a try leads to.
 #[derive(Clone, Copy, Debug)]
-pub struct Try {
-    /// What is tried there.
-    pub service: ServiceHash,
-    /// What is known of that.
-    pub standing: Standing,
-    /// What is known of the service that [`Scan::due`] named.
-    pub due: Standing,
-    /// Whether the host is in the source's own /8.
-    pub in_own_8: bool,
-    /// Whether it is in its own /16.
-    pub in_own_16: bool,
-    /// When, in nanoseconds of the runtime's clock.
-    pub now_ns: u64,
+pub struct Noted {
+    /// Whether it is the first one of its host in the long window.
+    pub is_first: bool,
+    /// The service that must have answered by now if it ever will, as a hash, for [`Scan::judge`]; 0 if there is none.
+    pub due: u64,
 }
 
 impl Scan {
-    /// The service that must have answered by now if it ever will; 0 if there is none.
+    /// Takes note that a host is tried: of the service, and whether the host is in the source's own /8 and /16.
     #[inline(always)]
-    #[must_use]
-    pub fn due(&self, now_ns: u64, rule: &Rule) -> u64 {
-        let place = self.place();
-        let (Some(service), Some(since)) = (self.watched.get(place), self.watched_since.get(place))
-        else {
-            return 0;
-        };
-        if coarse(now_ns).wrapping_sub(*since) >= rule.answer_within {
-            *service
-        } else {
-            0
-        }
-    }
-
-    /// Takes note of a host that is tried, and says whether the source scans.
-    #[inline(always)]
-    pub fn note(&mut self, tried: &Try, rule: &Rule) -> bool {
-        let now = coarse(tried.now_ns);
+    pub fn note(
+        &mut self,
+        service: ServiceHash,
+        near: [bool; 2],
+        now_ns: u64,
+        rule: &Rule,
+    ) -> Noted {
+        let now = coarse(now_ns);
         if now.wrapping_sub(self.short_since) >= rule.short.window {
             self.short_since = now;
             self.silent_short = 0;
@@ -160,46 +142,47 @@ impl Scan {
             self.hosts = [0; 4];
             self.outcome = Outcome::default();
         }
-        if self.due(tried.now_ns, rule) != 0 {
-            self.judge(tried.due);
-            let place = self.place();
-            if let Some(watched) = self.watched.get_mut(place) {
-                *watched = 0;
-            }
+        let is_first = sketch::insert(&mut self.hosts, service.bits());
+        if is_first {
+            let [in_own_8, in_own_16] = near;
+            let outcome = &mut self.outcome;
+            outcome.hosts_ones = outcome.hosts_ones.wrapping_add(1);
+            outcome.in_own_8 = outcome.in_own_8.wrapping_add(u16::from(in_own_8));
+            outcome.in_own_16 = outcome.in_own_16.wrapping_add(u16::from(in_own_16));
         }
-        if sketch::insert(&mut self.hosts, tried.service.bits()) {
-            self.first_try(tried, now);
+
+        let place = usize::from(self.next) & WATCHED.wrapping_sub(1);
+        let (Some(watched), Some(since)) = (
+            self.watched.get_mut(place),
+            self.watched_since.get_mut(place),
+        ) else {
+            return Noted { is_first, due: 0 };
+        };
+        let mut due = 0;
+        if *watched != 0 && now.wrapping_sub(*since) >= rule.answer_within {
+            due = *watched;
+            *watched = 0;
         }
+        if is_first && *watched == 0 {
+            *watched = service.word();
+            *since = now;
+            self.next = self.next.wrapping_add(1);
+        }
+        Noted { is_first, due }
+    }
+
+    /// Whether the source scans.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_scan(&self, rule: &Rule) -> bool {
         self.walk >= WALK_MAX
             && (u32::from(self.silent_short) >= rule.short.hosts
                 || u32::from(self.outcome.silent) >= rule.long.hosts)
     }
 
+    /// Takes note of what became of a host that was looked after.
     #[inline(always)]
-    fn first_try(&mut self, tried: &Try, now: u32) {
-        let outcome = &mut self.outcome;
-        outcome.hosts_ones = outcome.hosts_ones.wrapping_add(1);
-        outcome.in_own_8 = outcome.in_own_8.wrapping_add(u16::from(tried.in_own_8));
-        outcome.in_own_16 = outcome.in_own_16.wrapping_add(u16::from(tried.in_own_16));
-        if tried.standing == Standing::ANSWERS {
-            self.judge(tried.standing);
-            return;
-        }
-        let place = self.place();
-        if let (Some(watched), Some(since)) = (
-            self.watched.get_mut(place),
-            self.watched_since.get_mut(place),
-        ) && *watched == 0
-        {
-            *watched = tried.service.word();
-            *since = now;
-            self.next = self.next.wrapping_add(1);
-        }
-    }
-
-    /// Takes note of what became of a host.
-    #[inline(always)]
-    fn judge(&mut self, standing: Standing) {
+    pub fn judge(&mut self, standing: Standing) {
         if standing == Standing::UNKNOWN {
             return;
         }
@@ -215,11 +198,6 @@ impl Scan {
         outcome.silent = outcome.silent.saturating_add(1);
         self.silent_short = self.silent_short.saturating_add(1);
         self.walk = self.walk.saturating_add(1).min(WALK_MAX);
-    }
-
-    #[inline(always)]
-    fn place(&self) -> usize {
-        usize::from(self.next) & WATCHED.wrapping_sub(1)
     }
 
     /// Unites what two CPUs (or two gateways) saw of the same source and port.

@@ -26,7 +26,8 @@ use crate::{
 
 /// An ARP message with what is known of its frame: all that its way needs.
 ///
-/// VERIFIER: words only, so that the kernel can hand it to a function of its own, see [`Runtime::decide_arp`].
+/// VERIFIER: words only, so that the kernel can hand it to a function of its own, see [`Runtime::decide_arp`]. Whole ones,
+/// because a word that was written in parts is slow to be read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Message {
@@ -34,12 +35,10 @@ pub struct Message {
     source: u64,
     destination: u64,
     sender_mac: u64,
-    sender_ip: u32,
-    target_ip: u32,
-    /// The VLAN tags: outer, inner.
-    vlan: [u16; 2],
-    /// The length of the frame.
-    bytes: u32,
+    /// From the lowest: the sender's and the target's IPv4 address, as numbers.
+    addresses: u64,
+    /// From the lowest: the outer and the inner VLAN (16 bits each), the length of the frame (32).
+    frame: u64,
     operation: u64,
 }
 
@@ -50,21 +49,24 @@ impl Message {
             source: link.source.to_word(),
             destination: link.destination.to_word(),
             sender_mac: arp.sender_mac.to_word(),
-            sender_ip: arp.sender_ip.to_v4_number(),
-            target_ip: arp.target_ip.to_v4_number(),
-            vlan: [link.vlan.outer, link.vlan.inner],
-            bytes: packet.wire_len() as u32,
+            addresses: u64::from(arp.sender_ip.to_v4_number())
+                | u64::from(arp.target_ip.to_v4_number()) << 32,
+            frame: u64::from(link.vlan.outer)
+                | u64::from(link.vlan.inner) << 16
+                | (packet.wire_len() as u64) << 32,
             operation: arp.operation as u64,
         }
     }
 
     #[inline(always)]
     fn link(&self) -> Link {
-        let [outer, inner] = self.vlan;
         Link {
             source: MacAddress::from_word(self.source),
             destination: MacAddress::from_word(self.destination),
-            vlan: Vlan { outer, inner },
+            vlan: Vlan {
+                outer: self.frame as u16,
+                inner: (self.frame >> 16) as u16,
+            },
         }
     }
 
@@ -77,8 +79,8 @@ impl Message {
                 Operation::Reply
             },
             sender_mac: MacAddress::from_word(self.sender_mac),
-            sender_ip: IpAddress::from_v4_number(self.sender_ip),
-            target_ip: IpAddress::from_v4_number(self.target_ip),
+            sender_ip: IpAddress::from_v4_number(self.addresses as u32),
+            target_ip: IpAddress::from_v4_number((self.addresses >> 32) as u32),
         }
     }
 }
@@ -114,7 +116,7 @@ where
     let message = OnItsWay {
         link,
         arp,
-        bytes: message.bytes.into(),
+        bytes: message.frame >> 32,
         interface: runtime.interface(),
         now_ns: runtime.now_ns(),
         config,

@@ -7,7 +7,7 @@ use crate::{
     config::Config,
     detect::{
         Detector,
-        scan::{Rule, Try},
+        scan::{Noted, Rule},
     },
     event::{Event, Head, Reach, Target},
     net::{IpAddress, IpProtocol, MacAddress, TcpFlags, Vlan},
@@ -21,7 +21,8 @@ use crate::{
 
 /// A packet that tries a host or shows that one answers, with all that its way needs.
 ///
-/// VERIFIER: words only, so that the kernel can hand it to a function of its own, see [`Runtime::decide_contact`].
+/// VERIFIER: words only, so that the kernel can hand it to a function of its own, see [`Runtime::decide_contact`]. Whole ones,
+/// because a word that was written in parts is slow to be read back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Contact {
@@ -30,17 +31,11 @@ pub struct Contact {
     source_mac: u64,
     /// When it came, in nanoseconds of the runtime's clock.
     now_ns: u64,
-    vlan: [u16; 2],
-    /// The length of the frame.
-    bytes: u32,
-    source_port: u16,
-    port: u16,
-    /// What the packet says of its source, a [`Standing`]; of ICMP and UDP, both an answer and a try can be in one.
-    standing: u8,
-    /// Whether it tries its destination.
-    tries: u8,
-    protocol: u8,
-    reserved: u8,
+    /// From the lowest: the outer and the inner VLAN (16 bits each), the length of the frame (32).
+    frame: u64,
+    /// From the lowest: the source port, the port (16 bits each), what the packet says of its source (a [`Standing`]), whether it
+    /// tries its destination, and the protocol (8 each). Both an answer and a try can be in one datagram.
+    segment: u64,
 }
 
 const ANSWERS: u8 = 2;
@@ -89,20 +84,58 @@ impl Contact {
             destination: ip.destination,
             source_mac: link.source.to_word(),
             now_ns: now_ns(),
-            vlan: [link.vlan.outer, link.vlan.inner],
-            bytes: packet.wire_len() as u32,
-            source_port: transport.source_port(),
-            port: transport.destination_port(),
-            standing,
-            tries,
-            protocol: protocol.0,
-            reserved: 0,
+            frame: u64::from(link.vlan.outer)
+                | u64::from(link.vlan.inner) << 16
+                | (packet.wire_len() as u64) << 32,
+            segment: u64::from(transport.source_port())
+                | u64::from(transport.destination_port()) << 16
+                | u64::from(standing) << 32
+                | u64::from(tries) << 40
+                | u64::from(protocol.0) << 48,
         })
     }
 
     #[inline(always)]
+    fn vlan(&self) -> Vlan {
+        Vlan {
+            outer: self.frame as u16,
+            inner: (self.frame >> 16) as u16,
+        }
+    }
+
+    #[inline(always)]
+    fn bytes(&self) -> u32 {
+        (self.frame >> 32) as u32
+    }
+
+    #[inline(always)]
+    fn source_port(&self) -> u16 {
+        self.segment as u16
+    }
+
+    #[inline(always)]
+    fn port(&self) -> u16 {
+        (self.segment >> 16) as u16
+    }
+
+    #[inline(always)]
+    fn standing(&self) -> u8 {
+        (self.segment >> 32) as u8
+    }
+
+    #[inline(always)]
+    fn tries(&self) -> bool {
+        self.segment >> 40 & 1 == 1
+    }
+
+    #[inline(always)]
+    fn protocol(&self) -> IpProtocol {
+        IpProtocol((self.segment >> 48) as u8)
+    }
+
+    #[inline(always)]
     fn detector<'c>(&self, config: &'c Config) -> (Detector, Reason, &'c Rule) {
-        match IpProtocol(self.protocol) {
+        match self.protocol() {
             IpProtocol::TCP => (Detector::Scan, Reason::Scan, &config.scan),
             IpProtocol::UDP => (Detector::UdpSweep, Reason::UdpSweep, &config.udp_sweep),
             _ => (Detector::IcmpSweep, Reason::IcmpSweep, &config.icmp_sweep),
@@ -126,19 +159,19 @@ where
     if !response.runs() {
         return passed;
     }
-    let protocol = IpProtocol(contact.protocol);
-    if contact.standing > 1 {
+    let protocol = contact.protocol();
+    if contact.standing() > 1 {
         // Whoever speaks is there; but only of a service that somebody tried is note taken.
         let own = ServiceHash::new(
             contact.source,
             protocol,
-            contact.source_port,
+            contact.source_port(),
             config.hash_seed,
         );
         let word = runtime.service(own.slot()).unwrap_or(0);
         let standing = Standing::of(word, own);
         if standing != Standing::UNKNOWN {
-            let is_refusal = contact.standing == REFUSES;
+            let is_refusal = contact.standing() == REFUSES;
             // A connection may be reset that was accepted before.
             if !is_refusal && standing != Standing::ANSWERS {
                 runtime.set_service(own.slot(), Standing::ANSWERS.word(own));
@@ -149,73 +182,81 @@ where
             return passed;
         }
     }
-    if contact.tries == 0 {
+    if !contact.tries() {
         return passed;
     }
 
     let service = ServiceHash::new(
         contact.destination,
         protocol,
-        contact.port,
+        contact.port(),
         config.hash_seed,
     );
-    let standing = Standing::of(runtime.service(service.slot()).unwrap_or(0), service);
-    if standing != Standing::ANSWERS && standing != Standing::ASKED {
-        runtime.set_service(service.slot(), Standing::ASKED.word(service));
+    if protocol == IpProtocol::UDP {
+        // A datagram may be one of many to a service that answers, of which nothing more is to be learnt.
+        let word = runtime.service(service.slot()).unwrap_or(0);
+        if Standing::of(word, service) == Standing::ANSWERS {
+            return passed;
+        }
     }
     let now_ns = contact.now_ns;
-    let [outer, inner] = contact.vlan;
-    let vlan = Vlan { outer, inner };
+    let vlan = contact.vlan();
     let interface = runtime.interface();
-    let key = SourceKey::of_scanner(detector, contact.port, interface, vlan, contact.source);
-    let hash = key.hash(config.hash_seed);
-    let set = key.set(hash, config.is_lan(interface));
-    let due = runtime
-        .source_set(set)
-        .and_then(|set| set.known(hash))
-        .map_or(0, |source| source.scan().due(now_ns, rule));
-    let due = ServiceHash::from_word(due);
-    let word = runtime.service(due.slot()).unwrap_or(0);
-    let tried = Try {
-        service,
-        standing,
-        due: Standing::of(word, due),
-        in_own_8: contact.source.shares_v4(contact.destination, 8),
-        in_own_16: contact.source.shares_v4(contact.destination, 16),
-        now_ns,
-    };
+    let key = SourceKey::of_scanner(detector, contact.port(), interface, vlan, contact.source);
+    let near = [8, 16].map(|bits| contact.source.shares_v4(contact.destination, bits));
     let companion = Companion::mac(MacAddress::from_word(contact.source_mac));
-    let decision = response.decide(reason);
-    let bytes = u64::from(contact.bytes);
+    let mut noted = Noted {
+        is_first: false,
+        due: 0,
+    };
     let mut scans = false;
-    let mut reach = Reach::default();
-    let count = account(runtime, &key, config, now_ns, false, |source| {
-        source.state.see(now_ns, bytes, companion);
+    let _ = account(runtime, &key, config, now_ns, false, |source| {
+        source.state.see(now_ns, contact.bytes().into(), companion);
         let scan = source.scan_mut();
-        scans = scan.note(&tried, rule);
-        reach = Reach::of_scan(scan);
-        if scans {
-            let objections = &mut source.state.objections;
-            objections.flag(decision.verdict == Verdict::Drop);
-            objections.report(now_ns, config.report_interval_ns)
-        } else {
-            0
-        }
+        noted = scan.note(service, near, now_ns, rule);
+        scans = scan.is_scan(rule);
     });
-    if !scans {
+    if noted.is_first {
+        let word = runtime.service(service.slot()).unwrap_or(0);
+        let standing = Standing::of(word, service);
+        if standing != Standing::ANSWERS && standing != Standing::ASKED {
+            runtime.set_service(service.slot(), Standing::ASKED.word(service));
+        }
+    }
+    if noted.due == 0 && !scans {
         return passed;
     }
-    let count = count.unwrap_or(0);
+
+    // What few packets need: one of a scan, and one that finds that a host should have answered.
+    let due = ServiceHash::from_word(noted.due);
+    let word = runtime.service(due.slot()).unwrap_or(0);
+    let hash = key.hash(config.hash_seed);
+    let set = key.set(hash, config.is_lan(interface));
+    let source = runtime.source_set(set).and_then(|set| set.known(hash));
+    let Some(source) = source else {
+        return passed;
+    };
+    if noted.due != 0 {
+        source.scan_mut().judge(Standing::of(word, due));
+    }
+    if !source.scan().is_scan(rule) {
+        return passed;
+    }
+    let decision = response.decide(reason);
+    let objections = &mut source.state.objections;
+    objections.flag(decision.verdict == Verdict::Drop);
+    let count = objections.report(now_ns, config.report_interval_ns);
+    let reach = Reach::of_scan(source.scan());
     hand_on(runtime, response, count != 0, || Event {
-        head: Head::new(decision, contact.bytes),
+        head: Head::new(decision, contact.bytes()),
         at_ns: now_ns,
         key,
         companion,
         target: Target::of_contact(
             contact.destination,
-            contact.source_port,
-            contact.port,
-            contact.protocol,
+            contact.source_port(),
+            contact.port(),
+            protocol.0,
         ),
         count: count.max(1),
         reach,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Sets of the ARP senders, and as many of the hosts that showed a signature; a power of two.
-const SETS_OF_A_KIND: u32 = 2048;
+pub const SETS_OF_A_KIND: u32 = 2048;
 /// Sets of the hosts inside that try others, and as many of those outside; a power of two.
 const SETS_OF_A_SIDE: u32 = 1024;
 /// How far the upper half of the hash is moved down to be one of either.

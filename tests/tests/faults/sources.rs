@@ -11,7 +11,7 @@ use detector_common::{
     config::Mode,
     net::{IpAddress, MacAddress, Vlan},
     reason::Reason,
-    sources::{SETS, SourceKey, WAYS},
+    sources::{SETS_OF_A_KIND, SourceKey, WAYS},
     verdict::Verdict,
 };
 use detector_tests::{
@@ -164,7 +164,7 @@ fn forged_hosts_that_come_twice_make_forget_as_rarely_as_the_law_says() -> Resul
     if !kernel_or_skip("forged_hosts_that_come_twice_make_forget_as_rarely_as_the_law_says") {
         return Ok(());
     }
-    let table = SETS / 2 * WAYS as u32;
+    let table = SETS_OF_A_KIND * WAYS as u32;
     let mut kernel = TestKernel::load(&fixtures::tables(Mode::Enforce)?, 1)?;
     let (mut forged, mut frame) = (0.., numbered::worm(0));
     for (between, rounds) in [
@@ -189,7 +189,7 @@ fn forged_hosts_that_come_twice_make_forget_as_rarely_as_the_law_says() -> Resul
             forgotten += u32::try_from(missing.count())?;
         }
         let chances = f64::from(rounds) * f64::from(OFFENDERS);
-        let expected = chances * at_least_four(f64::from(between) / f64::from(SETS / 2));
+        let expected = chances * at_least_four(f64::from(between) / f64::from(SETS_OF_A_KIND));
         // Four standard deviations, and one for numbers that are no whole ones.
         let off = (f64::from(forgotten) - expected).abs();
         assert!(

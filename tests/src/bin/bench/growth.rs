@@ -156,7 +156,8 @@ fn sources(rounds: u32) -> Result<Growth> {
     }
     Ok(Growth {
         of: "sources",
-        note: "each packet from one of them by chance; the table holds 16,384 a CPU".to_owned(),
+        note: "each packet from one of them by chance; the table holds 8,192 of them a CPU"
+            .to_owned(),
         curves: vec![curve("ARP request", points)],
     })
 }
