@@ -2,6 +2,8 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
+use detector_tests::lab::INFECTED;
+
 use crate::{round::Round, traffic::Kind};
 
 /// The private network.
@@ -25,7 +27,14 @@ pub(crate) fn print(round: &Round) {
             reasons(round)
         }
     );
-    for line in round.findings.iter().take(FINDINGS_SHOWN) {
+    let first = round.findings.iter().take(FINDINGS_SHOWN);
+    let hunts = ["arp_sweep", "infected: scan"]
+        .into_iter()
+        .filter_map(|what| {
+            let mut lines = round.findings.iter().rev();
+            lines.find(|line| line.contains(what) && line.contains(&INFECTED.ipv4.to_string()))
+        });
+    for line in first.chain(hunts) {
         println!("  {line}");
     }
     println!(
@@ -39,10 +48,12 @@ pub(crate) fn print(round: &Round) {
 fn worms(round: &Round) -> Table {
     let mut table = with_header(&["traffic", "sent", "found", "dropped", "arrived"]);
     for (kind, tally) in &round.tally {
-        let (found, dropped) = if *kind == Kind::Storm {
-            round.storm()
-        } else {
-            round.matches(kind)
+        let (found, dropped) = match kind {
+            Kind::Storm => round.storm(),
+            Kind::Sweep | Kind::Scan => round.hunt(kind),
+            Kind::Worm(_) | Kind::Ordinary | Kind::OrdinaryArp | Kind::Captured => {
+                round.matches(kind)
+            }
         };
         let numbers = [tally.sent as u64, found, dropped, tally.arrived as u64];
         let cells = numbers.map(|number| Cell::new(number).set_alignment(CellAlignment::Right));

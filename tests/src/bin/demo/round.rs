@@ -2,21 +2,26 @@
 
 use std::{
     collections::BTreeMap,
+    io::Write as _,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use detector::agent::stats::Stats;
-use detector_common::verdict::Verdict;
+use detector::agent::stats::{ReasonStats, Stats};
+use detector_common::{reason::Reason, verdict::Verdict};
 use detector_tests::{
     agent::Agent,
-    lab::{ETH0, LAN, Lab, Receiver, Sender, WAN},
+    lab::{ETH0, INFECTED, LAN, Lab, Receiver, Sender, WAN},
     worms::benign,
 };
+use tempfile::NamedTempFile;
 
 use crate::traffic::{Kind, Planned, Traffic};
 
+/// A slow sweep takes minutes, which nobody waits for: as many times faster as it goes here, the window of seconds is shorter, so
+/// that it is the long window that finds it.
+const CONFIG: &str = "[arp_sweep]\nshort = \"30/s\"\nlong = \"30/600s\"\n";
 /// How long the last frame may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
 /// The last frame of each direction: a ping with a sequence number that no other has.
@@ -44,7 +49,11 @@ pub(crate) struct Tally {
 
 /// Plays the traffic through the gateway.
 pub(crate) fn play(lab: &Lab, traffic: &Traffic, enforce: bool) -> Result<Round> {
+    let mut config = NamedTempFile::new()?;
+    config.write_all(CONFIG.as_bytes())?;
+    let config = config.path().to_string_lossy();
     let mut arguments = vec!["--wan", WAN, "--lan", LAN, "--mode", "native"];
+    arguments.extend(["--config", &config]);
     if enforce {
         arguments.push("--enforce");
     }
@@ -130,7 +139,10 @@ fn direction(
         part.sent += 1;
         let left = match planned.kind {
             Kind::Worm(_) | Kind::Ordinary => at_far.get_mut(&comparable(&planned.frame)),
-            Kind::Storm | Kind::OrdinaryArp | Kind::Captured => at_near.get_mut(&planned.frame),
+            // What is looked for is not there, so the way ends at the gateway.
+            Kind::Storm | Kind::Sweep | Kind::Scan | Kind::OrdinaryArp | Kind::Captured => {
+                at_near.get_mut(&planned.frame)
+            }
         };
         if let Some(left @ 1..) = left {
             *left -= 1;
@@ -163,13 +175,20 @@ impl Round {
             .counters
             .iter()
             .filter(|counter| counter.reason.starts_with("arp_flood"));
-        flagged.fold((0, 0), |(flagged, dropped), counter| {
-            let is_drop = counter.verdict == Verdict::Drop.name();
-            (
-                flagged + counter.packets,
-                dropped + if is_drop { counter.packets } else { 0 },
-            )
-        })
+        sum(flagged)
+    }
+
+    /// Packets that look for victims, from inside, and how many of those were dropped.
+    pub(crate) fn hunt(&self, kind: &Kind) -> (u64, u64) {
+        let reason = if *kind == Kind::Sweep {
+            Reason::ArpSweep
+        } else {
+            Reason::Scan
+        };
+        let counters = self.stats.counters.iter();
+        let flagged =
+            counters.filter(|counter| counter.reason == reason.name() && counter.interface == LAN);
+        sum(flagged)
     }
 
     /// Frames the agent has counted.
@@ -213,6 +232,17 @@ impl Round {
                     "{kind}: of {sent} requests {flagged} were over the limit, {dropped} dropped, {arrived} arrived"
                 );
             }
+            Kind::Sweep | Kind::Scan => {
+                let (found, dropped) = self.hunt(kind);
+                let told = self.findings.iter().any(|line| {
+                    line.contains(&INFECTED.ipv4.to_string()) && line.contains(hunter(kind))
+                });
+                ensure!(
+                    told && found > 0 && dropped == 0 && arrived == sent,
+                    "{kind}: {sent} packets were sent, {found} found, {dropped} dropped, {arrived} arrived; its host was{} named",
+                    if told { "" } else { " not" }
+                );
+            }
             Kind::Ordinary | Kind::OrdinaryArp => ensure!(
                 arrived == sent,
                 "{kind}: {sent} frames were sent and {arrived} arrived"
@@ -221,6 +251,26 @@ impl Round {
         }
         Ok(())
     }
+}
+
+/// How the host that looks for victims is named.
+fn hunter(kind: &Kind) -> &'static str {
+    if *kind == Kind::Sweep {
+        "arp_sweep"
+    } else {
+        "a host of ours is infected: scan"
+    }
+}
+
+/// Packets, and those that were dropped.
+fn sum<'s>(counters: impl Iterator<Item = &'s ReasonStats>) -> (u64, u64) {
+    counters.fold((0, 0), |(packets, dropped), counter| {
+        let is_drop = counter.verdict == Verdict::Drop.name();
+        (
+            packets + counter.packets,
+            dropped + if is_drop { counter.packets } else { 0 },
+        )
+    })
 }
 
 fn is_last(frame: &[u8]) -> bool {

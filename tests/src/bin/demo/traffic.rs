@@ -1,10 +1,11 @@
-//! What the demo sends: worms both ways, an ARP storm from outside, and ordinary traffic beside them.
+//! What the demo sends: worms both ways, an ARP storm from outside, a host inside that looks for victims, and ordinary traffic
+//! beside them.
 
-use std::{fmt, time::Duration};
+use std::{fmt, net::Ipv4Addr, time::Duration};
 
 use detector_tests::{
-    builder::Route,
-    lab::Lab,
+    builder::{Arp, PacketBuilder, Route},
+    lab::{INFECTED, Lab},
     worms::{self, benign},
 };
 
@@ -13,6 +14,14 @@ const STORM_SPEED: u32 = 8;
 /// How often each kind of ordinary packet is sent each way.
 const ORDINARY_ROUNDS: usize = 20;
 
+/// Neighbours that the infected host asks for, and how often.
+const SWEPT: u8 = 50;
+const SWEEP_EVERY: Duration = Duration::from_millis(100);
+/// Hosts outside that it tries, and how often.
+const SCANNED: u8 = 30;
+const SCAN_EVERY: Duration = Duration::from_millis(160);
+const TELNET: u16 = 23;
+
 /// What a frame is, and so what should become of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
@@ -20,6 +29,10 @@ pub(crate) enum Kind {
     Worm(&'static str),
     /// A request of the ARP storm.
     Storm,
+    /// An ARP request of the infected host, which looks for its neighbours.
+    Sweep,
+    /// A first packet of its, which tries one port on host after host outside.
+    Scan,
     /// An ordinary IP packet, which the gateway forwards.
     Ordinary,
     /// An ordinary ARP message, which ends at the gateway.
@@ -48,6 +61,8 @@ impl fmt::Display for Kind {
         out.write_str(match self {
             Self::Worm(name) => name,
             Self::Storm => "ARP storm",
+            Self::Sweep => "ARP sweep",
+            Self::Scan => "scan for telnet",
             Self::Ordinary => "ordinary IP",
             Self::OrdinaryArp => "ordinary ARP",
             Self::Captured => "capture",
@@ -80,11 +95,37 @@ impl Traffic {
             frame: timed.frame,
         }));
         inbound.sort_by_key(|planned| planned.at);
-        Self {
-            inbound,
-            outbound: mixed(&Lab::outbound()),
-        }
+        let mut outbound = mixed(&Lab::outbound());
+        outbound.extend(hunt());
+        outbound.sort_by_key(|planned| planned.at);
+        Self { inbound, outbound }
     }
+}
+
+/// The infected host looks for victims: ten neighbours a second, none of whom is there, and six hosts outside.
+fn hunt() -> impl Iterator<Item = Planned> {
+    let [a, b, c, _] = INFECTED.ipv4.octets();
+    let sweep = (0..SWEPT).map(move |number| {
+        let target = Ipv4Addr::new(a, b, c, 100 + number);
+        let request = Arp::request(INFECTED.mac, INFECTED.ipv4, target);
+        Planned {
+            at: SWEEP_EVERY * number.into(),
+            kind: Kind::Sweep,
+            frame: PacketBuilder::new().arp(request).pad_to(60).build(),
+        }
+    });
+    let scan = (0..SCANNED).map(|number| {
+        let route = Route {
+            dst_ip: Ipv4Addr::new(198, 18, number, 7),
+            ..Lab::outbound()
+        };
+        Planned {
+            at: SCAN_EVERY * number.into(),
+            kind: Kind::Scan,
+            frame: benign::syn(&route, TELNET).build(),
+        }
+    });
+    sweep.chain(scan)
 }
 
 /// Worms, look-alikes and ordinary packets along a route, spread over two seconds.
