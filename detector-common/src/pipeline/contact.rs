@@ -159,28 +159,9 @@ where
     if !response.runs() {
         return passed;
     }
-    let protocol = contact.protocol();
-    if contact.standing() > 1 {
-        // Whoever speaks is there; but only of a service that somebody tried is note taken.
-        let own = ServiceHash::new(
-            contact.source,
-            protocol,
-            contact.source_port(),
-            config.hash_seed,
-        );
-        let word = runtime.service(own.slot()).unwrap_or(0);
-        let standing = Standing::of(word, own);
-        if standing != Standing::UNKNOWN {
-            let is_refusal = contact.standing() == REFUSES;
-            // A connection may be reset that was accepted before.
-            if !is_refusal && standing != Standing::ANSWERS {
-                runtime.set_service(own.slot(), Standing::ANSWERS.word(own));
-            } else if is_refusal && standing == Standing::ASKED {
-                runtime.set_service(own.slot(), Standing::REFUSES.word(own));
-            }
-            // An answer is no try.
-            return passed;
-        }
+    // An answer is no try.
+    if contact.standing() > 1 && answers(contact, config, runtime) {
+        return passed;
     }
     if !contact.tries() {
         return passed;
@@ -188,11 +169,11 @@ where
 
     let service = ServiceHash::new(
         contact.destination,
-        protocol,
+        contact.protocol(),
         contact.port(),
         config.hash_seed,
     );
-    if protocol == IpProtocol::UDP {
+    if contact.protocol() == IpProtocol::UDP {
         // A datagram may be one of many to a service that answers, of which nothing more is to be learnt.
         let word = runtime.service(service.slot()).unwrap_or(0);
         if Standing::of(word, service) == Standing::ANSWERS {
@@ -256,10 +237,35 @@ where
             contact.destination,
             contact.source_port(),
             contact.port(),
-            protocol.0,
+            contact.protocol().0,
         ),
         count: count.max(1),
         reach,
     });
     decision
+}
+
+/// Takes note that the source speaks, and says whether it is an answer: whether somebody tried the service it speaks from.
+#[inline(always)]
+fn answers<'t, P, R>(contact: &Contact, config: &Config, runtime: &mut R) -> bool
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    let own = ServiceHash::new(
+        contact.source,
+        contact.protocol(),
+        contact.source_port(),
+        config.hash_seed,
+    );
+    let word = runtime.service(own.slot()).unwrap_or(0);
+    let standing = Standing::of(word, own);
+    let is_refusal = contact.standing() == REFUSES;
+    // A connection may be reset that was accepted before.
+    if is_refusal && standing == Standing::ASKED {
+        runtime.set_service(own.slot(), Standing::REFUSES.word(own));
+    } else if !is_refusal && standing != Standing::ANSWERS && standing != Standing::UNKNOWN {
+        runtime.set_service(own.slot(), Standing::ANSWERS.word(own));
+    }
+    standing != Standing::UNKNOWN
 }

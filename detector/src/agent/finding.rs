@@ -6,11 +6,15 @@ use std::{
     net::{IpAddr, Ipv6Addr},
 };
 
-use detector_common::{detect::Detector, event::Event, net::IpProtocol};
+use detector_common::{
+    detect::Detector,
+    event::Event,
+    net::{IpProtocol, MacAddress},
+};
 use serde::Serialize;
 
 use super::interface::{Interface, Side};
-use crate::output::{Identity, SCHEMA_VERSION, Time, Tried, targets};
+use crate::output::{Identity, SCHEMA_VERSION, Time, Tried, speaks_for_several, targets};
 
 /// One line of `detector run -o jsonl`: a source did something that a detector objects to. Its keys are stable.
 ///
@@ -37,6 +41,8 @@ pub struct Finding {
     pub targets: Option<u32>,
     /// What became of the hosts that a scan tried; `null` for another detector.
     pub tried: Option<Tried>,
+    /// Whether an ARP sender is a gateway, or speaks for several networks as one does: then somebody behind it makes it ask.
+    pub relayed_by_gateway: bool,
     /// Packets that this line stands for.
     pub count: u64,
     /// What became of the last one: `pass` or `drop`.
@@ -63,6 +69,7 @@ impl Finding {
     pub fn of(
         event: &Event,
         interface_in: impl Fn(u8) -> Option<Interface>,
+        is_gateway: impl Fn(MacAddress) -> bool,
         to_unix_ns: impl Fn(u64) -> u64,
     ) -> Option<Self> {
         let interface = interface_in(event.key.interface())?;
@@ -76,6 +83,8 @@ impl Finding {
             target: Target::of(event),
             targets: targets(event.key.detector(), event.reach),
             tried: Tried::of(event.key.detector(), event.reach),
+            relayed_by_gateway: speaks_for_several(event.reach)
+                || event.key.mac().is_some_and(is_gateway),
             count: event.count,
             verdict: event.verdict().name(),
             reason: event.reason()?.name(),
@@ -147,6 +156,9 @@ impl fmt::Display for Finding {
             }
             (None, _) => {}
         }
+        if self.relayed_by_gateway {
+            out.write_str("relayed by the gateway, ")?;
+        }
         match self.count {
             1 => out.write_str("1 packet")?,
             count => write!(out, "{count} packets")?,
@@ -170,7 +182,7 @@ impl fmt::Display for Target {
 mod tests {
     use detector_common::{
         event::{Head, Reach, Target as EventTarget},
-        net::{IpAddress, MacAddress, Vlan},
+        net::{IpAddress, Vlan},
         reason::Reason,
         sources::{Companion, SourceKey},
         verdict::{Decision, Verdict},
@@ -179,6 +191,7 @@ mod tests {
     use super::*;
 
     const MAC: MacAddress = MacAddress::new([2, 0, 0, 0, 0, 9]);
+    const GATEWAY: MacAddress = MacAddress::new([2, 0, 0, 0, 0, 1]);
 
     fn flood(interface: u8) -> Event {
         let vlan = Vlan { outer: 7, inner: 0 };
@@ -219,7 +232,10 @@ mod tests {
             side,
         };
         let interface_in = |slot| (slot == 0).then(|| interface.clone());
-        Finding::of(event, interface_in, |kernel_ns| kernel_ns + 1_000)
+        let is_gateway = |mac| mac == GATEWAY;
+        Finding::of(event, interface_in, is_gateway, |kernel_ns| {
+            kernel_ns + 1_000
+        })
     }
 
     #[test]
@@ -253,6 +269,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_gateway_asks_is_relayed_whether_it_is_known_or_speaks_for_several_networks() {
+        let relayed = |event: &Event| {
+            let finding = finding(event, Side::Wan).unwrap();
+            assert_eq!(
+                finding.relayed_by_gateway,
+                finding.to_string().contains("relayed by the gateway")
+            );
+            finding.relayed_by_gateway
+        };
+        assert!(!relayed(&flood(0)));
+        let mut several = flood(0);
+        several.reach.networks = 0b11;
+        assert!(relayed(&several));
+        let known = Event {
+            key: SourceKey::of_sender(0, Vlan::default(), GATEWAY),
+            ..flood(0)
+        };
+        assert!(relayed(&known));
+    }
+
+    #[test]
     fn the_json_of_a_finding_has_these_keys() {
         assert_eq!(
             serde_json::to_value(finding(&worm(), Side::Wan)).unwrap_or_default(),
@@ -262,7 +299,7 @@ mod tests {
                 "detector": "signature", "signature": "sql-slammer", "id": 40, "severity": "high",
                 "source": { "mac": "02:00:00:00:00:09", "ip": "192.0.2.66", "vlan": [] },
                 "target": { "ip": "198.51.100.1", "port": 1434, "source_port": 1024, "protocol": "udp" },
-                "targets": null, "tried": null, "count": 1, "verdict": "pass", "reason": "signature",
+                "targets": null, "tried": null, "relayed_by_gateway": false, "count": 1, "verdict": "pass", "reason": "signature",
             })
         );
     }

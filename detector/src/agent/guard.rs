@@ -111,8 +111,7 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let mut events = Events::new(ring).map_err(io_error("wait for events"))?;
     let attached = attach_all(&mut kernel, &options.interfaces, options.mode, &netlink).await?;
     let (interfaces, links): (Vec<_>, Vec<_>) = attached.into_iter().unzip();
-    let switch = tables.config.mode();
-    let view = Arc::new(View::new(kernel, interfaces, switch)?);
+    let view = Arc::new(View::new(kernel, interfaces, tables.config)?);
 
     let control = Control {
         view: Arc::clone(&view),
@@ -175,13 +174,13 @@ fn announce(view: &View, socket: &Path) {
             interface.name, interface.side
         ));
     }
-    let meaning = match view.mode {
+    let meaning = match view.config.mode() {
         Switch::Enforce => "what policy says is dropped",
         Switch::Monitor => "nothing is dropped",
     };
     say(&format!(
         "ready; {}: {meaning}; ask on {}",
-        view.mode.name(),
+        view.config.mode().name(),
         FileName::new(socket)
     ));
 }
@@ -191,7 +190,8 @@ fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
     let interface_in = |slot: u8| view.interface(slot.into());
     let clock = view.clock();
     let finding = Event::from_bytes(record).and_then(|event| {
-        Finding::of(&event, interface_in, |kernel_ns| {
+        let is_gateway = |mac| view.config.is_gateway(mac);
+        Finding::of(&event, interface_in, is_gateway, |kernel_ns| {
             clock.to_unix_ns(kernel_ns)
         })
     });

@@ -104,7 +104,7 @@ pub(super) async fn status(
         pid: std::process::id(),
         time: Time(view.now()?.unix_ns),
         uptime_s: view.uptime().as_secs(),
-        mode: view.mode.name().to_owned(),
+        mode: view.config.mode().name().to_owned(),
         interfaces,
         pin_dir: shown(&places.pin_dir),
         socket: shown(&places.socket),

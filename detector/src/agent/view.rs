@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use detector_common::config::Mode;
+use detector_common::config::Config;
 
 use super::{
     attach::Guarded,
@@ -33,8 +33,8 @@ pub(super) struct View {
     pub(super) kernel: Kernel,
     /// What it guards, by slot.
     pub(super) interfaces: Vec<Guarded>,
-    /// Whether it may drop.
-    pub(super) mode: Mode,
+    /// What the operator decided.
+    pub(super) config: Config,
     /// What became of reports.
     pub(super) reports: Reports,
     /// How many instructions the verifier went through for one copy of the program.
@@ -50,7 +50,7 @@ impl View {
     pub(super) fn new(
         mut kernel: Kernel,
         interfaces: Vec<Guarded>,
-        mode: Mode,
+        config: Config,
     ) -> Result<Self, KernelError> {
         Ok(Self {
             verified_instructions: kernel.verified_instructions()?,
@@ -59,7 +59,7 @@ impl View {
             names: Mutex::new(interfaces.iter().map(name_of).collect()),
             kernel,
             interfaces,
-            mode,
+            config,
             reports: Reports::default(),
             started: Instant::now(),
         })

@@ -38,7 +38,7 @@ fn told(event: &Event) {
             side: [Side::Wan, Side::Lan][usize::from(slot)],
         })
     };
-    let finding = Finding::of(event, interface, |at_ns| at_ns);
+    let finding = Finding::of(event, interface, |_| false, |at_ns| at_ns);
     assert_eq!(finding.is_some(), event.key.interface() < SLOTS);
     let Some(finding) = finding else {
         return;
