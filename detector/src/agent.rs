@@ -10,6 +10,7 @@ mod debug_log;
 mod directory;
 mod events;
 pub mod finding;
+pub mod gateways;
 mod guard;
 pub mod interface;
 pub mod kernel;

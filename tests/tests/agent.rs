@@ -4,6 +4,8 @@
 mod counting;
 #[path = "agent/ends.rs"]
 mod ends;
+#[path = "agent/hunters.rs"]
+mod hunters;
 #[path = "agent/output.rs"]
 mod output;
 #[path = "agent/refusals.rs"]

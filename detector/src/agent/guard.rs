@@ -10,7 +10,7 @@ use std::{
     sync::Arc,
 };
 
-use detector_common::{config::Mode as Switch, event::Event};
+use detector_common::{config::Mode as Switch, event::Event, net::MacAddress};
 use tokio::{task::spawn_blocking, time::MissedTickBehavior};
 
 use self::signals::StopSignals;
@@ -19,6 +19,7 @@ use super::{
     control::{Control, ControlSocket, SocketError, serve},
     events::Events,
     finding::Finding,
+    gateways::follow,
     interface::{Hook, Interface, Mode},
     kernel::{Kernel, KernelError},
     netlink::Netlink,
@@ -50,6 +51,8 @@ pub struct Options {
     pub format: StreamFormat,
     /// What the classifier reads.
     pub tables: Tables,
+    /// The gateways that the operator names.
+    pub gateways: Vec<MacAddress>,
 }
 
 /// The agent cannot start, or go on.
@@ -109,9 +112,16 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let ring = kernel.maps_mut().take_events();
     let ring = ring.ok_or(KernelError::Missing("EVENTS"))?;
     let mut events = Events::new(ring).map_err(io_error("wait for events"))?;
+    let config = kernel.maps_mut().take_config();
+    let config = config.ok_or(KernelError::Missing("CONFIG"))?;
     let attached = attach_all(&mut kernel, &options.interfaces, options.mode, &netlink).await?;
     let (interfaces, links): (Vec<_>, Vec<_>) = attached.into_iter().unzip();
-    let view = Arc::new(View::new(kernel, interfaces, tables.config)?);
+    let view = Arc::new(View::new(
+        kernel,
+        interfaces,
+        tables.config,
+        options.gateways,
+    )?);
 
     let control = Control {
         view: Arc::clone(&view),
@@ -124,6 +134,7 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let printer = Printer::start().map_err(io_error("start a thread"))?;
     tokio::spawn(sample(Arc::clone(&view)));
     tokio::spawn(watch(Arc::clone(&view), control.netlink.clone()));
+    tokio::spawn(follow(Arc::clone(&view), control.netlink.clone(), config));
     tokio::spawn(async move {
         let Err(error) = serve(listener, control).await;
         say(&format!(
@@ -174,13 +185,13 @@ fn announce(view: &View, socket: &Path) {
             interface.name, interface.side
         ));
     }
-    let meaning = match view.config.mode() {
+    let meaning = match view.config().mode() {
         Switch::Enforce => "what policy says is dropped",
         Switch::Monitor => "nothing is dropped",
     };
     say(&format!(
         "ready; {}: {meaning}; ask on {}",
-        view.config.mode().name(),
+        view.config().mode().name(),
         FileName::new(socket)
     ));
 }
@@ -189,8 +200,9 @@ fn announce(view: &View, socket: &Path) {
 fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
     let interface_in = |slot: u8| view.interface(slot.into());
     let clock = view.clock();
+    let config = view.config();
     let finding = Event::from_bytes(record).and_then(|event| {
-        let is_gateway = |mac| view.config.is_gateway(mac);
+        let is_gateway = |mac| config.is_gateway(mac);
         Finding::of(&event, interface_in, is_gateway, |kernel_ns| {
             clock.to_unix_ns(kernel_ns)
         })

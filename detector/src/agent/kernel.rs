@@ -18,7 +18,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 pub use self::{
     clock::Clock,
     error::KernelError,
-    maps::{Counted, Maps, PerCpu},
+    maps::{ConfigMap, Counted, Maps, PerCpu},
     pins::Pins,
 };
 use crate::tables::Tables;

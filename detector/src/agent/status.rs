@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     attach::Guarded,
+    gateways::Gateway,
     interface::{Hook, Side},
     kernel::KernelError,
     netlink::Netlink,
@@ -31,6 +32,9 @@ pub struct Status {
     pub mode: String,
     /// Each guarded interface, in the order of the command line.
     pub interfaces: Vec<InterfaceStatus>,
+    /// The routers that default routes go to, as far as their MACs are known.
+    #[serde(default)]
+    pub gateways: Vec<Gateway>,
     /// Where the maps are pinned.
     pub pin_dir: String,
     /// Where the agent is asked.
@@ -104,8 +108,9 @@ pub(super) async fn status(
         pid: std::process::id(),
         time: Time(view.now()?.unix_ns),
         uptime_s: view.uptime().as_secs(),
-        mode: view.config.mode().name().to_owned(),
+        mode: view.config().mode().name().to_owned(),
         interfaces,
+        gateways: view.gateways().into_iter().collect(),
         pin_dir: shown(&places.pin_dir),
         socket: shown(&places.socket),
         events_lost: lost.flat_map(|(_, counts)| counts).sum(),

@@ -1,6 +1,7 @@
 //! What all parts of a running agent look at: the kernel program, the interfaces it guards, and the agent's own counts.
 
 use std::{
+    collections::BTreeSet,
     io,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -9,10 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use detector_common::config::Config;
+use detector_common::{config::Config, net::MacAddress};
 
 use super::{
     attach::Guarded,
+    gateways::Gateway,
     interface::Interface,
     kernel::{Clock, Kernel, KernelError},
     netlink::Netlink,
@@ -33,14 +35,17 @@ pub(super) struct View {
     pub(super) kernel: Kernel,
     /// What it guards, by slot.
     pub(super) interfaces: Vec<Guarded>,
-    /// What the operator decided.
-    pub(super) config: Config,
     /// What became of reports.
     pub(super) reports: Reports,
     /// How many instructions the verifier went through for one copy of the program.
     pub(super) verified_instructions: Option<u32>,
     /// What the interfaces are called now, by slot.
     names: Mutex<Vec<String>>,
+    /// What the operator decided.
+    decided: Config,
+    /// The gateways that the operator named.
+    named: Vec<MacAddress>,
+    learnt: Mutex<BTreeSet<Gateway>>,
     started: Instant,
     clock: Mutex<Clock>,
     sampler: Mutex<Sampler>,
@@ -51,6 +56,7 @@ impl View {
         mut kernel: Kernel,
         interfaces: Vec<Guarded>,
         config: Config,
+        named: Vec<MacAddress>,
     ) -> Result<Self, KernelError> {
         Ok(Self {
             verified_instructions: kernel.verified_instructions()?,
@@ -59,10 +65,32 @@ impl View {
             names: Mutex::new(interfaces.iter().map(name_of).collect()),
             kernel,
             interfaces,
-            config,
+            decided: config,
+            named,
+            learnt: Mutex::default(),
             reports: Reports::default(),
             started: Instant::now(),
         })
+    }
+
+    /// What the classifier reads: what the operator decided, with the gateways there are.
+    pub(super) fn config(&self) -> Config {
+        let learnt = lock(&self.learnt);
+        let learnt = learnt.iter().map(|gateway| gateway.mac.address());
+        let all: BTreeSet<_> = learnt.map(MacAddress::to_word).collect();
+        let named = self.named.iter().copied();
+        let learnt = all.into_iter().map(MacAddress::from_word);
+        self.decided.with_gateways(named.chain(learnt))
+    }
+
+    /// The gateways that the kernel sends to.
+    pub(super) fn gateways(&self) -> BTreeSet<Gateway> {
+        lock(&self.learnt).clone()
+    }
+
+    /// Others from now on.
+    pub(super) fn set_gateways(&self, gateways: BTreeSet<Gateway>) {
+        *lock(&self.learnt) = gateways;
     }
 
     /// The interface in `slot`, under its present name.

@@ -51,9 +51,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let interfaces =
         Interface::find(&arguments.wan, &arguments.lan).or_exit_as(InterfaceError::exit)?;
-    let mut tables = Settings::of_command_line(arguments.config.as_deref(), arguments.enforce)
-        .and_then(|settings| settings.tables(HashSeed::secret()))
+    let settings = Settings::of_command_line(arguments.config.as_deref(), arguments.enforce)
         .or_exit(Exit::Usage)?;
+    let mut tables = settings.tables(HashSeed::secret()).or_exit(Exit::Usage)?;
     let slots = (0..).zip(&interfaces);
     let lan = slots.filter(|(_, interface)| interface.side == Side::Lan);
     tables.config = tables.config.with_lan(lan.map(|(slot, _)| slot));
@@ -64,6 +64,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         socket: arguments.socket,
         format: arguments.output,
         tables,
+        gateways: settings.gateways.iter().map(|mac| mac.address()).collect(),
     };
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()

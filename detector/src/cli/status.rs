@@ -57,12 +57,24 @@ fn human(status: &Status) -> String {
         ),
         ("running for", format!("{} s", status.uptime_s)),
         ("mode", mode.to_owned()),
+        ("gateways", gateways(status)),
         ("lost events", status.events_lost.to_string()),
         ("pins", status.pin_dir.clone()),
         ("socket", status.socket.clone()),
     ];
     let lines = lines.map(|(what, value)| format!("{what:<12} {value}\n"));
     format!("{}\n{}", lines.concat(), interfaces(status))
+}
+
+fn gateways(status: &Status) -> String {
+    if status.gateways.is_empty() {
+        return "none known".to_owned();
+    }
+    let gateways = status.gateways.iter();
+    let gateways: Vec<_> = gateways
+        .map(|gateway| format!("{} ({})", gateway.ip, gateway.mac))
+        .collect();
+    gateways.join(", ")
 }
 
 fn interfaces(status: &Status) -> Table {

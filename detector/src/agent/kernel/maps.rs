@@ -46,9 +46,23 @@ pub struct Counted {
     pub packets: PerCpu<Counter>,
 }
 
+/// What the operator decided, where the program reads it.
+pub struct ConfigMap(Array<MapData, Record<Config>>);
+
+impl ConfigMap {
+    /// Replaces it. A packet that comes meanwhile may meet a part of either.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn set(&mut self, config: Config) -> Result<(), KernelError> {
+        Ok(self.0.set(0, Record(config), 0)?)
+    }
+}
+
 /// The maps.
 pub struct Maps {
-    config: Array<MapData, Record<Config>>,
+    config: Option<ConfigMap>,
     signatures: Array<MapData, Record<SignatureTable>>,
     counters: PerCpuArray<MapData, Record<Counter>>,
     signature_hits: PerCpuArray<MapData, Record<SignatureCounter>>,
@@ -61,7 +75,7 @@ pub struct Maps {
 impl Maps {
     pub(super) fn take(object: &mut Ebpf) -> Result<Self, KernelError> {
         Ok(Self {
-            config: take(object, map::CONFIG)?,
+            config: Some(ConfigMap(take(object, map::CONFIG)?)),
             signatures: take(object, map::SIGNATURES)?,
             counters: take(object, map::COUNTERS)?,
             signature_hits: take(object, map::SIGNATURE_HITS)?,
@@ -77,12 +91,19 @@ impl Maps {
     ///
     /// # Errors
     ///
-    /// The kernel refuses.
+    /// The kernel refuses, or somebody has taken the configuration.
     pub fn set_tables(&mut self, tables: &Tables) -> Result<(), KernelError> {
-        self.config.set(0, Record(tables.config), 0)?;
+        let config = self.config.as_mut();
+        let config = config.ok_or(KernelError::Missing(map::CONFIG))?;
+        config.set(tables.config)?;
         // A reference to the table is one to the record around it, which has the same layout; it is too large to copy.
         let signatures: &Record<SignatureTable> = Record::wrap(&tables.signatures);
         Ok(self.signatures.set(0, signatures, 0)?)
+    }
+
+    /// The configuration, to change it while the program runs; `None` if somebody has taken it already.
+    pub fn take_config(&mut self) -> Option<ConfigMap> {
+        self.config.take()
     }
 
     /// The ring buffer of events; `None` if somebody has taken it already.
