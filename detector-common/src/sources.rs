@@ -19,6 +19,7 @@ pub use self::{
 };
 use crate::{
     detect::{Detector, scan::Scan},
+    event::Reach,
     net::Vlan,
     packet::is_zero,
 };
@@ -118,6 +119,18 @@ impl Source {
         ]
         .into_iter()
         .filter(|(_, objections)| objections.flagged != 0)
+    }
+
+    /// How widely it reaches.
+    #[must_use]
+    pub fn reach(&self) -> Reach {
+        if self.is_arp_sender() {
+            Reach::of_sender(self.arp_sender())
+        } else if self.key.is_scanner() {
+            Reach::of_scan(self.scan())
+        } else {
+            Reach::default()
+        }
     }
 
     /// Whether it is worth keeping for what a detector objected to.

@@ -52,3 +52,67 @@ pub fn is_virtual(mac: MacAddress) -> bool {
     let group_of_12 = mac.to_word() & MacAddress::new([0xff, 0xff, 0xff, 0xff, 0xf0, 0]).to_word();
     group_of_8 == VRRP || group_of_8 == VRRP_V6 || group_of_8 == HSRP || group_of_12 == HSRP_2
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        net::{IpAddress, Vlan},
+        parse::arp::Operation,
+    };
+
+    const OWNER: MacAddress = MacAddress::new([2, 0, 0, 0, 0, 1]);
+    const OTHER: MacAddress = MacAddress::new([2, 0, 0, 0, 0, 2]);
+    const GROUP: MacAddress = MacAddress::new([0, 0, 0x5e, 0, 1, 7]);
+
+    fn said_by(sender_mac: MacAddress, source: MacAddress, owner: Option<MacAddress>) -> Claim {
+        let address = IpAddress::v4([192, 0, 2, 1]);
+        let arp = Arp {
+            operation: Operation::Reply,
+            sender_mac,
+            sender_ip: address,
+            target_ip: address,
+        };
+        let hash = AddressHash::new(address, Vlan::default(), 7);
+        let word = owner.map_or(0, |owner| bindings::word(hash, owner));
+        claim(&arp, source, hash, word)
+    }
+
+    #[test]
+    fn an_address_is_its_owners_and_who_names_another_than_itself_claims_it() {
+        assert_eq!(said_by(OWNER, OWNER, None), Claim::New);
+        assert_eq!(said_by(OWNER, OWNER, Some(OWNER)), Claim::Own);
+        assert_eq!(said_by(OTHER, OTHER, Some(OWNER)), Claim::Foreign);
+        assert_eq!(said_by(OWNER, OTHER, Some(OWNER)), Claim::Foreign);
+        assert_eq!(said_by(OWNER, OTHER, None), Claim::Foreign);
+    }
+
+    #[test]
+    fn a_router_may_speak_for_its_group_and_the_group_may_not_take_what_is_anothers() {
+        assert_eq!(said_by(GROUP, OWNER, Some(GROUP)), Claim::Own);
+        assert_eq!(said_by(GROUP, OTHER, None), Claim::New);
+        assert_eq!(said_by(GROUP, OTHER, Some(OWNER)), Claim::Foreign);
+    }
+
+    #[test]
+    fn the_groups_of_vrrp_carp_and_hsrp_are_known_and_nothing_beside_them() {
+        for octets in [
+            [0, 0, 0x5e, 0, 1, 0],
+            [0, 0, 0x5e, 0, 2, 255],
+            [0, 0, 0x0c, 7, 0xac, 9],
+            [0, 0, 0x0c, 0x9f, 0xf0, 0],
+            [0, 0, 0x0c, 0x9f, 0xff, 255],
+        ] {
+            assert!(is_virtual(MacAddress::new(octets)), "{octets:02x?}");
+        }
+        for octets in [
+            [0, 0, 0x5e, 0, 3, 0],
+            [0, 0, 0x5e, 1, 1, 0],
+            [0, 0, 0x0c, 7, 0xad, 9],
+            [0, 0, 0x0c, 0x9f, 0xef, 0],
+            [2, 0, 0x5e, 0, 1, 0],
+        ] {
+            assert!(!is_virtual(MacAddress::new(octets)), "{octets:02x?}");
+        }
+    }
+}

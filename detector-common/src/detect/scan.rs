@@ -216,3 +216,87 @@ impl Scan {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::{IpAddress, IpProtocol};
+
+    const SECOND: u64 = 1_000_000_000;
+    const RULE: Rule = Rule::new(
+        Threshold::new(5, 60 * SECOND),
+        Threshold::new(8, 600 * SECOND),
+        ANSWER_WITHIN_NS,
+    );
+
+    fn service(host: u32) -> ServiceHash {
+        ServiceHash::new(IpAddress::from_v4_number(host * 31337), IpProtocol::TCP, 23, 7)
+    }
+
+    /// Tries a host, and has what is due judged as `standing` says.
+    fn try_host(scan: &mut Scan, host: u32, at: u64, standing: Standing) -> Noted {
+        let near = [|| false; 2].map(|near| near());
+        let noted = scan.note(service(host), near, at, &RULE);
+        if noted.due != 0 {
+            scan.judge(standing);
+        }
+        noted
+    }
+
+    #[test]
+    fn a_host_is_due_a_second_after_it_was_tried_and_counts_once() {
+        let mut scan = Scan::zeroed();
+        for at in 0..4 {
+            let noted = try_host(&mut scan, 1, SECOND + at, Standing::ASKED);
+            assert_eq!((noted.is_first, noted.due), (at == 0, 0));
+        }
+        // Four are looked after; the next looks at the oldest of them.
+        for host in 2..5 {
+            try_host(&mut scan, host, SECOND + 4, Standing::ASKED);
+        }
+        let noted = try_host(&mut scan, 1, 3 * SECOND, Standing::ASKED);
+        assert_eq!(noted.due, service(1).word());
+        assert_eq!((scan.outcome.judged, scan.outcome.silent), (1, 1));
+        let noted = try_host(&mut scan, 1, 4 * SECOND, Standing::ASKED);
+        assert_eq!(noted.due, 0);
+    }
+
+    #[test]
+    fn silent_hosts_make_a_scan_and_answers_take_it_back() {
+        let mut scan = Scan::zeroed();
+        let mut host = 0;
+        let mut tries = |scan: &mut Scan, count: u32, standing| {
+            for _ in 0..count {
+                host += 1;
+                try_host(scan, host, u64::from(host) * 2 * SECOND, standing);
+            }
+        };
+        tries(&mut scan, 8, Standing::ASKED);
+        assert!(!scan.is_scan(&RULE), "{:?}", scan.outcome);
+        tries(&mut scan, 2, Standing::REFUSES);
+        assert!(scan.is_scan(&RULE), "{:?}", scan.outcome);
+        assert!(scan.outcome.refused > 0);
+        tries(&mut scan, 1, Standing::ANSWERS);
+        assert!(!scan.is_scan(&RULE), "{:?}", scan.outcome);
+        // What nobody knows counts neither way.
+        let before = scan.outcome;
+        tries(&mut scan, 3, Standing::UNKNOWN);
+        assert_eq!(before.judged, scan.outcome.judged);
+    }
+
+    #[test]
+    fn two_cpus_together_have_seen_what_each_saw() {
+        let (mut one, mut other) = (Scan::zeroed(), Scan::zeroed());
+        for host in 0..12 {
+            let scan = if host % 2 == 0 { &mut one } else { &mut other };
+            try_host(scan, host, u64::from(host) * 2 * SECOND, Standing::ASKED);
+        }
+        let (judged, hosts) = (
+            one.outcome.judged + other.outcome.judged,
+            one.outcome.hosts_ones + other.outcome.hosts_ones,
+        );
+        one.merge(&other);
+        assert_eq!(one.outcome.judged, judged);
+        assert!(one.outcome.hosts_ones <= hosts && one.outcome.hosts_ones >= hosts - 1);
+    }
+}

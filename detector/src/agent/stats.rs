@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::collect::collect;
 use super::interface::{Hook, Side};
 pub use super::rates::Rates;
-use crate::output::{Identity, Time};
+use crate::output::{Identity, Time, Tried};
 
 /// So many sources are listed at most.
 pub const SOURCES_MAX: usize = 1000;
@@ -146,6 +146,13 @@ pub struct SourceStats {
     pub flagged: u64,
     /// Those that were dropped.
     pub dropped: u64,
+    /// Different addresses that an ARP sweep asked for, or hosts that a scan tried, in the present window of minutes, about;
+    /// `null` for another detector.
+    #[serde(default)]
+    pub targets: Option<u32>,
+    /// What became of the hosts that a scan tried; `null` for another detector.
+    #[serde(default)]
+    pub tried: Option<Tried>,
     /// When the first of the packets came.
     pub first: Time,
     /// When the last of them came.

@@ -7,7 +7,7 @@ use detector_common::{
     event::Reach,
     sketch,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Both sketches have the same size.
 const _: () = assert!(LONG_BITS == HOSTS_BITS);
@@ -29,7 +29,7 @@ pub fn targets(detector: Option<Detector>, reach: Reach) -> Option<u32> {
 
 /// What became of the hosts that a scanner tried in the present window of minutes. A fast scan is a sample: a few hosts a second are
 /// looked after.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tried {
     /// Hosts that were looked after, or were known to answer.
     pub judged: u16,

@@ -19,7 +19,7 @@ use crate::{
         rates::Totals,
         view::View,
     },
-    output::{Identity, SCHEMA_VERSION, Time},
+    output::{Identity, SCHEMA_VERSION, Time, Tried, targets},
 };
 
 /// Everything that was counted; with a list by CPU if `per_cpu`.
@@ -134,6 +134,8 @@ fn sources(view: &View, sources: Vec<Source>) -> Result<(Vec<SourceStats>, u64),
                 bytes: state.bytes,
                 flagged: objections.flagged,
                 dropped: objections.dropped,
+                targets: targets(key.detector(), source.reach()),
+                tried: Tried::of(key.detector(), source.reach()),
                 first: Time(clock.to_unix_ns(state.first_ns)),
                 last: Time(clock.to_unix_ns(state.last_ns)),
             })
