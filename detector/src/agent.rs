@@ -15,6 +15,7 @@ mod guard;
 pub mod interface;
 pub mod kernel;
 mod netlink;
+pub mod offenders;
 mod printer;
 mod rates;
 pub mod stats;

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod offenders;
 mod replay;
 mod run;
 mod signatures;
@@ -27,6 +28,7 @@ enum Command {
     Run(run::Arguments),
     Stats(stats::Arguments),
     Status(status::Arguments),
+    Offenders(offenders::Arguments),
     Replay(replay::Arguments),
     Signatures(signatures::Arguments),
 }
@@ -37,6 +39,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Run(arguments) => run::run(arguments),
         Command::Stats(arguments) => stats::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Offenders(arguments) => offenders::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
     }

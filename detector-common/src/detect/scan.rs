@@ -230,7 +230,12 @@ mod tests {
     );
 
     fn service(host: u32) -> ServiceHash {
-        ServiceHash::new(IpAddress::from_v4_number(host * 31337), IpProtocol::TCP, 23, 7)
+        ServiceHash::new(
+            IpAddress::from_v4_number(host * 31337),
+            IpProtocol::TCP,
+            23,
+            7,
+        )
     }
 
     /// Tries a host, and has what is due judged as `standing` says.

@@ -7,13 +7,15 @@ use std::{
 };
 
 use detector_common::{
-    detect::Detector,
     event::Event,
     net::{IpProtocol, MacAddress},
 };
 use serde::Serialize;
 
-use super::interface::{Interface, Side};
+use super::{
+    interface::{Interface, Side},
+    offenders::is_infection,
+};
 use crate::output::{Identity, SCHEMA_VERSION, Time, Tried, speaks_for_several, targets};
 
 /// One line of `detector run -o jsonl`: a source did something that a detector objects to. Its keys are stable.
@@ -94,14 +96,7 @@ impl Finding {
     /// Whether it means that a host of ours has a worm.
     #[must_use]
     pub fn is_infection_of_ours(&self) -> bool {
-        let infected = [
-            Detector::Signature,
-            Detector::Scan,
-            Detector::UdpSweep,
-            Detector::IcmpSweep,
-        ];
-        let is_found = |detector: Detector| self.identity.detector == detector.name();
-        self.side == Side::Lan && infected.into_iter().any(is_found)
+        self.side == Side::Lan && is_infection(&self.identity.detector)
     }
 }
 

@@ -15,7 +15,7 @@ const NAME_BYTES_MAX: usize = 15;
 const LISTED_MAX: usize = 12;
 
 /// Which way an interface faces. The program sees only what comes in, so the side says who sent it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Side {
     /// Towards the Internet: what comes in is somebody else's.

@@ -50,6 +50,14 @@ fn a_host_that_tries_host_after_host_is_named_and_one_that_is_answered_is_not() 
     let line = agent.wait_for_line(SOON, |line| line.contains("scan"))?;
     let who = format!("a host of ours is infected: scan from {}", INFECTED.ipv4);
     assert!(line.contains(&who) && line.contains("tcp/23"), "{line}");
+    let list = ["offenders", "--side", "lan", "--since", "1h", "-o", "json"];
+    let offenders = json(&lab.gateway, &list)?;
+    let host = &offenders["offenders"][0];
+    assert_eq!(host["source"]["ip"], INFECTED.ipv4.to_string());
+    assert_eq!(host["infected"], true);
+    let scan = &host["findings"][0];
+    assert_eq!(scan["detector"], "scan");
+    assert_eq!(scan["tried"]["judged"], scan["tried"]["silent"], "{scan}");
     let lines = agent.stdout();
     assert!(
         !lines.iter().any(|line| line.contains("tcp/443")),

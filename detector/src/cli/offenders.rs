@@ -1,0 +1,128 @@
+//! `detector offenders`: who did something, and what.
+
+use std::{io, path::PathBuf};
+
+use clap::Args;
+use jiff::SignedDuration;
+
+use super::{SOCKET, table};
+use crate::{
+    agent::{
+        control::client::{self, ClientError},
+        interface::Side,
+        offenders::{Did, Offender, Offenders},
+    },
+    exit::{Exit, Failure, OrExit as _},
+    output::{self, Format, Time},
+};
+
+/// Tells who the running agent objects to, hosts of yours that are infected first, and what each did
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Where the agent listens
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    socket: PathBuf,
+    /// In which form to answer
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    /// Only those on this side
+    #[arg(long, value_enum)]
+    side: Option<Side>,
+    /// Only those who did something in this time, as in 10m or 1h30m
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    since: Option<u64>,
+}
+
+/// A time in nanoseconds.
+fn parse_since(text: &str) -> Result<u64, String> {
+    let mistake = || "expected a time such as 90s, 10m or 1h30m".to_owned();
+    let time: SignedDuration = text.parse().map_err(|_| mistake())?;
+    u64::try_from(time.as_nanos()).map_err(|_| mistake())
+}
+
+pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
+    let stats = client::stats(&arguments.socket, false).or_exit_as(ClientError::exit)?;
+    let Time(now) = stats.time;
+    let since = arguments.since.map(|ago| Time(now.saturating_sub(ago)));
+    let offenders = Offenders::of(&stats, arguments.side, since);
+    match arguments.output {
+        Format::Human => output::print(|out| write(out, &offenders))?,
+        Format::Json => output::print_json(&offenders)?,
+    };
+    Ok(Exit::Fine)
+}
+
+fn write(out: &mut dyn io::Write, all: &Offenders) -> io::Result<()> {
+    if all.offenders.is_empty() {
+        writeln!(out, "Nobody did anything that is listed.")?;
+    } else {
+        let mut table = table::with_header(&[
+            "source",
+            "mac",
+            "interface",
+            "did",
+            "packets",
+            "dropped",
+            "first",
+            "last",
+        ]);
+        for offender in &all.offenders {
+            for (row, did) in offender.findings.iter().enumerate() {
+                let [source, mac, interface] = if row == 0 {
+                    names(offender)
+                } else {
+                    [const { String::new() }; 3]
+                };
+                table.add_row([
+                    source,
+                    mac,
+                    interface,
+                    what(did),
+                    did.packets.to_string(),
+                    did.dropped.to_string(),
+                    did.first.to_string(),
+                    did.last.to_string(),
+                ]);
+            }
+        }
+        writeln!(out, "{}", table.trim_fmt())?;
+    }
+    if all.left_out > 0 {
+        writeln!(out, "\n… and {} sources more", all.left_out)?;
+    }
+    Ok(())
+}
+
+/// Who it is: its address, its MAC, and where it comes in.
+fn names(offender: &Offender) -> [String; 3] {
+    let source = &offender.source;
+    let ip = source.ip.map(|ip| ip.to_string());
+    let mut name = ip.unwrap_or_else(|| "many senders".to_owned());
+    for vlan in &source.vlan {
+        name.push_str(&format!(" vlan {vlan}"));
+    }
+    if offender.infected {
+        name.push_str(", infected");
+    }
+    let mac = source
+        .mac
+        .map_or_else(|| "-".to_owned(), |mac| mac.to_string());
+    [
+        name,
+        mac,
+        format!("{} ({})", offender.interface, offender.side),
+    ]
+}
+
+fn what(did: &Did) -> String {
+    let mut text = did.name().to_owned();
+    if let Some(severity) = &did.severity {
+        text.push_str(&format!(" [{severity}]"));
+    }
+    match (did.targets, did.tried) {
+        (Some(targets), Some(tried)) => text.push_str(&format!(": about {targets} hosts, {tried}")),
+        (Some(targets), None) => text.push_str(&format!(": about {targets} addresses")),
+        (None, _) => {}
+    }
+    text
+}
