@@ -130,7 +130,7 @@ where
         message.answer(runtime, class)
     };
     if is_foreign {
-        message.spoof(runtime, decision)
+        message.spoof(runtime, class, decision)
     } else {
         decision
     }
@@ -156,10 +156,10 @@ impl OnItsWay<'_> {
         }
     }
 
-    /// A message that claims what is another's, and of which this became so far. Once is a damaged frame, and twice a spoof. It
-    /// has one reason: what costs it something.
+    /// A message of this class that claims what is another's, and of which this became so far. Once is a damaged frame, and twice
+    /// a spoof. It has one reason: what it does comes before what it claims, unless the claim is what costs it something.
     #[inline(always)]
-    fn spoof<'t, P, R>(&self, runtime: &mut R, so_far: Decision) -> Decision
+    fn spoof<'t, P, R>(&self, runtime: &mut R, class: Reason, so_far: Decision) -> Decision
     where
         P: PacketBytes,
         R: Runtime<'t, P>,
@@ -195,10 +195,11 @@ impl OnItsWay<'_> {
         let key = key.under(Detector::ArpSpoof);
         let count = count.unwrap_or(0);
         self.hand_on(runtime, response, decision, key, count, reach);
-        if so_far.verdict == Verdict::Drop {
-            so_far
-        } else {
+        let costs_more = decision.verdict == Verdict::Drop && so_far.verdict == Verdict::Pass;
+        if so_far.reason == class || costs_more {
             decision
+        } else {
+            so_far
         }
     }
 

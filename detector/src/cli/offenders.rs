@@ -97,32 +97,28 @@ fn write(out: &mut dyn io::Write, all: &Offenders) -> io::Result<()> {
 fn names(offender: &Offender) -> [String; 3] {
     let source = &offender.source;
     let ip = source.ip.map(|ip| ip.to_string());
-    let mut name = ip.unwrap_or_else(|| "many senders".to_owned());
-    for vlan in &source.vlan {
-        name.push_str(&format!(" vlan {vlan}"));
-    }
-    if offender.infected {
-        name.push_str(", infected");
-    }
-    let mac = source
-        .mac
-        .map_or_else(|| "-".to_owned(), |mac| mac.to_string());
+    let ip = ip.unwrap_or_else(|| "many senders".to_owned());
+    let tags: Vec<_> = source.vlan.iter().map(u16::to_string).collect();
+    let tags = match &*tags {
+        [] => String::new(),
+        tags => format!(" vlan {}", tags.join(".")),
+    };
+    let infected = if offender.infected { ", infected" } else { "" };
+    let mac = source.mac.map(|mac| mac.to_string());
     [
-        name,
-        mac,
+        format!("{ip}{tags}{infected}"),
+        mac.unwrap_or_else(|| "-".to_owned()),
         format!("{} ({})", offender.interface, offender.side),
     ]
 }
 
 fn what(did: &Did) -> String {
-    let mut text = did.name().to_owned();
-    if let Some(severity) = &did.severity {
-        text.push_str(&format!(" [{severity}]"));
-    }
-    match (did.targets, did.tried) {
-        (Some(targets), Some(tried)) => text.push_str(&format!(": about {targets} hosts, {tried}")),
-        (Some(targets), None) => text.push_str(&format!(": about {targets} addresses")),
-        (None, _) => {}
-    }
-    text
+    let severity = did.severity.as_ref();
+    let severity = severity.map_or_else(String::new, |severity| format!(" [{severity}]"));
+    let reach = match (did.targets, did.tried) {
+        (Some(targets), Some(tried)) => format!(": about {targets} hosts, {tried}"),
+        (Some(targets), None) => format!(": about {targets} addresses"),
+        (None, _) => String::new(),
+    };
+    format!("{}{severity}{reach}", did.name())
 }
