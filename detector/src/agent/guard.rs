@@ -19,13 +19,13 @@ use super::{
     control::{Control, ControlSocket, SocketError, serve},
     events::Events,
     finding::Finding,
-    gateways::follow,
     interface::{Hook, Interface, Mode},
     kernel::{Kernel, KernelError},
-    netlink::Netlink,
+    netlink::{self, Netlink},
     printer::Printer,
     rates::{INTERVAL, Totals},
     status::Places,
+    surroundings::follow,
     view::View,
     voice::{self, say},
     watch::watch,
@@ -113,7 +113,7 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let ring = ring.ok_or(KernelError::Missing("EVENTS"))?;
     let mut events = Events::new(ring).map_err(io_error("wait for events"))?;
     let config = kernel.maps_mut().take_config();
-    let config = config.ok_or(KernelError::Missing("CONFIG"))?;
+    let mut config = config.ok_or(KernelError::Missing("CONFIG"))?;
     let attached = attach_all(&mut kernel, &options.interfaces, options.mode, &netlink).await?;
     let (interfaces, links): (Vec<_>, Vec<_>) = attached.into_iter().unzip();
     let view = Arc::new(View::new(
@@ -134,7 +134,14 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let printer = Printer::start().map_err(io_error("start a thread"))?;
     tokio::spawn(sample(Arc::clone(&view)));
     tokio::spawn(watch(Arc::clone(&view), control.netlink.clone()));
-    tokio::spawn(follow(Arc::clone(&view), control.netlink.clone(), config));
+    let changes = netlink::changes().map_err(io_error("open a netlink socket"))?;
+    tokio::spawn(follow(control.netlink.clone(), changes, {
+        let view = Arc::clone(&view);
+        move |surroundings| {
+            view.set_surroundings(surroundings);
+            config.set(view.config())
+        }
+    }));
     tokio::spawn(async move {
         let Err(error) = serve(listener, control).await;
         say(&format!(

@@ -1,24 +1,28 @@
-//! What the kernel says of an interface (its name, and what is attached to it), of routes and of neighbours. Asked over netlink.
+//! What the kernel says of an interface (its name, and what is attached to it), of addresses, routes and neighbours. Asked over
+//! netlink, which also tells of changes.
 //!
 //! That is the one place that knows every program: those attached by a link, by `ip link` and by another tool.
 
+mod changes;
+mod messages;
+
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
 use futures_util::StreamExt as _;
 use rtnetlink::{
     RouteMessageBuilder,
-    packet_route::{
-        link::{LinkAttribute, LinkXdp},
-        neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage},
-        route::{RouteAddress, RouteAttribute, RouteNextHop},
-    },
+    packet_route::link::{LinkAttribute, LinkXdp},
 };
 
-use super::{gateways::Hop, interface::Hook};
+pub(super) use self::{
+    changes::{Change, changes},
+    messages::Hop,
+};
+use super::interface::Hook;
 
 /// A program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,29 +74,44 @@ impl Netlink {
 }
 
 impl Netlink {
-    /// The next hops of every default route for IPv4, which ARP asks for.
+    /// The machine's addresses, on all interfaces.
+    pub(super) async fn own_addresses(&self) -> io::Result<BTreeSet<IpAddr>> {
+        let mut answers = Box::pin(self.handle.address().get().execute());
+        let mut addresses = BTreeSet::new();
+        while let Some(message) = answers.next().await {
+            addresses.extend(messages::own_address(&message.map_err(of_netlink)?));
+        }
+        Ok(addresses)
+    }
+
+    /// The next hops of every default route, whatever its table.
     pub(super) async fn default_hops(&self) -> io::Result<BTreeSet<Hop>> {
-        let every = RouteMessageBuilder::<Ipv4Addr>::new().build();
-        let mut answers = Box::pin(self.handle.route().get(every).execute());
         let mut hops = BTreeSet::new();
-        while let Some(route) = answers.next().await {
-            let route = route.map_err(of_netlink)?;
-            if route.header.destination_prefix_length == 0 {
-                hops.extend(hops_of(&route.attributes));
+        for every in [
+            RouteMessageBuilder::<Ipv4Addr>::new().build(),
+            RouteMessageBuilder::<Ipv6Addr>::new().build(),
+        ] {
+            let mut answers = Box::pin(self.handle.route().get(every).execute());
+            while let Some(route) = answers.next().await {
+                let route = route.map_err(of_netlink)?;
+                if messages::is_default(&route) {
+                    hops.extend(messages::hops(&route));
+                }
             }
         }
         Ok(hops)
     }
 
-    /// Every neighbour that the kernel knows a MAC of, by interface and address.
-    pub(super) async fn neighbours(&self) -> io::Result<Vec<(Hop, [u8; 6])>> {
+    /// The MACs of these neighbours, of those that the kernel knows one of.
+    pub(super) async fn macs(&self, of: &BTreeSet<Hop>) -> io::Result<BTreeMap<Hop, [u8; 6]>> {
         let mut answers = Box::pin(self.handle.neighbours().get().execute());
-        let mut neighbours = Vec::new();
-        while let Some(neighbour) = answers.next().await {
-            let neighbour = neighbour.map_err(of_netlink)?;
-            neighbours.extend(neighbour_of(&neighbour));
+        let mut macs = BTreeMap::new();
+        while let Some(message) = answers.next().await {
+            let message = message.map_err(of_netlink)?;
+            let hop = messages::neighbour(&message).filter(|hop| of.contains(hop));
+            macs.extend(hop.zip(messages::mac(&message)));
         }
-        Ok(neighbours)
+        Ok(macs)
     }
 }
 
@@ -102,54 +121,6 @@ fn of_netlink(error: rtnetlink::Error) -> io::Error {
     } else {
         io::Error::other(error.to_string())
     }
-}
-
-/// The next hops of a route: one, or several of a multipath route.
-fn hops_of(attributes: &[RouteAttribute]) -> Vec<Hop> {
-    let mut hops = Vec::new();
-    let via = |attributes: &[RouteAttribute]| {
-        attributes.iter().find_map(|attribute| {
-            if let RouteAttribute::Gateway(RouteAddress::Inet(ip)) = attribute {
-                Some(IpAddr::from(*ip))
-            } else {
-                None
-            }
-        })
-    };
-    let interface = attributes.iter().find_map(|attribute| {
-        if let RouteAttribute::Oif(interface) = attribute {
-            Some(*interface)
-        } else {
-            None
-        }
-    });
-    hops.extend(interface.zip(via(attributes)));
-    for attribute in attributes {
-        if let RouteAttribute::MultiPath(paths) = attribute {
-            let hop = |path: &RouteNextHop| Some((path.interface_index, via(&path.attributes)?));
-            hops.extend(paths.iter().filter_map(hop));
-        }
-    }
-    hops
-}
-
-fn neighbour_of(neighbour: &NeighbourMessage) -> Option<(Hop, [u8; 6])> {
-    let attributes = || neighbour.attributes.iter();
-    let ip = attributes().find_map(|attribute| {
-        if let NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) = attribute {
-            Some(IpAddr::from(*ip))
-        } else {
-            None
-        }
-    })?;
-    let mac = attributes().find_map(|attribute| {
-        if let NeighbourAttribute::LinkLayerAddress(bytes) = attribute {
-            bytes.as_slice().try_into().ok()
-        } else {
-            None
-        }
-    })?;
-    Some(((neighbour.header.ifindex, ip), mac))
 }
 
 impl Link {

@@ -1,19 +1,22 @@
 //! What runs, and how: the answer to `detector status`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use detector_common::abi::Tally;
 use serde::{Deserialize, Serialize};
 
 use super::{
     attach::Guarded,
-    gateways::Gateway,
     interface::{Hook, Side},
     kernel::KernelError,
     netlink::Netlink,
+    surroundings::{Surroundings, Why},
     view::View,
 };
-use crate::output::{SCHEMA_VERSION, Time};
+use crate::output::{Mac, SCHEMA_VERSION, Time};
 
 /// The state of the agent. `detector status -o json` prints it, and its keys are stable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,9 +35,12 @@ pub struct Status {
     pub mode: String,
     /// Each guarded interface, in the order of the command line.
     pub interfaces: Vec<InterfaceStatus>,
-    /// The routers that default routes go to, as far as their MACs are known.
+    /// The routers that default routes go to.
     #[serde(default)]
     pub gateways: Vec<Gateway>,
+    /// The addresses that nothing should ever act against, in order; one stands there once for each reason.
+    #[serde(default)]
+    pub protected: Vec<Protected>,
     /// Where the maps are pinned.
     pub pin_dir: String,
     /// Where the agent is asked.
@@ -61,6 +67,26 @@ pub struct InterfaceStatus {
     pub attached: bool,
     /// The number of its copy of the program in the kernel.
     pub program_id: u32,
+}
+
+/// A router that a default route goes to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gateway {
+    /// Its address.
+    pub ip: IpAddr,
+    /// Its MAC, as the kernel's neighbour table has it; `null` while it has none.
+    pub mac: Option<Mac>,
+    /// The interface by which the route goes.
+    pub interface: String,
+}
+
+/// An address that nothing should ever act against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Protected {
+    /// The address.
+    pub address: IpAddr,
+    /// Why.
+    pub why: Why,
 }
 
 /// The kernel program.
@@ -98,6 +124,7 @@ pub(super) async fn status(
             program_id: *program,
         });
     }
+    let surroundings = view.surroundings();
     let tallies = view.kernel.maps().tallies()?;
     let lost = tallies
         .iter()
@@ -110,7 +137,8 @@ pub(super) async fn status(
         uptime_s: view.uptime().as_secs(),
         mode: view.config().mode().name().to_owned(),
         interfaces,
-        gateways: view.gateways().into_iter().collect(),
+        gateways: gateways(&surroundings, netlink).await,
+        protected: protected(&surroundings),
         pin_dir: shown(&places.pin_dir),
         socket: shown(&places.socket),
         events_lost: lost.flat_map(|(_, counts)| counts).sum(),
@@ -118,6 +146,27 @@ pub(super) async fn status(
             verified_instructions: view.verified_instructions,
         },
     })
+}
+
+async fn gateways(surroundings: &Surroundings, netlink: &Netlink) -> Vec<Gateway> {
+    let mut gateways = Vec::new();
+    for (&(interface, ip), &mac) in surroundings.gateways() {
+        let link = netlink.link(interface).await.ok().flatten();
+        gateways.push(Gateway {
+            ip,
+            mac,
+            // Gone since, it is called by its number.
+            interface: link.map_or_else(|| interface.to_string(), |link| link.name),
+        });
+    }
+    gateways
+}
+
+fn protected(surroundings: &Surroundings) -> Vec<Protected> {
+    let protected = surroundings.protected().into_iter();
+    protected
+        .map(|(address, why)| Protected { address, why })
+        .collect()
 }
 
 fn shown(path: &Path) -> String {

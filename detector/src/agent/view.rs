@@ -1,10 +1,9 @@
 //! What all parts of a running agent look at: the kernel program, the interfaces it guards, and the agent's own counts.
 
 use std::{
-    collections::BTreeSet,
     io,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -14,14 +13,15 @@ use detector_common::{config::Config, net::MacAddress};
 
 use super::{
     attach::Guarded,
-    gateways::Gateway,
     interface::Interface,
     kernel::{Clock, Kernel, KernelError},
     netlink::Netlink,
     rates::{Rates, Sampler},
     stats::EventStats,
+    surroundings::Surroundings,
     voice::say,
 };
+use crate::output::Mac;
 
 /// How far the clock may seem to have moved before it is set anew.
 ///
@@ -45,7 +45,7 @@ pub(super) struct View {
     decided: Config,
     /// The gateways that the operator named.
     named: Vec<MacAddress>,
-    learnt: Mutex<BTreeSet<Gateway>>,
+    surroundings: Mutex<Arc<Surroundings>>,
     started: Instant,
     clock: Mutex<Clock>,
     sampler: Mutex<Sampler>,
@@ -67,7 +67,7 @@ impl View {
             interfaces,
             decided: config,
             named,
-            learnt: Mutex::default(),
+            surroundings: Mutex::default(),
             reports: Reports::default(),
             started: Instant::now(),
         })
@@ -75,22 +75,20 @@ impl View {
 
     /// What the classifier reads: what the operator decided, with the gateways there are.
     pub(super) fn config(&self) -> Config {
-        let learnt = lock(&self.learnt);
-        let learnt = learnt.iter().map(|gateway| gateway.mac.address());
-        let all: BTreeSet<_> = learnt.map(MacAddress::to_word).collect();
         let named = self.named.iter().copied();
-        let learnt = all.into_iter().map(MacAddress::from_word);
+        let learnt = self.surroundings().arp_gateways();
+        let learnt = learnt.into_iter().map(Mac::address);
         self.decided.with_gateways(named.chain(learnt))
     }
 
-    /// The gateways that the kernel sends to.
-    pub(super) fn gateways(&self) -> BTreeSet<Gateway> {
-        lock(&self.learnt).clone()
+    /// What the machine is part of, as far as the agent has looked.
+    pub(super) fn surroundings(&self) -> Arc<Surroundings> {
+        Arc::clone(&lock(&self.surroundings))
     }
 
-    /// Others from now on.
-    pub(super) fn set_gateways(&self, gateways: BTreeSet<Gateway>) {
-        *lock(&self.learnt) = gateways;
+    /// It is part of this from now on.
+    pub(super) fn set_surroundings(&self, surroundings: &Surroundings) {
+        *lock(&self.surroundings) = Arc::new(surroundings.clone());
     }
 
     /// The interface in `slot`, under its present name.

@@ -10,10 +10,14 @@ use crate::{
     agent::{
         control::client::{self, ClientError},
         status::Status,
+        surroundings::Why,
     },
     exit::{Exit, Failure, OrExit as _},
     output::{self, Format, complain},
 };
+
+/// So many addresses are shown to people for a reason; `-o json` has all.
+const SHOWN_MAX: usize = 8;
 
 /// Tells how the running agent is; exits with 1 if an interface is not guarded any more
 #[derive(Debug, Args)]
@@ -58,6 +62,7 @@ fn human(status: &Status) -> String {
         ("running for", format!("{} s", status.uptime_s)),
         ("mode", mode.to_owned()),
         ("gateways", gateways(status)),
+        ("protected", protected(status)),
         ("lost events", status.events_lost.to_string()),
         ("pins", status.pin_dir.clone()),
         ("socket", status.socket.clone()),
@@ -71,10 +76,30 @@ fn gateways(status: &Status) -> String {
         return "none known".to_owned();
     }
     let gateways = status.gateways.iter();
-    let gateways: Vec<_> = gateways
-        .map(|gateway| format!("{} ({})", gateway.ip, gateway.mac))
-        .collect();
-    gateways.join(", ")
+    let gateways = gateways.map(|gateway| {
+        let mac = gateway.mac.map_or("MAC unknown".to_owned(), String::from);
+        format!("{} ({mac}) on {}", gateway.ip, gateway.interface)
+    });
+    gateways.collect::<Vec<_>>().join(", ")
+}
+
+/// A line for each reason, with the first of its addresses.
+fn protected(status: &Status) -> String {
+    let lines = Why::ALL.into_iter().filter_map(|why| {
+        let protected = status.protected.iter().filter(|one| one.why == why);
+        let all: Vec<_> = protected.map(|one| one.address.to_string()).collect();
+        let (shown, more) = all.split_at(all.len().min(SHOWN_MAX));
+        let more = match more.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (!all.is_empty()).then(|| format!("{why} {}{more}", shown.join(", ")))
+    });
+    let lines: Vec<_> = lines.collect();
+    if lines.is_empty() {
+        return "nothing known yet".to_owned();
+    }
+    lines.join(&format!("\n{:<12} ", ""))
 }
 
 fn interfaces(status: &Status) -> Table {
