@@ -10,3 +10,5 @@ mod hunters;
 mod output;
 #[path = "agent/refusals.rs"]
 mod refusals;
+#[path = "agent/surroundings.rs"]
+mod surroundings;
