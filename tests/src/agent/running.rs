@@ -63,9 +63,18 @@ pub fn refusal_of(output: &Output) -> Result<(Option<i32>, String)> {
 
 /// Starts the agent on `host` and waits until it guards.
 pub fn start(host: &Host, arguments: &[&str]) -> Result<Process> {
+    start_with(host, arguments, |command| command)
+}
+
+/// The same with a command that was changed before it is run.
+pub fn start_with(
+    host: &Host,
+    arguments: &[&str],
+    change: impl FnOnce(&mut Command) -> &mut Command,
+) -> Result<Process> {
     let mut all = vec!["run"];
     all.extend(arguments);
-    let agent = Process::spawn(&mut command(host, &all)?)?;
+    let agent = Process::spawn(change(&mut command(host, &all)?))?;
     agent.wait_for_line(SOON, |line| line.starts_with("detector: ready"))?;
     Ok(agent)
 }
