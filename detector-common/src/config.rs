@@ -3,16 +3,13 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
-    detect::{
-        Detector,
-        arp_sweep::{self, Threshold},
-        scan,
-    },
+    detect::{Detector, arp_sweep, scan},
     net::MacAddress,
     packet::is_zero,
     reason::Reason,
     token_bucket::Limit,
     verdict::{Decision, Verdict},
+    window::Threshold,
 };
 
 /// Whether a policy that drops may drop: one switch for the whole agent.
@@ -166,15 +163,15 @@ pub struct Config {
 
 impl Config {
     /// The defaults: monitor; signatures drop; an ARP sender's requests are limited to 15/s (what Cisco allows an untrusted
-    /// port), a gateway's and everybody's replies to 100/s, a segment's requests to 200/s; sweeps and spoofs are reported, at
-    /// most once a second each.
+    /// port), a gateway's and everybody's replies to 100/s, a segment's requests to 200/s; sweeps, spoofs and scans are
+    /// reported, at most once a second each.
     pub const DEFAULT: Self = Self {
         arp_sender: Limit::new(30, 2_000_000_000),
         arp_gateway: Limit::new(200, 2_000_000_000),
         arp_replies: Limit::new(200, 2_000_000_000),
         arp_segment: Limit::new(400, 2_000_000_000),
-        sweep_short: Threshold::new(20, 10_000_000_000, arp_sweep::SHORT_BITS),
-        sweep_long: Threshold::new(60, 600_000_000_000, arp_sweep::LONG_BITS),
+        sweep_short: arp_sweep::threshold(20, 10_000_000_000, arp_sweep::SHORT_BITS),
+        sweep_long: arp_sweep::threshold(60, 600_000_000_000, arp_sweep::LONG_BITS),
         scan: scan_rule(10, 25),
         udp_sweep: scan_rule(20, 50),
         icmp_sweep: scan_rule(20, 50),
@@ -280,8 +277,8 @@ impl Default for Config {
 const fn scan_rule(short: u32, long: u32) -> scan::Rule {
     const SECOND_NS: u64 = 1_000_000_000;
     scan::Rule::new(
-        scan::Threshold::new(short, 60 * SECOND_NS),
-        scan::Threshold::new(long, 600 * SECOND_NS),
+        Threshold::new(short, 60 * SECOND_NS),
+        Threshold::new(long, 600 * SECOND_NS),
         scan::ANSWER_WITHIN_NS,
     )
 }

@@ -31,3 +31,4 @@ pub mod sketch;
 pub mod sources;
 pub mod token_bucket;
 pub mod verdict;
+pub mod window;

@@ -36,8 +36,7 @@ pub extern "C" fn search_packet(ctx: *mut xdp_md, search: u64) -> u64 {
 
 /// Takes the message in `ARP_MESSAGE`, which came in by `interface`, its way, and gives the decision as a word.
 ///
-/// VERIFIER: a global function, for the reason that [`search_packet`] is one: in its place it would be more than a million
-/// instructions.
+/// VERIFIER: a global function, for the reason that [`search_packet`] is one.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn decide_arp(interface: u64) -> u64 {

@@ -4,6 +4,7 @@
 //! and a number out of range are refused with their place, for a guard that ignores half of its orders is worse than
 //! one that does not start.
 
+mod detectors;
 mod error;
 mod file;
 mod quota;
@@ -13,27 +14,21 @@ use std::path::Path;
 
 use detector_common::{
     config::{Config, GATEWAYS_MAX, Mode, Policy},
-    detect::{
-        Detector,
-        arp_sweep::{LONG_BITS, SHORT_BITS},
-        scan::{self, HOSTS_BITS},
-        signature::compile::CompileError,
-    },
+    detect::{Detector, signature::compile::CompileError},
 };
 
+pub use detectors::{ArpFloodSettings, PolicySettings, SweepSettings};
 pub use error::SettingsError;
 use error::{Place, Problem};
 use file::File;
 pub use quota::Quota;
-use section::{Fault, Section};
+use section::Fault;
 
 use crate::{
     output::{FileName, Mac},
     tables::{HashSeed, Tables},
 };
 
-/// The most packets of a limit. Beyond a million at once it is none.
-const PACKETS_MAX: u32 = 1_000_000;
 /// The longest time between two reports of the same finding, in milliseconds: an hour.
 const REPORT_INTERVAL_MS_MAX: u32 = 3_600_000;
 
@@ -47,74 +42,23 @@ pub struct Settings {
     /// `report_interval_ms`: at most one report of a finding in this time.
     pub report_interval_ms: u32,
     /// `[signature]`.
-    pub signature: SignatureSettings,
+    pub signature: PolicySettings,
     /// `gateways`: the MACs of routers, which ask and answer for others.
     pub gateways: Vec<Mac>,
     /// `[arp_flood]`.
     pub arp_flood: ArpFloodSettings,
     /// `[arp_sweep]`.
-    pub arp_sweep: ArpSweepSettings,
+    pub arp_sweep: SweepSettings,
     /// `[arp_spoof]`.
-    pub arp_spoof: ArpSpoofSettings,
-    /// `[scan]`, `[udp_sweep]` and `[icmp_sweep]`.
-    pub scan: ScanSettings,
+    pub arp_spoof: PolicySettings,
+    /// `[scan]`.
+    pub scan: SweepSettings,
     /// `[udp_sweep]`.
-    pub udp_sweep: ScanSettings,
+    pub udp_sweep: SweepSettings,
     /// `[icmp_sweep]`.
-    pub icmp_sweep: ScanSettings,
+    pub icmp_sweep: SweepSettings,
     /// Where the HTTP ports come from, for the signatures may not fit on all of them.
     http_ports_origin: Option<(FileName, Place)>,
-}
-
-/// `[signature]`: worms by their patterns.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SignatureSettings {
-    /// `policy`: what a match leads to.
-    pub policy: Policy,
-}
-
-/// `[arp_flood]`: ARP messages above a rate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArpFloodSettings {
-    /// `policy`: what the excess leads to.
-    pub policy: Policy,
-    /// `sender`: the requests to all of one sender.
-    pub sender: Quota,
-    /// `gateway`: the same of one of the `gateways`.
-    pub gateway: Quota,
-    /// `replies`: the replies and announcements of one sender.
-    pub replies: Quota,
-    /// `segment`: the requests of all senders of one interface and VLAN together.
-    pub segment: Quota,
-}
-
-/// `[arp_sweep]`: requests for many different addresses that do not answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArpSweepSettings {
-    /// `policy`: what a request of a sweep leads to.
-    pub policy: Policy,
-    /// `short`: so many addresses are a scan in seconds.
-    pub short: Quota,
-    /// `long`: so many addresses are a slow scan.
-    pub long: Quota,
-}
-
-/// `[arp_spoof]`: claims of what is another's.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ArpSpoofSettings {
-    /// `policy`: what a claim leads to.
-    pub policy: Policy,
-}
-
-/// `[scan]`, `[udp_sweep]`, `[icmp_sweep]`: hosts that try host after host, and hardly any answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScanSettings {
-    /// `policy`: what a packet that tries a host leads to.
-    pub policy: Policy,
-    /// `short`: so many silent hosts are a scan in seconds.
-    pub short: Quota,
-    /// `long`: so many are a slow scan.
-    pub long: Quota,
 }
 
 impl Default for Settings {
@@ -124,7 +68,7 @@ impl Default for Settings {
             mode: Mode::Monitor,
             http_ports: vec![80, 8080],
             report_interval_ms: 1000,
-            signature: SignatureSettings {
+            signature: PolicySettings {
                 policy: Policy::Drop,
             },
             arp_flood: ArpFloodSettings {
@@ -135,38 +79,15 @@ impl Default for Settings {
                 segment: Quota::new(400, 2),
             },
             gateways: Vec::new(),
-            arp_sweep: ArpSweepSettings {
-                policy: Policy::Alert,
-                short: Quota::new(20, 10),
-                long: Quota::new(60, 600),
-            },
-            arp_spoof: ArpSpoofSettings {
+            arp_sweep: SweepSettings::new(Quota::new(20, 10), Quota::new(60, 600)),
+            arp_spoof: PolicySettings {
                 policy: Policy::Alert,
             },
-            scan: ScanSettings::new(10, 25),
-            udp_sweep: ScanSettings::new(20, 50),
-            icmp_sweep: ScanSettings::new(20, 50),
+            scan: SweepSettings::new(Quota::new(10, 60), Quota::new(25, 600)),
+            udp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
+            icmp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
             http_ports_origin: None,
         }
-    }
-}
-
-impl ScanSettings {
-    /// So many silent hosts in a minute, or in ten, are reported.
-    const fn new(short: u32, long: u32) -> Self {
-        Self {
-            policy: Policy::Alert,
-            short: Quota::new(short, 60),
-            long: Quota::new(long, 600),
-        }
-    }
-
-    fn rule(&self) -> scan::Rule {
-        scan::Rule::new(
-            self.short.to_scan_threshold(),
-            self.long.to_scan_threshold(),
-            scan::ANSWER_WITHIN_NS,
-        )
     }
 }
 
@@ -216,29 +137,18 @@ impl Settings {
             .with_policy(Detector::ArpFlood, flood.policy)
             .with_policy(Detector::ArpSweep, self.arp_sweep.policy)
             .with_policy(Detector::ArpSpoof, self.arp_spoof.policy)
+            .with_policy(Detector::Scan, self.scan.policy)
+            .with_policy(Detector::UdpSweep, self.udp_sweep.policy)
+            .with_policy(Detector::IcmpSweep, self.icmp_sweep.policy)
             .with_gateways(self.gateways.iter().map(|mac| mac.address()));
-        let mut policies = Vec::new();
         config.arp_sender = flood.sender.to_limit();
         config.arp_gateway = flood.gateway.to_limit();
         config.arp_replies = flood.replies.to_limit();
         config.arp_segment = flood.segment.to_limit();
-        config.sweep_short = self.arp_sweep.short.to_threshold(SHORT_BITS);
-        config.sweep_long = self.arp_sweep.long.to_threshold(LONG_BITS);
-        for (detector, settings, rule) in [
-            (Detector::Scan, &self.scan, &mut config.scan),
-            (Detector::UdpSweep, &self.udp_sweep, &mut config.udp_sweep),
-            (
-                Detector::IcmpSweep,
-                &self.icmp_sweep,
-                &mut config.icmp_sweep,
-            ),
-        ] {
-            *rule = settings.rule();
-            policies.push((detector, settings.policy));
-        }
-        for (detector, policy) in policies {
-            config = config.with_policy(detector, policy);
-        }
+        [config.sweep_short, config.sweep_long] = self.arp_sweep.arp_thresholds();
+        config.scan = self.scan.scan_rule();
+        config.udp_sweep = self.udp_sweep.scan_rule();
+        config.icmp_sweep = self.icmp_sweep.scan_rule();
         config.report_interval_ns = u64::from(self.report_interval_ms) * 1_000_000;
         config
     }
@@ -275,83 +185,43 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
                 REPORT_INTERVAL_MS_MAX,
                 report_interval_ms,
             )?,
-            signature: root.section("signature", |section| read_signature(section, &signature))?,
+            signature: root.section("signature", |section| {
+                PolicySettings::read(section, &signature)
+            })?,
             gateways: root.macs("gateways", GATEWAYS_MAX)?,
-            arp_flood: root.section("arp_flood", |section| read_arp_flood(section, &arp_flood))?,
-            arp_sweep: root.section("arp_sweep", |section| read_arp_sweep(section, &arp_sweep))?,
-            arp_spoof: root.section("arp_spoof", |section| read_arp_spoof(section, &arp_spoof))?,
-            scan: root.section("scan", |section| read_scan(section, &scan))?,
-            udp_sweep: root.section("udp_sweep", |section| read_scan(section, &udp_sweep))?,
-            icmp_sweep: root.section("icmp_sweep", |section| read_scan(section, &icmp_sweep))?,
+            arp_flood: root.section("arp_flood", |section| {
+                ArpFloodSettings::read(section, &arp_flood)
+            })?,
+            arp_sweep: root.section("arp_sweep", |section| {
+                SweepSettings::read_arp(section, &arp_sweep)
+            })?,
+            arp_spoof: root.section("arp_spoof", |section| {
+                PolicySettings::read(section, &arp_spoof)
+            })?,
+            scan: root.section("scan", |section| SweepSettings::read_scan(section, &scan))?,
+            udp_sweep: root.section("udp_sweep", |section| {
+                SweepSettings::read_scan(section, &udp_sweep)
+            })?,
+            icmp_sweep: root.section("icmp_sweep", |section| {
+                SweepSettings::read_scan(section, &icmp_sweep)
+            })?,
             http_ports_origin,
         };
         Ok((settings, root.place_of("http_ports")))
     })
 }
 
-fn read_signature(
-    section: &mut Section<'_>,
-    default: &SignatureSettings,
-) -> Result<SignatureSettings, Fault> {
-    Ok(SignatureSettings {
-        policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
-    })
-}
-
-/// The policies of a detector without a rate that could be limited.
-const UNLIMITED: [Policy; 4] = [Policy::Off, Policy::Count, Policy::Alert, Policy::Drop];
-
-fn read_arp_flood(
-    section: &mut Section<'_>,
-    default: &ArpFloodSettings,
-) -> Result<ArpFloodSettings, Fault> {
-    let policies = [
-        Policy::Off,
-        Policy::Count,
-        Policy::Alert,
-        Policy::Limit,
-        Policy::Drop,
-    ];
-    Ok(ArpFloodSettings {
-        policy: section.choice("policy", &policies, Policy::name, default.policy)?,
-        sender: section.quota("sender", PACKETS_MAX, default.sender)?,
-        gateway: section.quota("gateway", PACKETS_MAX, default.gateway)?,
-        replies: section.quota("replies", PACKETS_MAX, default.replies)?,
-        segment: section.quota("segment", PACKETS_MAX, default.segment)?,
-    })
-}
-
-fn read_arp_sweep(
-    section: &mut Section<'_>,
-    default: &ArpSweepSettings,
-) -> Result<ArpSweepSettings, Fault> {
-    Ok(ArpSweepSettings {
-        policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
-        short: section.quota("short", 2 * SHORT_BITS, default.short)?,
-        long: section.quota("long", 2 * LONG_BITS, default.long)?,
-    })
-}
-
-fn read_scan(section: &mut Section<'_>, default: &ScanSettings) -> Result<ScanSettings, Fault> {
-    Ok(ScanSettings {
-        policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
-        short: section.quota("short", HOSTS_BITS, default.short)?,
-        long: section.quota("long", HOSTS_BITS, default.long)?,
-    })
-}
-
-fn read_arp_spoof(
-    section: &mut Section<'_>,
-    default: &ArpSpoofSettings,
-) -> Result<ArpSpoofSettings, Fault> {
-    Ok(ArpSpoofSettings {
-        policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use detector_common::{detect::arp_sweep::Threshold, net::MacAddress, token_bucket::Limit};
+    use detector_common::{
+        detect::{
+            arp_sweep::{self, LONG_BITS, SHORT_BITS},
+            scan,
+        },
+        net::MacAddress,
+        token_bucket::Limit,
+        window::Threshold,
+    };
 
     use super::*;
 
@@ -393,14 +263,14 @@ mod tests {
             policy = 'count'
             [scan]
             policy = 'drop'
-            short = '9/s'
-            long = '10/s'
+            short = '9/5s'
+            long = '10/5s'
             [udp_sweep]
             policy = 'off'
-            short = '11/s'
+            short = '11/6s'
             [icmp_sweep]
             policy = 'count'
-            long = '12/s'",
+            long = '12/6s'",
         );
         let config = settings.config();
         let mut expected = Config::DEFAULT
@@ -415,18 +285,18 @@ mod tests {
             .with_gateways([MacAddress::new([2, 0, 0, 0, 0, 1])]);
         let scan = |short, long: (u32, u64)| {
             let threshold =
-                |(hosts, seconds): (u32, u64)| scan::Threshold::new(hosts, seconds * 1_000_000_000);
+                |(hosts, seconds): (u32, u64)| Threshold::new(hosts, seconds * 1_000_000_000);
             scan::Rule::new(threshold(short), threshold(long), scan::ANSWER_WITHIN_NS)
         };
-        expected.scan = scan((9, 1), (10, 1));
-        expected.udp_sweep = scan((11, 1), (50, 600));
-        expected.icmp_sweep = scan((20, 60), (12, 1));
+        expected.scan = scan((9, 5), (10, 5));
+        expected.udp_sweep = scan((11, 6), (50, 600));
+        expected.icmp_sweep = scan((20, 60), (12, 6));
         expected.arp_sender = Limit::new(4, 2_000_000_000);
         expected.arp_gateway = Limit::new(5, 1_000_000_000);
         expected.arp_replies = Limit::new(6, 1_000_000_000);
         expected.arp_segment = Limit::new(15, 1_000_000_000);
-        expected.sweep_short = Threshold::new(7, 1_000_000_000, SHORT_BITS);
-        expected.sweep_long = Threshold::new(8, 3_600_000_000_000, LONG_BITS);
+        expected.sweep_short = arp_sweep::threshold(7, 1_000_000_000, SHORT_BITS);
+        expected.sweep_long = arp_sweep::threshold(8, 3_600_000_000_000, LONG_BITS);
         expected.report_interval_ns = 16_000_000;
         assert_eq!((config, settings.http_ports), (expected, vec![80, 8000]));
     }
@@ -475,17 +345,6 @@ mod tests {
         ] {
             let (at, message) = refusal(policy);
             assert_eq!(at, 21);
-            let (at, other) = refusal("gateways = ['02:00:00:00:00:01', '02:00']");
-            assert_eq!(at, 33);
-            assert_eq!(
-                other,
-                r#"gateways: "02:00" is no MAC address: write "02:00:00:00:00:01""#
-            );
-            let many = format!("gateways = [{}]", "'02:00:00:00:00:01',".repeat(5));
-            assert_eq!(
-                refusal(&many).1,
-                "gateways: 5 addresses, and at most 4 are kept"
-            );
             assert!(message.contains(choices), "{message}");
         }
     }
@@ -523,6 +382,12 @@ mod tests {
         assert_eq!(
             other,
             r#"gateways: "02:00" is no MAC address: write "02:00:00:00:00:01""#
+        );
+        let (at, fast) = refusal("[scan]\nshort = '10/s'");
+        assert_eq!(at, 15);
+        assert_eq!(
+            fast,
+            r#"short in [scan]: "10/s" is never reached: 2 hosts a second are looked after for certain, so allow 5 s or more"#
         );
         let many = format!("gateways = [{}]", "'02:00:00:00:00:01',".repeat(5));
         assert_eq!(

@@ -22,7 +22,7 @@ use detector_common::{
     config::{Config, Mode, Policy},
     detect::{
         Detector,
-        arp_sweep::{SHORT_BITS, Threshold},
+        arp_sweep::{self, SHORT_BITS},
     },
     net::MacAddress,
     reason::Reason,
@@ -159,7 +159,7 @@ pub fn tables(mode: Mode) -> anyhow::Result<Tables> {
     config.arp_sender = slow(SENDER_BURST);
     config.arp_segment = slow(SEGMENT_BURST);
     config.arp_replies = slow(REPLY_BURST);
-    config.sweep_short = Threshold::new(SWEEP_TARGETS, 60 * SECOND_NS, SHORT_BITS);
+    config.sweep_short = arp_sweep::threshold(SWEEP_TARGETS, 60 * SECOND_NS, SHORT_BITS);
     config.report_interval_ns = 0;
     config = config
         .with_policy(Detector::ArpSweep, Policy::Drop)

@@ -7,39 +7,22 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{bindings::AddressHash, sketch, sources::Objections};
+use crate::{
+    bindings::AddressHash,
+    sketch,
+    sources::Objections,
+    window::{Threshold, coarse},
+};
 
 /// Bits of the sketch of the short window.
 pub const SHORT_BITS: u32 = 128;
 /// Bits of the sketch of the long window.
 pub const LONG_BITS: u32 = 256;
 
-/// A time in units of 2²⁰ nanoseconds, about a millisecond; it begins again every 52 days.
-#[inline(always)]
+/// So many different addresses in `window_ns` are a sweep, counted in a sketch of `bits`.
 #[must_use]
-pub const fn coarse(ns: u64) -> u32 {
-    (ns >> 20) as u32
-}
-
-/// So many different addresses in so long are a sweep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Threshold {
-    /// The window, in [`coarse`] time.
-    window: u32,
-    /// The bits that so many addresses set in the window's sketch.
-    ones: u32,
-}
-
-impl Threshold {
-    /// `targets` different ones in `window_ns`, counted in a sketch of `bits`.
-    #[must_use]
-    pub const fn new(targets: u32, window_ns: u64, bits: u32) -> Self {
-        Self {
-            window: coarse(window_ns),
-            ones: sketch::expected_ones(bits, targets),
-        }
-    }
+pub const fn threshold(targets: u32, window_ns: u64, bits: u32) -> Threshold {
+    Threshold::new(sketch::expected_ones(bits, targets), window_ns)
 }
 
 /// What one ARP sender asked for, in two windows.
@@ -83,7 +66,7 @@ impl Sweep {
         self.short_ones = self.short_ones.wrapping_add(u32::from(is_new));
         let is_new = sketch::insert(&mut self.long, target.bits());
         self.long_ones = self.long_ones.wrapping_add(u32::from(is_new));
-        self.short_ones >= short.ones || self.long_ones >= long.ones
+        self.short_ones >= short.count || self.long_ones >= long.count
     }
 
     /// Takes note that an address answered.

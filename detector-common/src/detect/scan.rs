@@ -11,10 +11,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::arp_sweep::coarse;
 use crate::{
     services::{ServiceHash, Standing},
     sketch,
+    window::{Threshold, coarse},
 };
 
 /// Bits of the sketch of hosts that were tried.
@@ -22,29 +22,9 @@ pub const HOSTS_BITS: u32 = 256;
 /// How long a host has to answer, in nanoseconds: a second, for then TCP itself thinks its packet lost (RFC 6298 §2.1).
 pub const ANSWER_WITHIN_NS: u64 = 1_000_000_000;
 /// How many hosts are looked after at a time.
-const WATCHED: usize = 4;
+pub const WATCHED: usize = 4;
 /// Where the walk decides: log₄ of 99, the chance to detect over the chance of a false alarm.
 const WALK_MAX: i16 = 4;
-
-/// So many silent hosts in so long are a scan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Threshold {
-    /// The window, in [`coarse`] time.
-    window: u32,
-    hosts: u32,
-}
-
-impl Threshold {
-    /// `hosts` in `window_ns`.
-    #[must_use]
-    pub const fn new(hosts: u32, window_ns: u64) -> Self {
-        Self {
-            window: coarse(window_ns),
-            hosts,
-        }
-    }
-}
 
 /// What is a scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -176,8 +156,8 @@ impl Scan {
     #[must_use]
     pub fn is_scan(&self, rule: &Rule) -> bool {
         self.walk >= WALK_MAX
-            && (u32::from(self.silent_short) >= rule.short.hosts
-                || u32::from(self.outcome.silent) >= rule.long.hosts)
+            && (u32::from(self.silent_short) >= rule.short.count
+                || u32::from(self.outcome.silent) >= rule.long.count)
     }
 
     /// Takes note of what became of a host that was looked after.

@@ -26,8 +26,7 @@ use crate::{
 
 /// An ARP message with what is known of its frame: all that its way needs.
 ///
-/// VERIFIER: words only, so that the kernel can hand it to a function of its own, see [`Runtime::decide_arp`]. Whole ones,
-/// because a word that was written in parts is slow to be read back.
+/// VERIFIER: words only, so that the kernel can hand it to a function of its own, see [`Runtime::decide_arp`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Message {

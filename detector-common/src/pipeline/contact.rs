@@ -21,8 +21,7 @@ use crate::{
 
 /// A packet that tries a host or shows that one answers, with all that its way needs.
 ///
-/// VERIFIER: words only, so that the kernel can hand it to a function of its own, see [`Runtime::decide_contact`]. Whole ones,
-/// because a word that was written in parts is slow to be read back.
+/// VERIFIER: words only, so that the kernel can hand it to a function of its own, see [`Runtime::decide_contact`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Contact {

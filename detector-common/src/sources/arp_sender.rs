@@ -3,11 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::Objections;
-use crate::{
-    detect::arp_sweep::{Sweep, coarse},
-    net::IpAddress,
-    token_bucket::TokenBucket,
-};
+use crate::{detect::arp_sweep::Sweep, net::IpAddress, token_bucket::TokenBucket, window::coarse};
 
 /// The longest time between a claim and the same again, in [`coarse`] time: eleven seconds. Who poisons ARP caches repeats it
 /// every second or two, and the slowest known every ten.

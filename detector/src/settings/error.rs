@@ -112,6 +112,15 @@ pub(super) enum Problem {
         value: Shown,
         count_max: u32,
     },
+    #[error(
+        "{key}: \"{quota}\" is never reached: {per_second} hosts a second are looked after for certain, so allow {seconds} s or more"
+    )]
+    NeverReached {
+        key: Key,
+        quota: Quota,
+        per_second: u32,
+        seconds: u32,
+    },
     #[error("{key}: \"{value}\" is no MAC address: write \"02:00:00:00:00:01\"")]
     NoMac { key: Key, value: Shown },
     #[error("{key}: {count} addresses, and at most {max} are kept")]

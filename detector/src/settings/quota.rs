@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use detector_common::{
-    detect::{arp_sweep::Threshold, scan},
-    token_bucket::Limit,
-};
+use detector_common::token_bucket::Limit;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -49,19 +46,18 @@ impl Quota {
         Limit::new(self.count, self.window_ns())
     }
 
-    /// So many addresses are a sweep, counted in a sketch of `bits`.
-    #[must_use]
-    pub fn to_threshold(self, bits: u32) -> Threshold {
-        Threshold::new(self.count, self.window_ns(), bits)
+    /// How many.
+    pub(super) fn count(self) -> u32 {
+        self.count
     }
 
-    /// So many silent hosts are a scan.
-    #[must_use]
-    pub fn to_scan_threshold(self) -> scan::Threshold {
-        scan::Threshold::new(self.count, self.window_ns())
+    /// In how many seconds.
+    pub(super) fn seconds(self) -> u32 {
+        self.seconds
     }
 
-    fn window_ns(self) -> u64 {
+    /// In how long, in nanoseconds.
+    pub(super) fn window_ns(self) -> u64 {
         u64::from(self.seconds) * NANOS_PER_SECOND
     }
 }

@@ -152,6 +152,30 @@ impl<'t> Section<'t> {
         })
     }
 
+    /// The same of what is sampled: so many a second are counted for certain, and no more may be asked for.
+    pub(super) fn sampled_quota(
+        &mut self,
+        key: &'static str,
+        count_max: u32,
+        per_second: u32,
+        default: Quota,
+    ) -> Result<Quota, Fault> {
+        let quota = self.quota(key, count_max, default)?;
+        let seconds = quota.count().div_ceil(per_second);
+        if quota.seconds() >= seconds {
+            return Ok(quota);
+        }
+        Err(Fault {
+            at: self.place_of(key).unwrap_or_default(),
+            problem: Problem::NeverReached {
+                key: self.key(key),
+                quota,
+                per_second,
+                seconds,
+            },
+        })
+    }
+
     /// An array of MAC addresses, `max` at most.
     pub(super) fn macs(&mut self, key: &'static str, max: usize) -> Result<Vec<Mac>, Fault> {
         let Some(value) = self.value(key) else {

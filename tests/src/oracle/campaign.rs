@@ -15,10 +15,11 @@ use detector_common::{
     config::{Config, Mode, Policy},
     detect::{
         Detector,
-        arp_sweep::{LONG_BITS, SHORT_BITS, Threshold},
+        arp_sweep::{self, LONG_BITS, SHORT_BITS},
         scan,
     },
     token_bucket::Limit,
+    window::Threshold,
 };
 
 use super::{Lockstep, Packets, State};
@@ -71,11 +72,11 @@ pub fn configurations() -> Result<Vec<Tables>> {
             .with_policy(Detector::UdpSweep, arp_flood)
             .with_policy(Detector::IcmpSweep, signature)
             .with_lan([1]);
-        config.sweep_short = Threshold::new(6, 200_000_000, SHORT_BITS);
-        config.sweep_long = Threshold::new(20, 2_000_000_000, LONG_BITS);
+        config.sweep_short = arp_sweep::threshold(6, 200_000_000, SHORT_BITS);
+        config.sweep_long = arp_sweep::threshold(20, 2_000_000_000, LONG_BITS);
         let scan = scan::Rule::new(
-            scan::Threshold::new(2, 500_000_000),
-            scan::Threshold::new(4, 5_000_000_000),
+            Threshold::new(2, 500_000_000),
+            Threshold::new(4, 5_000_000_000),
             4_000_000,
         );
         (config.scan, config.udp_sweep, config.icmp_sweep) = (scan, scan, scan);

@@ -1,0 +1,131 @@
+//! What the operator decides of each detector: a section of the file each.
+
+use detector_common::{
+    config::Policy,
+    detect::{
+        arp_sweep,
+        scan::{self, HOSTS_BITS, WATCHED},
+    },
+    window::Threshold,
+};
+
+use super::{
+    quota::Quota,
+    section::{Fault, Section},
+};
+
+/// The most packets of a limit. Beyond a million at once it is none.
+const PACKETS_MAX: u32 = 1_000_000;
+/// The policies of a detector without a rate that could be limited.
+const UNLIMITED: [Policy; 4] = [Policy::Off, Policy::Count, Policy::Alert, Policy::Drop];
+
+/// `[signature]` and `[arp_spoof]`: one packet is enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicySettings {
+    /// `policy`: what a finding leads to.
+    pub policy: Policy,
+}
+
+/// `[arp_flood]`: ARP messages above a rate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArpFloodSettings {
+    /// `policy`: what the excess leads to.
+    pub policy: Policy,
+    /// `sender`: the requests to all of one sender.
+    pub sender: Quota,
+    /// `gateway`: the same of one of the `gateways`.
+    pub gateway: Quota,
+    /// `replies`: the replies and announcements of one sender.
+    pub replies: Quota,
+    /// `segment`: the requests of all senders of one interface and VLAN together.
+    pub segment: Quota,
+}
+
+/// `[arp_sweep]`, `[scan]`, `[udp_sweep]` and `[icmp_sweep]`: many different hosts that do not answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SweepSettings {
+    /// `policy`: what a packet that looks for one more leads to.
+    pub policy: Policy,
+    /// `short`: so many are a scan in seconds.
+    pub short: Quota,
+    /// `long`: so many are a slow scan.
+    pub long: Quota,
+}
+
+impl PolicySettings {
+    pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
+        Ok(Self {
+            policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
+        })
+    }
+}
+
+impl ArpFloodSettings {
+    pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
+        let policies = [
+            Policy::Off,
+            Policy::Count,
+            Policy::Alert,
+            Policy::Limit,
+            Policy::Drop,
+        ];
+        Ok(Self {
+            policy: section.choice("policy", &policies, Policy::name, default.policy)?,
+            sender: section.quota("sender", PACKETS_MAX, default.sender)?,
+            gateway: section.quota("gateway", PACKETS_MAX, default.gateway)?,
+            replies: section.quota("replies", PACKETS_MAX, default.replies)?,
+            segment: section.quota("segment", PACKETS_MAX, default.segment)?,
+        })
+    }
+}
+
+impl SweepSettings {
+    /// So many, in two windows, are reported.
+    pub(super) const fn new(short: Quota, long: Quota) -> Self {
+        Self {
+            policy: Policy::Alert,
+            short,
+            long,
+        }
+    }
+
+    /// Twice as many addresses as a sketch has bits set 86 % of them, so a count up to that is reached.
+    pub(super) fn read_arp(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
+        Ok(Self {
+            policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
+            short: section.quota("short", 2 * arp_sweep::SHORT_BITS, default.short)?,
+            long: section.quota("long", 2 * arp_sweep::LONG_BITS, default.long)?,
+        })
+    }
+
+    /// Hosts count themselves here and not the bits they set, so fewer fit; and but a few a second are looked after.
+    pub(super) fn read_scan(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
+        let mut quota =
+            |key, default| section.sampled_quota(key, HOSTS_BITS / 2, WATCHED as u32 / 2, default);
+        let (short, long) = (quota("short", default.short)?, quota("long", default.long)?);
+        Ok(Self {
+            policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
+            short,
+            long,
+        })
+    }
+
+    /// The two thresholds of an ARP sweep.
+    pub(super) fn arp_thresholds(&self) -> [Threshold; 2] {
+        [
+            (self.short, arp_sweep::SHORT_BITS),
+            (self.long, arp_sweep::LONG_BITS),
+        ]
+        .map(|(quota, bits)| arp_sweep::threshold(quota.count(), quota.window_ns(), bits))
+    }
+
+    /// What is a scan.
+    pub(super) fn scan_rule(&self) -> scan::Rule {
+        let threshold = |quota: Quota| Threshold::new(quota.count(), quota.window_ns());
+        scan::Rule::new(
+            threshold(self.short),
+            threshold(self.long),
+            scan::ANSWER_WITHIN_NS,
+        )
+    }
+}
