@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The version of everything in this module.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// The name of the XDP program.
 pub const PROGRAM: &str = "detector";
@@ -33,6 +33,18 @@ pub mod map {
     pub const BINDINGS: &str = "BINDINGS";
     /// The word of [`crate::services`] by slot.
     pub const SERVICES: &str = "SERVICES";
+    /// The word of [`crate::proof`] by slot.
+    pub const HANDSHAKES: &str = "HANDSHAKES";
+    /// [`crate::blocks::BlockSet`] by hash.
+    pub const BLOCK_SETS: &str = "BLOCK_SETS";
+    /// A record's number (`u32`) by prefix, the length of which counts from the start of an [`crate::net::IpAddress`].
+    pub const BLOCK_PREFIXES: &str = "BLOCK_PREFIXES";
+    /// [`crate::blocks::Block`] by record.
+    pub const BLOCKS: &str = "BLOCKS";
+    /// Per CPU: [`crate::blocks::Blocked`] by record.
+    pub const BLOCKED: &str = "BLOCKED";
+    /// Who is protected, by prefix.
+    pub const PROTECTED: &str = "PROTECTED";
     /// Per CPU: a `u64` by [`super::Tally`].
     pub const TALLIES: &str = "TALLIES";
     /// Ring buffer of [`crate::event::Event`].
@@ -45,7 +57,7 @@ pub mod map {
     pub const SCRATCH: &str = "SCRATCH";
 
     /// Every map.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 19] = [
         CONFIG,
         SIGNATURES,
         COUNTERS,
@@ -54,6 +66,12 @@ pub mod map {
         SEGMENTS,
         BINDINGS,
         SERVICES,
+        HANDSHAKES,
+        BLOCK_SETS,
+        BLOCK_PREFIXES,
+        BLOCKS,
+        BLOCKED,
+        PROTECTED,
         TALLIES,
         EVENTS,
         ARP_MESSAGE,
@@ -76,8 +94,13 @@ pub const INTERFACES_MAX: u32 = 16;
 pub const SEGMENTS_PER_INTERFACE: u32 = 4096;
 /// The size of the ring buffer, in bytes: about three thousand events.
 pub const EVENTS_BYTES: u32 = 256 * 1024;
+/// Counters of a reason: one for each verdict, and one that is never used.
+const VERDICT_SLOTS: u32 = 4;
 /// Entries of the counters' map.
-pub const COUNTERS_LEN: u32 = INTERFACES_MAX * REASON_SLOTS * 2;
+pub const COUNTERS_LEN: u32 = INTERFACES_MAX * REASON_SLOTS * VERDICT_SLOTS;
+
+/// The most prefixes that are protected.
+pub const PROTECTED_MAX: u32 = 4096;
 
 /// Packets and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -106,17 +129,17 @@ pub struct SignatureCounter {
 #[must_use]
 pub fn counter_index(interface: u32, reason: Reason, verdict: Verdict) -> u32 {
     interface
-        .wrapping_mul(REASON_SLOTS * 2)
-        .wrapping_add((reason as u32).wrapping_mul(2))
-        .wrapping_add(verdict as u32)
+        .wrapping_mul(REASON_SLOTS * VERDICT_SLOTS)
+        .wrapping_add((reason as u32).wrapping_mul(VERDICT_SLOTS))
+        .wrapping_add(u32::from(verdict.number()))
 }
 
 /// What is counted at `index`: the slot of the interface, the reason and the verdict; `None` where nothing is.
 #[must_use]
 pub fn counter_place(index: u32) -> Option<(u32, Reason, Verdict)> {
-    let verdict = Verdict::ALL.get((index & 1) as usize)?;
-    let reason = Reason::ALL.get((index >> 1 & (REASON_SLOTS - 1)) as usize)?;
-    Some((index / (REASON_SLOTS * 2), *reason, *verdict))
+    let verdict = Verdict::ALL.get((index % VERDICT_SLOTS) as usize)?;
+    let reason = Reason::ALL.get((index / VERDICT_SLOTS % REASON_SLOTS) as usize)?;
+    Some((index / (REASON_SLOTS * VERDICT_SLOTS), *reason, *verdict))
 }
 
 /// Where the state of a segment is. A frame with two tags shares the entry of a VLAN identifier with others.
@@ -142,15 +165,18 @@ pub enum Tally {
     SourcesRefused = 2,
     /// Offenders whose entry went to a newer one.
     SourcesDisplaced = 3,
+    /// Packets that were not dropped, or would not have been, because their source is protected.
+    ProtectedSpared = 4,
 }
 
 impl Tally {
     /// Every tally, by number.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::EventsSent,
         Self::EventsLost,
         Self::SourcesRefused,
         Self::SourcesDisplaced,
+        Self::ProtectedSpared,
     ];
 
     /// The name in every output.
@@ -161,6 +187,7 @@ impl Tally {
             Self::EventsLost => "events_lost",
             Self::SourcesRefused => "sources_refused",
             Self::SourcesDisplaced => "sources_displaced",
+            Self::ProtectedSpared => "protected_spared",
         }
     }
 }
@@ -169,6 +196,7 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::{
+        blocks::{Block, BlockSet, Blocked},
         config::Config,
         detect::signature::table::SignatureTable,
         event::Event,
@@ -179,13 +207,16 @@ mod tests {
     /// A change of any of these is a new [`ABI_VERSION`].
     #[test]
     fn the_records_have_the_sizes_of_this_abi_version() {
-        assert_eq!(ABI_VERSION, 2);
+        assert_eq!(ABI_VERSION, 3);
         assert_eq!(size_of::<Config>(), 216);
-        assert_eq!(size_of::<Event>(), 104);
+        assert_eq!(size_of::<Event>(), 112);
         assert_eq!(size_of::<SourceKey>(), 24);
         assert_eq!(size_of::<SourceState>(), 80);
         assert_eq!(size_of::<SourceSet>(), 1088);
         assert_eq!(size_of::<SignatureTable>(), 227_464);
+        assert_eq!(size_of::<BlockSet>(), 32);
+        assert_eq!(size_of::<Block>(), 24);
+        assert_eq!(size_of::<Blocked>(), 24);
     }
 
     #[test]
@@ -209,7 +240,11 @@ mod tests {
 
     #[test]
     fn the_last_index_of_every_map_is_inside_it() {
-        let last = counter_index(INTERFACES_MAX - 1, Reason::StateMissing, Verdict::Drop);
+        let last = counter_index(
+            INTERFACES_MAX - 1,
+            Reason::StateMissing,
+            Verdict::WOULD_DROP,
+        );
         assert!(last < COUNTERS_LEN);
         let vlan = Vlan {
             outer: 4095,

@@ -48,6 +48,8 @@ pub enum Policy {
     Drop = 3,
     /// As `alert`; in `enforce` the excess over the limit is dropped.
     Limit = 4,
+    /// As `drop`, and the agent blocks a source that is who it says.
+    Block = 5,
 }
 
 impl Policy {
@@ -60,6 +62,7 @@ impl Policy {
             Self::Alert => "alert",
             Self::Drop => "drop",
             Self::Limit => "limit",
+            Self::Block => "block",
         }
     }
 
@@ -69,7 +72,9 @@ impl Policy {
             Self::Off => 0,
             Self::Count => Response::RUNS,
             Self::Alert => Response::RUNS | Response::REPORTS,
-            Self::Drop | Self::Limit => Response::RUNS | Response::REPORTS | Response::DROPS,
+            Self::Drop | Self::Limit | Self::Block => {
+                Response::RUNS | Response::REPORTS | Response::DROPS
+            }
         }
     }
 }
@@ -87,6 +92,7 @@ impl Response {
     const RUNS: u8 = 1;
     const REPORTS: u8 = 2;
     const DROPS: u8 = 4;
+    const ENFORCES: u8 = 8;
 
     /// Whether the detector runs.
     #[inline(always)]
@@ -105,11 +111,10 @@ impl Response {
     /// What becomes of a packet that was flagged.
     #[inline(always)]
     pub fn verdict(self) -> Verdict {
-        if self.bits & Self::DROPS == 0 {
-            Verdict::Pass
-        } else {
-            Verdict::Drop
-        }
+        let drops = (self.bits / Self::DROPS) & 1;
+        let enforces = (self.bits / Self::ENFORCES) & 1;
+        // DROP if it drops and enforces, WOULD_DROP if it drops and does not.
+        Verdict::from_number(drops.wrapping_mul(2_u8.wrapping_sub(enforces)))
     }
 
     /// The same with its reason.
@@ -155,7 +160,9 @@ pub struct Config {
     gateways: [u64; GATEWAYS_MAX],
     /// A bit for each interface, by slot, that faces hosts of ours.
     lan: u16,
-    reserved: [u8; 6],
+    reserved: [u8; 5],
+    /// Whether anybody is blocked, see [`Self::blocks_addresses`].
+    blocks: u8,
     mode: u8,
     /// The bits of each detector's policy, see [`Response`].
     policies: [u8; 7],
@@ -179,7 +186,8 @@ impl Config {
         hash_seed: 0,
         gateways: [u64::MAX; GATEWAYS_MAX],
         lan: 0,
-        reserved: [0; 6],
+        reserved: [0; 5],
+        blocks: 0,
         mode: Mode::Monitor as u8,
         policies: [
             Policy::Drop.bits(),
@@ -242,6 +250,36 @@ impl Config {
         is_zero(a) | is_zero(b) | is_zero(c) | is_zero(d) != 0
     }
 
+    /// The same while addresses, or prefixes, are blocked.
+    #[must_use]
+    pub fn with_blocks(mut self, addresses: bool, prefixes: bool) -> Self {
+        self.blocks = u8::from(addresses) | u8::from(prefixes) << 1;
+        self
+    }
+
+    /// Whether an address is blocked, so that the classifier looks who.
+    #[inline(always)]
+    #[must_use]
+    pub fn blocks_addresses(&self) -> bool {
+        self.blocks & 1 != 0
+    }
+
+    /// The same of a prefix.
+    #[inline(always)]
+    #[must_use]
+    pub fn blocks_prefixes(&self) -> bool {
+        self.blocks & 2 != 0
+    }
+
+    /// What becomes of the packets of who is blocked.
+    #[inline(always)]
+    pub fn blocked(&self) -> Decision {
+        let response = Response {
+            bits: Response::DROPS | self.mode.wrapping_mul(Response::ENFORCES),
+        };
+        response.decide(Reason::Blocked)
+    }
+
     /// The switch.
     #[must_use]
     pub fn mode(&self) -> Mode {
@@ -260,9 +298,8 @@ impl Config {
             Some(bits) => *bits,
             None => 0,
         };
-        let allowed = Response::RUNS | Response::REPORTS | self.mode.wrapping_mul(Response::DROPS);
         Response {
-            bits: bits & allowed,
+            bits: bits | self.mode.wrapping_mul(Response::ENFORCES),
         }
     }
 }

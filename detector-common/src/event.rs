@@ -8,13 +8,14 @@ use crate::{
     detect::scan::{Outcome, Scan},
     net::{IpAddress, IpProtocol},
     parse::{Ip, Protocol},
+    proof::Proof,
     reason::Reason,
     sources::{ArpSender, Companion, SourceKey},
     verdict::{Decision, Verdict},
 };
 
 /// The version of [`Event`]. A reader refuses any other.
-pub const EVENT_VERSION: u16 = 2;
+pub const EVENT_VERSION: u16 = 3;
 
 /// A finding: a packet that a detector objected to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -34,6 +35,8 @@ pub struct Event {
     pub count: u64,
     /// How widely the source reaches.
     pub reach: Reach,
+    /// How sure it is that the source is who it says.
+    pub proof: Proof,
 }
 
 /// How widely a source reaches, as far as its detector keeps it; 0 where it does not.
@@ -95,7 +98,7 @@ impl Head {
         Self {
             version: EVENT_VERSION,
             reason: decision.reason as u8,
-            verdict: decision.verdict as u8,
+            verdict: decision.verdict.number(),
             wire_len,
         }
     }
@@ -186,11 +189,7 @@ impl Event {
 
     /// What became of the packet.
     pub fn verdict(&self) -> Verdict {
-        if self.head.verdict == Verdict::Drop as u8 {
-            Verdict::Drop
-        } else {
-            Verdict::Pass
-        }
+        Verdict::from_number(self.head.verdict)
     }
 }
 
@@ -208,6 +207,7 @@ mod tests {
             target: Target::of_arp(IpAddress::v4([192, 0, 2, 1])),
             count: 3,
             reach: Reach::default(),
+            proof: Proof::CONFIRMED,
         }
     }
 

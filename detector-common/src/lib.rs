@@ -18,6 +18,7 @@
 
 pub mod abi;
 pub mod bindings;
+pub mod blocks;
 pub mod config;
 pub mod detect;
 pub mod event;
@@ -25,6 +26,7 @@ pub mod net;
 pub mod packet;
 pub mod parse;
 pub mod pipeline;
+pub mod proof;
 pub mod reason;
 pub mod services;
 pub mod sketch;

@@ -127,11 +127,33 @@ impl IpAddress {
         }
     }
 
+    /// The address whose [`Self::words`] these are.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_words(words: [u64; 2]) -> Self {
+        Self { words }
+    }
+
     /// The words, in memory order.
     #[inline(always)]
     #[must_use]
     pub fn words(self) -> [u64; 2] {
         self.words
+    }
+
+    /// A hash of the address with `context`, all of whose bits depend on all of both. `seed` is secret, so that nobody can choose
+    /// addresses whose hashes share bits.
+    #[inline(always)]
+    #[must_use]
+    pub fn hash(self, context: u64, seed: u64) -> u64 {
+        // As `sources::SourceKey` is hashed, and why so stands there.
+        let [first, second] = self.words;
+        let mut hash = (first ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash ^= hash >> 32;
+        hash = (hash ^ second.wrapping_mul(seed | 1)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash ^= hash >> 32;
+        hash = (hash ^ context).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+        hash ^ hash >> 32
     }
 
     /// The sixteen bytes in wire order.

@@ -106,6 +106,17 @@ impl Transport {
         }
     }
 
+    /// The length of a TCP header, in bytes; 0 for another protocol.
+    #[inline(always)]
+    #[must_use]
+    pub fn tcp_header_len(&self) -> u8 {
+        if self.protocol == Protocol::Tcp {
+            tcp::header_len(self.last) as u8
+        } else {
+            0
+        }
+    }
+
     /// What only ICMP and `ICMPv6` have.
     #[inline(always)]
     #[must_use]
@@ -139,9 +150,17 @@ impl Protocol {
     }
 }
 
+/// A packet whose transport header was not looked at yet.
+pub(crate) enum Opened {
+    /// An ARP message.
+    Arp(Arp),
+    /// What an IP header says of what it carries.
+    Ip(Carried),
+}
+
 /// What an IP header says of what it carries.
-struct Carried {
-    source: IpAddress,
+pub(crate) struct Carried {
+    pub(crate) source: IpAddress,
     destination: IpAddress,
     protocol: IpProtocol,
     /// Where the transport header begins, in bytes from the start of the frame.
@@ -167,18 +186,30 @@ struct Segment {
 /// Understands a packet, or says why not.
 #[inline(always)]
 pub fn parse<P: PacketBytes>(packet: &P) -> Result<Packet, Reason> {
-    let (link, ethertype, offset) = ethernet::parse(packet)?;
-    let network = match ethertype {
-        EtherType::ARP => Network::Arp(arp::parse(packet, offset)?),
-        EtherType::IPV4 => Network::Ip(parse_transport(packet, &ipv4::parse(packet, offset)?)?),
-        EtherType::IPV6 => Network::Ip(parse_transport(packet, &ipv6::parse(packet, offset)?)?),
-        EtherType(_) => return Err(Reason::EtherTypeUnknown),
+    let (link, opened) = open(packet)?;
+    let network = match opened {
+        Opened::Arp(arp) => Network::Arp(arp),
+        Opened::Ip(carried) => Network::Ip(parse_transport(packet, &carried)?),
     };
     Ok(Packet { link, network })
 }
 
+/// The first part of [`parse`]: who it is from.
 #[inline(always)]
-fn parse_transport<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Ip, Reason> {
+pub(crate) fn open<P: PacketBytes>(packet: &P) -> Result<(Link, Opened), Reason> {
+    let (link, ethertype, offset) = ethernet::parse(packet)?;
+    let opened = match ethertype {
+        EtherType::ARP => Opened::Arp(arp::parse(packet, offset)?),
+        EtherType::IPV4 => Opened::Ip(ipv4::parse(packet, offset)?),
+        EtherType::IPV6 => Opened::Ip(ipv6::parse(packet, offset)?),
+        EtherType(_) => return Err(Reason::EtherTypeUnknown),
+    };
+    Ok((link, opened))
+}
+
+/// The second part of [`parse`], of an IP packet: what it carries.
+#[inline(always)]
+pub(crate) fn parse_transport<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Ip, Reason> {
     let Segment {
         transport,
         payload_offset,

@@ -5,17 +5,20 @@
 
 pub mod arp;
 pub mod contact;
-mod ip;
+pub mod ip;
 
 use crate::{
     abi::{SignatureCounter, Tally},
+    blocks::{Block, BlockSet, Blocked},
     config::{Config, Response},
-    detect::signature::{Search, table::SignatureTable},
+    detect::signature::{Found, Search, table::SignatureTable},
     event::Event,
+    net::IpAddress,
     packet::PacketBytes,
-    parse::{Network, parse},
+    parse::{Opened, open},
+    proof::Proof,
     sources::{Source, SourceKey, SourceSet, SourceState, Visit},
-    verdict::Decision,
+    verdict::{Decision, Verdict},
 };
 
 /// Where the classifier keeps its state. `'t` is the life of the tables that it only reads.
@@ -28,8 +31,8 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn config(&self) -> Option<&'t Config>;
     /// What the signature detector looks for.
     fn signatures(&self) -> Option<&'t SignatureTable>;
-    /// The signature that `packet` shows, as its row in `table`.
-    fn search(&self, packet: &P, search: Search, table: &SignatureTable) -> Option<usize> {
+    /// The signature of `table` that `packet` shows.
+    fn search(&self, packet: &P, search: Search, table: &SignatureTable) -> Option<Found> {
         search.run(packet, table)
     }
     /// What becomes of an ARP message.
@@ -46,10 +49,31 @@ pub trait Runtime<'t, P: PacketBytes> {
     {
         contact::decide(contact, self)
     }
+    /// What a client proves by its `claim`, see [`ip::prove`].
+    fn prove(&mut self, client: IpAddress, claim: u64) -> Proof
+    where
+        Self: Sized,
+    {
+        ip::prove(client, claim, self)
+    }
     /// The word of a slot of the services.
     fn service(&self, slot: u32) -> Option<u64>;
     /// Writes the word of a slot of the services.
     fn set_service(&mut self, slot: u32, word: u64);
+    /// The word of a slot of the handshakes.
+    fn handshake(&self, slot: u32) -> Option<u64>;
+    /// Writes the word of a slot of the handshakes.
+    fn set_handshake(&mut self, slot: u32, word: u64);
+    /// A set of the blocked addresses.
+    fn block_set(&self, index: u32) -> Option<BlockSet>;
+    /// The record of the longest prefix that is blocked and holds `address`.
+    fn blocked_prefix(&self, address: IpAddress) -> Option<u32>;
+    /// The block of a record.
+    fn block(&self, record: u32) -> Option<Block>;
+    /// What the block of a record cost its source.
+    fn blocked(&mut self, record: u32) -> Option<&mut Blocked>;
+    /// Whether nothing may be done against who has this address.
+    fn is_protected(&self, address: IpAddress) -> bool;
     /// A set of the source table.
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet>;
     /// The state of a segment, see [`abi::segment_index`].
@@ -77,11 +101,9 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    let decision = match parse(packet) {
-        Ok(parsed) => match parsed.network {
-            Network::Arp(arp) => runtime.decide_arp(&arp::Message::new(packet, &parsed.link, &arp)),
-            Network::Ip(ip) => ip::decide(packet, &parsed.link, &ip, runtime),
-        },
+    let decision = match open(packet) {
+        Ok((link, Opened::Arp(arp))) => runtime.decide_arp(&arp::Message::new(packet, &link, &arp)),
+        Ok((link, Opened::Ip(carried))) => ip::decide(packet, &link, &carried, runtime),
         Err(reason) => Decision::pass(reason),
     };
     runtime.count(decision, packet.wire_len() as u64);
@@ -112,6 +134,20 @@ fn account<'t, P: PacketBytes, R: Runtime<'t, P>, T>(
             None
         }
     }
+}
+
+/// A decision on a packet of `source`, or that it passes though a detector objects: nothing is done against who is protected.
+#[inline(always)]
+fn unless_protected<'t, P: PacketBytes, R: Runtime<'t, P>>(
+    runtime: &mut R,
+    source: IpAddress,
+    decision: Decision,
+) -> Decision {
+    if decision.verdict != Verdict::PASS && runtime.is_protected(source) {
+        runtime.tally(Tally::ProtectedSpared);
+        return Decision::pass(decision.reason);
+    }
+    decision
 }
 
 /// Hands a finding on if it is reported at all.

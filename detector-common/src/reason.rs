@@ -133,6 +133,8 @@ reasons! {
     UdpSweep = 42, "udp_sweep";
     /// An ICMP echo request of a source that tries host after host.
     IcmpSweep = 43, "icmp_sweep";
+    /// A packet of a source that is blocked.
+    Blocked = 44, "blocked";
 }
 
 #[cfg(test)]

@@ -20,15 +20,8 @@ impl ServiceHash {
     #[inline(always)]
     #[must_use]
     pub fn new(address: IpAddress, protocol: IpProtocol, port: u16, seed: u64) -> Self {
-        let [first, second] = address.words();
         let context = u64::from(port) | u64::from(protocol.0) << 16;
-        // As a source's key is hashed.
-        let mut hash = (first ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^= hash >> 32;
-        hash = (hash ^ second.wrapping_mul(seed | 1)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-        hash ^= hash >> 32;
-        hash = (hash ^ context).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-        Self(hash ^ hash >> 32)
+        Self(address.hash(context, seed))
     }
 
     /// A hash as [`Self::word`] gave it.

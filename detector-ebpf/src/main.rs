@@ -39,7 +39,7 @@ pub fn detector(ctx: XdpContext) -> u32 {
         &ctx,
         "reason {} verdict {}",
         decision.reason as u8,
-        decision.verdict as u8
+        decision.verdict.number()
     );
     verdict(decision.verdict)
 }
@@ -47,10 +47,7 @@ pub fn detector(ctx: XdpContext) -> u32 {
 /// The action of a verdict. There is no other way out, so what the classifier cannot decide passes.
 #[inline(always)]
 fn verdict(verdict: Verdict) -> u32 {
-    match verdict {
-        Verdict::Pass => XDP_PASS,
-        Verdict::Drop => XDP_DROP,
-    }
+    if verdict.passes() { XDP_PASS } else { XDP_DROP }
 }
 
 /// Writes what the kernel's tick counter shows over the first eight bytes of the packet.

@@ -2,19 +2,21 @@
 
 use aya_ebpf::{
     Global,
-    btf_maps::{Array, PerCpuArray, RingBuf},
+    btf_maps::{Array, LpmTrie, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use detector_common::{
     abi::{
-        COUNTERS_LEN, Counter, EVENTS_BYTES, INTERFACES_MAX, SEGMENTS_PER_INTERFACE,
+        COUNTERS_LEN, Counter, EVENTS_BYTES, INTERFACES_MAX, PROTECTED_MAX, SEGMENTS_PER_INTERFACE,
         SignatureCounter, Tally,
     },
     bindings,
+    blocks::{self, BLOCKS_MAX, Block, BlockSet, Blocked},
     config::Config,
     detect::signature::table::{ROWS_MAX, SignatureTable},
+    net::IpAddress,
     pipeline::{arp::Message, contact::Contact},
-    services,
+    proof, services,
     sources::{SETS, SourceSet, SourceState},
 };
 
@@ -52,6 +54,30 @@ pub static BINDINGS: Array<u64, { bindings::SLOTS as usize }> = Array::new();
 /// Which services answer, for all CPUs.
 #[btf_map]
 pub static SERVICES: Array<u64, { services::SLOTS as usize }> = Array::new();
+
+/// The numbers with which servers inside accepted connections, for all CPUs.
+#[btf_map]
+pub static HANDSHAKES: Array<u64, { proof::SLOTS as usize }> = Array::new();
+
+/// Where the record of a blocked address is. The agent writes this and the next two, the program reads.
+#[btf_map]
+pub static BLOCK_SETS: Array<BlockSet, { blocks::SETS as usize }> = Array::new();
+
+/// Where the record of a blocked prefix is.
+#[btf_map]
+pub static BLOCK_PREFIXES: LpmTrie<IpAddress, u32, { BLOCKS_MAX as usize }> = LpmTrie::new();
+
+/// Until when a source is blocked.
+#[btf_map]
+pub static BLOCKS: Array<Block, { BLOCKS_MAX as usize }> = Array::new();
+
+/// What a block cost its source.
+#[btf_map]
+pub static BLOCKED: PerCpuArray<Blocked, { BLOCKS_MAX as usize }> = PerCpuArray::new();
+
+/// Against whom nothing is done. The agent writes, the program reads.
+#[btf_map]
+pub static PROTECTED: LpmTrie<IpAddress, u32, { PROTECTED_MAX as usize }> = LpmTrie::new();
 
 /// What befell the tables themselves.
 #[btf_map]

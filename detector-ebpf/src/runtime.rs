@@ -1,19 +1,23 @@
 //! The classifier's state in the kernel: this CPU's part of the maps, and the tick counter for a clock.
 
-use aya_ebpf::{bindings::xdp_md, helpers::bpf_jiffies64};
+use aya_ebpf::{bindings::xdp_md, btf_maps::lpm_trie::Key, helpers::bpf_jiffies64};
 use detector_common::{
     abi::{self, SignatureCounter, Tally},
+    blocks::{Block, BlockSet, Blocked},
     config::Config,
     detect::signature::{
-        Search,
+        Found, Search,
         table::{ROWS_MAX, SignatureTable},
     },
     event::Event,
+    net::IpAddress,
     pipeline::{
         Runtime,
         arp::{self, Message},
         contact::{self, Contact},
+        ip,
     },
+    proof::Proof,
     reason::Reason,
     sources::{SourceSet, SourceState},
     verdict::Decision,
@@ -21,7 +25,7 @@ use detector_common::{
 
 use crate::{maps, packet::XdpPacket};
 
-/// Searches the packet of `ctx`: the row of the signature found, or [`u64::MAX`].
+/// Searches the packet of `ctx`: what was found as a word, or [`u64::MAX`].
 ///
 /// VERIFIER: a global function, which is verified once and for itself. Inlined, it would be verified anew for each of
 /// the many ways to parse a packet, a quarter of a million instructions in all. Only packets to a watched port pay for the call.
@@ -31,7 +35,7 @@ pub extern "C" fn search_packet(ctx: *mut xdp_md, search: u64) -> u64 {
     maps::SIGNATURES
         .get(0)
         .and_then(|table| Search::from_word(search).run(&XdpPacket::new(ctx), table))
-        .map_or(u64::MAX, |row| row as u64)
+        .map_or(u64::MAX, Found::to_word)
 }
 
 /// Takes the message in `ARP_MESSAGE`, which came in by `interface`, its way, and gives the decision as a word.
@@ -66,6 +70,39 @@ pub extern "C" fn decide_contact(interface: u64) -> u64 {
         None => Decision::pass(Reason::StateMissing),
     };
     decision.to_word()
+}
+
+/// What the client whose address these words are proves by its `claim`, as a word.
+///
+/// VERIFIER: a global function, as the next two, for the reason that [`search_packet`] is one. Few packets pay for the call.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn prove(first: u64, second: u64, claim: u64) -> u64 {
+    let client = IpAddress::from_words([first, second]);
+    ip::prove(client, claim, &mut KernelRuntime::new()).word()
+}
+
+/// The record of the longest prefix that is blocked and holds the address whose words these are, or [`u64::MAX`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn blocked_prefix(first: u64, second: u64) -> u64 {
+    let address = whole(IpAddress::from_words([first, second]));
+    let record = maps::BLOCK_PREFIXES.get(&address);
+    record.map_or(u64::MAX, |record| u64::from(*record))
+}
+
+/// Whether nothing is done against who has the address whose words these are.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn is_protected(first: u64, second: u64) -> u64 {
+    let address = whole(IpAddress::from_words([first, second]));
+    u64::from(maps::PROTECTED.get(&address).is_some())
+}
+
+/// The key of the longest prefix that holds `address`.
+#[inline(always)]
+fn whole(address: IpAddress) -> Key<IpAddress> {
+    Key::new(128, address)
 }
 
 /// One packet's view of the maps.
@@ -107,9 +144,9 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn search(&self, packet: &XdpPacket, search: Search, _: &SignatureTable) -> Option<usize> {
-        let row = search_packet(packet.ctx, search.to_word()) as usize;
-        (row < ROWS_MAX).then_some(row)
+    fn search(&self, packet: &XdpPacket, search: Search, _: &SignatureTable) -> Option<Found> {
+        let found = Found::from_word(search_packet(packet.ctx, search.to_word()));
+        (found.row < ROWS_MAX).then_some(found)
     }
 
     #[inline(always)]
@@ -133,6 +170,12 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
+    fn prove(&mut self, client: IpAddress, claim: u64) -> Proof {
+        let [first, second] = client.words();
+        Proof::from_word(prove(first, second, claim))
+    }
+
+    #[inline(always)]
     fn service(&self, slot: u32) -> Option<u64> {
         let word = maps::SERVICES.get_ptr(slot)?;
         // SAFETY: as in `binding`.
@@ -145,6 +188,50 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
             // SAFETY: as in `bind`.
             unsafe { place.write_volatile(word) }
         }
+    }
+
+    #[inline(always)]
+    fn handshake(&self, slot: u32) -> Option<u64> {
+        let word = maps::HANDSHAKES.get_ptr(slot)?;
+        // SAFETY: as in `binding`.
+        Some(unsafe { word.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn set_handshake(&mut self, slot: u32, word: u64) {
+        if let Some(place) = maps::HANDSHAKES.get_ptr_mut(slot) {
+            // SAFETY: as in `bind`.
+            unsafe { place.write_volatile(word) }
+        }
+    }
+
+    #[inline(always)]
+    fn block_set(&self, index: u32) -> Option<BlockSet> {
+        maps::BLOCK_SETS.get(index).copied()
+    }
+
+    #[inline(always)]
+    fn blocked_prefix(&self, address: IpAddress) -> Option<u32> {
+        let [first, second] = address.words();
+        u32::try_from(blocked_prefix(first, second)).ok()
+    }
+
+    #[inline(always)]
+    fn block(&self, record: u32) -> Option<Block> {
+        maps::BLOCKS.get(record).copied()
+    }
+
+    #[inline(always)]
+    fn blocked(&mut self, record: u32) -> Option<&mut Blocked> {
+        let blocked = maps::BLOCKED.get_ptr_mut(record)?;
+        // SAFETY: as for `source_set`.
+        Some(unsafe { &mut *blocked })
+    }
+
+    #[inline(always)]
+    fn is_protected(&self, address: IpAddress) -> bool {
+        let [first, second] = address.words();
+        is_protected(first, second) != 0
     }
 
     #[inline(always)]

@@ -49,7 +49,7 @@ pub const SEGMENT_BURST: u32 = 40;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// Reasons without a fixture, and why there is none.
-pub const UNREACHABLE: [(Reason, &str); 4] = [
+pub const UNREACHABLE: [(Reason, &str); 5] = [
     (
         Reason::StateMissing,
         "the maps are arrays, whose entries exist from the start; no frame takes them away",
@@ -57,6 +57,10 @@ pub const UNREACHABLE: [(Reason, &str); 4] = [
     (Reason::Scan, IN_SCANS),
     (Reason::UdpSweep, IN_SCANS),
     (Reason::IcmpSweep, IN_SCANS),
+    (
+        Reason::Blocked,
+        "somebody has to be blocked first: tests/blocks.rs has it",
+    ),
 ];
 const IN_SCANS: &str = "it takes many packets and a second between them: tests/scans.rs has it";
 
@@ -88,8 +92,9 @@ impl Fixture {
     /// What becomes of the frame: in `enforce` a finding costs it.
     pub fn verdict(&self, mode: Mode) -> Verdict {
         match mode {
-            Mode::Enforce if self.is_found() => Verdict::Drop,
-            Mode::Enforce | Mode::Monitor => Verdict::Pass,
+            Mode::Enforce if self.is_found() => Verdict::DROP,
+            Mode::Monitor if self.is_found() => Verdict::WOULD_DROP,
+            Mode::Enforce | Mode::Monitor => Verdict::PASS,
         }
     }
 

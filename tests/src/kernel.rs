@@ -67,6 +67,7 @@ pub struct TestKernel {
     segments: PerCpuMap<SourceState>,
     bindings: PerCpuMap<u64>,
     services: PerCpuMap<u64>,
+    handshakes: PerCpuMap<u64>,
     tallies: PerCpuMap<u64>,
     pins: PathBuf,
     /// Last, for it is dropped last.
@@ -96,6 +97,7 @@ impl TestKernel {
             segments: PerCpuMap::open(&pins.join(map::SEGMENTS))?,
             bindings: PerCpuMap::open_shared(&pins.join(map::BINDINGS))?,
             services: PerCpuMap::open_shared(&pins.join(map::SERVICES))?,
+            handshakes: PerCpuMap::open_shared(&pins.join(map::HANDSHAKES))?,
             tallies: PerCpuMap::open(&pins.join(map::TALLIES))?,
             pins,
             _bpffs: bpffs,
@@ -111,8 +113,8 @@ impl TestKernel {
         let action =
             run.with_context(|| format!("the kernel does not run {} bytes", frame.len()))?;
         match action {
-            XDP_PASS => Ok(Verdict::Pass),
-            XDP_DROP => Ok(Verdict::Drop),
+            XDP_PASS => Ok(Verdict::PASS),
+            XDP_DROP => Ok(Verdict::DROP),
             other => anyhow::bail!("the program returned {other}, which is neither pass nor drop"),
         }
     }
@@ -127,6 +129,7 @@ impl TestKernel {
         Ok(State {
             bindings: self.bindings.read(0)?,
             services: self.services.read(0)?,
+            handshakes: self.handshakes.read(0)?,
             ..self.own_state()?
         })
     }
@@ -140,6 +143,7 @@ impl TestKernel {
             segments: self.segments.read(self.cpu)?,
             bindings: Vec::new(),
             services: Vec::new(),
+            handshakes: Vec::new(),
             tallies: self.tallies.read(self.cpu)?,
         })
     }
@@ -159,6 +163,7 @@ impl TestKernel {
             segments: self.segments.read_at(self.cpu, places.segment)?,
             bindings: Vec::new(),
             services: Vec::new(),
+            handshakes: Vec::new(),
             tallies: self.tallies.read(self.cpu)?,
         })
     }
@@ -171,6 +176,7 @@ impl TestKernel {
         self.segments.write(self.cpu, &state.segments)?;
         self.bindings.write(0, &state.bindings)?;
         self.services.write(0, &state.services)?;
+        self.handshakes.write(0, &state.handshakes)?;
         self.tallies.write(self.cpu, &state.tallies)
     }
 
@@ -189,6 +195,9 @@ impl TestKernel {
             && self
                 .services
                 .agrees_with(0, &host.services, &journal.services)?
+            && self
+                .handshakes
+                .agrees_with(0, &host.handshakes, &journal.handshakes)?
             && self
                 .counters
                 .agrees_with(self.cpu, &host.counters, &journal.counters)?

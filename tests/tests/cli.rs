@@ -156,15 +156,15 @@ fn enforcing_on_the_command_line_or_in_the_file_drops_the_worm() -> Result<()> {
     let worm = file_with(&folder, "worm.pcap", &infected()?)?;
     let config = file_with(&folder, "detector.toml", b"mode = 'enforce'")?;
     let config = config.to_str().context("a path that is text")?;
-    for (options, pass, drop) in [
-        (&["-ojson"][..], 3, 0),
-        (&["-ojson", "--enforce"], 2, 1),
-        (&["-ojson", "--config", config], 2, 1),
+    for (options, pass, drop, would_drop) in [
+        (&["-ojson"][..], 3, 0, 1),
+        (&["-ojson", "--enforce"], 2, 1, 0),
+        (&["-ojson", "--config", config], 2, 1, 0),
     ] {
         let report = replay(options, &worm)?.json()?;
         assert_eq!(
             report["verdicts"],
-            json!({ "pass": pass, "drop": drop }),
+            json!({ "pass": pass, "drop": drop, "would_drop": would_drop }),
             "{options:?}"
         );
     }

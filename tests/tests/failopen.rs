@@ -54,10 +54,10 @@ fn without_signatures_every_worm_is_clean() -> Result<()> {
     let worms = worms::all();
     for worm in &worms {
         let verdict = kernel.run(0, &worm.frame(&Route::default()))?;
-        assert_eq!(verdict, Verdict::Pass, "{}", worm.name);
+        assert_eq!(verdict, Verdict::PASS, "{}", worm.name);
     }
     let counted = kernel.state()?.counted();
-    let clean = counted.get(&(0, Reason::Clean, Verdict::Pass));
+    let clean = counted.get(&(0, Reason::Clean, Verdict::PASS));
     let clean = clean.map_or(0, |counter| counter.packets);
     assert_eq!(
         clean,
@@ -83,7 +83,7 @@ fn events_that_do_not_fit_are_counted_and_cost_no_verdict() -> Result<()> {
     for host in 0..UNREAD {
         assert_eq!(
             kernel.run(0, &slammer(0x0a00_0000 + host))?,
-            Verdict::Drop,
+            Verdict::DROP,
             "the verdict on host {host} while nobody reads the events"
         );
     }
@@ -104,11 +104,11 @@ fn events_that_do_not_fit_are_counted_and_cost_no_verdict() -> Result<()> {
         (read, u64::from(UNREAD)),
         "(sent, sent + lost)"
     );
-    let dropped = state.counted()[&(0, Reason::Signature, Verdict::Drop)].packets;
+    let dropped = state.counted()[&(0, Reason::Signature, Verdict::DROP)].packets;
     assert_eq!(dropped, u64::from(UNREAD), "packets counted as dropped");
 
     // Once there is room, events come again.
-    assert_eq!(kernel.run(0, &slammer(0x0b00_0000))?, Verdict::Drop);
+    assert_eq!(kernel.run(0, &slammer(0x0b00_0000))?, Verdict::DROP);
     assert_eq!(
         kernel.take_events()?.len(),
         1,
@@ -132,7 +132,7 @@ fn a_source_is_reported_once_in_an_interval_for_each_finding() -> Result<()> {
             worms::witty(&one),
             worms::slammer(&other),
         ] {
-            assert_eq!(kernel.run(0, &worm.build())?, Verdict::Drop);
+            assert_eq!(kernel.run(0, &worm.build())?, Verdict::DROP);
         }
     }
     let keys = [(40, one), (42, one), (40, other)].map(|(signature, route)| key(signature, &route));
@@ -170,7 +170,7 @@ fn every_finding_is_in_one_report_or_still_to_be_reported() -> Result<()> {
     let began_ns = kernel.now_ns()?;
     let mut sent = 0;
     while kernel.now_ns()? < began_ns + 10 * INTERVAL_NS {
-        assert_eq!(kernel.run(0, &frame)?, Verdict::Drop);
+        assert_eq!(kernel.run(0, &frame)?, Verdict::DROP);
         sent += 1;
     }
     let most = (kernel.now_ns()? - began_ns) / INTERVAL_NS + 1;
@@ -208,7 +208,7 @@ fn passes_every_fixture(kernel: &mut TestKernel) -> Result<()> {
         let steps = fixture.before.iter().map(|step| &step.frame);
         for frame in steps.chain([&fixture.frame]) {
             if frame.len() >= FRAME_MIN {
-                assert_eq!(kernel.run(0, frame)?, Verdict::Pass, "{}", fixture.name);
+                assert_eq!(kernel.run(0, frame)?, Verdict::PASS, "{}", fixture.name);
             }
         }
         let events = kernel.take_events()?;

@@ -59,7 +59,7 @@ fn each_cpu_counts_for_itself_and_the_agent_reads_them_all() -> Result<()> {
             for (packets, cpu) in (1..).zip(&cpus) {
                 cpu::hold(*cpu)?;
                 for _ in 0..packets {
-                    assert_eq!(kernel.run(SLOT, &worm.frame)?, Verdict::Drop);
+                    assert_eq!(kernel.run(SLOT, &worm.frame)?, Verdict::DROP);
                 }
             }
             Ok(())
@@ -73,7 +73,7 @@ fn each_cpu_counts_for_itself_and_the_agent_reads_them_all() -> Result<()> {
     let counted = &counted[0];
     assert_eq!(
         (counted.interface, counted.reason, counted.verdict),
-        (SLOT, Reason::Signature, Verdict::Drop)
+        (SLOT, Reason::Signature, Verdict::DROP)
     );
     assert_eq!(counted.packets.len(), kernel.cpus()?);
     let mut all = 0;

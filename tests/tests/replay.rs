@@ -149,7 +149,7 @@ fn ordinary_traffic_and_what_looks_like_a_worm_pass_even_when_enforcing() -> Res
         assert_eq!(findings(&report)?, [], "{link:?}");
         assert_eq!(
             report["verdicts"],
-            json!({ "pass": packets, "drop": 0 }),
+            json!({ "pass": packets, "drop": 0, "would_drop": 0 }),
             "{link:?}"
         );
         assert_eq!(ended.code, Some(0), "{link:?}");
@@ -180,7 +180,7 @@ fn a_storm_is_a_flood_and_a_sweep_of_one_sender_and_loses_only_its_excess() -> R
         let excess = flood["count"].as_u64().context("no count")?;
         assert_eq!(
             report["verdicts"],
-            json!({ "pass": 622 - excess, "drop": excess })
+            json!({ "pass": 622 - excess, "drop": excess, "would_drop": 0 })
         );
         // 30 at once and 15/s pass of 21.5/s in 29 s.
         assert!((140..=180).contains(&excess), "{excess} of 622");

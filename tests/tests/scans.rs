@@ -366,7 +366,7 @@ fn a_sweep_is_alerted_and_nothing_of_it_is_dropped_by_default_even_when_enforcin
     let mut replay = Replay::new(&network.tables);
     for (at, packet) in tries(200, SECOND / 4, None) {
         let decision = replay.classify(&Frame::whole(&packet.build()), 0, SECOND + at);
-        assert_eq!(decision.verdict, detector_common::verdict::Verdict::Pass);
+        assert_eq!(decision.verdict, detector_common::verdict::Verdict::PASS);
     }
     let scans = replay.counters().any(|(reason, ..)| reason == Reason::Scan);
     assert!(scans);

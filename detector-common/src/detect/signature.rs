@@ -60,6 +60,36 @@ pub struct Search {
     traits: Traits,
     /// A bit for each group to look for; never none.
     groups: u8,
+    /// The length of the TCP header before the payload, in bytes; 0 for another protocol.
+    tcp_header_len: u8,
+}
+
+/// What a search found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The row of the signature in the table.
+    pub row: usize,
+    /// The acknowledgement number of TCP; 0 for another protocol.
+    pub acknowledged: u32,
+}
+
+impl Found {
+    /// It as a word, which is never [`u64::MAX`].
+    #[inline(always)]
+    #[must_use]
+    pub fn to_word(self) -> u64 {
+        self.row as u64 & 0xffff | u64::from(self.acknowledged) << 32
+    }
+
+    /// What a word was made of.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_word(word: u64) -> Self {
+        Self {
+            row: usize::from(word as u16),
+            acknowledged: (word >> 32) as u32,
+        }
+    }
 }
 
 impl Search {
@@ -79,6 +109,7 @@ impl Search {
             len: ip.payload_len as u16,
             traits: Traits::of(ip),
             groups,
+            tcp_header_len: ip.transport.tcp_header_len(),
         })
     }
 
@@ -90,6 +121,7 @@ impl Search {
             | u64::from(self.len) << 16
             | u64::from(self.traits.0) << 32
             | u64::from(self.groups) << 48
+            | u64::from(self.tcp_header_len) << 56
     }
 
     /// The search that a word was made of.
@@ -101,14 +133,43 @@ impl Search {
             len: (word >> 16) as u16,
             traits: Traits((word >> 32) as u16),
             groups: (word >> 48) as u8,
+            tcp_header_len: (word >> 56) as u8,
         }
     }
 
-    /// The first signature that `packet` shows, as its row in `table`.
+    /// The first signature of `table` that `packet` shows.
     #[inline(always)]
-    pub fn run<P: PacketBytes>(self, packet: &P, table: &SignatureTable) -> Option<usize> {
+    pub fn run<P: PacketBytes>(self, packet: &P, table: &SignatureTable) -> Option<Found> {
         // VERIFIER: the parser holds this bound, but it went through a word.
         let start = usize::from(self.offset) & PAYLOAD_OFFSET_MAX;
+        let row = self.row(packet, table, start)?;
+        Some(Found {
+            row,
+            acknowledged: self.acknowledged(packet, start),
+        })
+    }
+
+    /// The acknowledgement number, eight bytes behind the start of the TCP header. Few packets are asked for it, so the
+    /// parser does not keep it.
+    #[inline(always)]
+    fn acknowledged<P: PacketBytes>(self, packet: &P, start: usize) -> u32 {
+        let header_len = usize::from(self.tcp_header_len);
+        if header_len == 0 {
+            return 0;
+        }
+        let header = start.saturating_sub(header_len);
+        let [word] = packet.word(header.wrapping_add(8)).words;
+        word.u32(0)
+    }
+
+    /// The row of the first signature that the payload at `start` shows.
+    #[inline(always)]
+    fn row<P: PacketBytes>(
+        self,
+        packet: &P,
+        table: &SignatureTable,
+        start: usize,
+    ) -> Option<usize> {
         let found = self.walk(packet, table, start, 0, self.groups & !table.at_query);
         let at_query = self.groups & table.at_query;
         if found.is_some() || at_query == 0 {

@@ -34,7 +34,7 @@ impl Tcp {
 }
 
 #[inline(always)]
-fn header_len(last: Word) -> usize {
+pub(super) fn header_len(last: Word) -> usize {
     usize::from(last.u8(0) >> 4) << 2
 }
 

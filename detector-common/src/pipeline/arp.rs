@@ -18,6 +18,7 @@ use crate::{
         arp::{Arp, Operation},
         ethernet::Link,
     },
+    proof::Proof,
     reason::Reason,
     sources::{Companion, Objections, SourceKey, SourceState},
     token_bucket::TokenBucket,
@@ -194,7 +195,7 @@ impl OnItsWay<'_> {
         let key = key.under(Detector::ArpSpoof);
         let count = count.unwrap_or(0);
         self.hand_on(runtime, response, decision, key, count, reach);
-        let costs_more = decision.verdict == Verdict::Drop && so_far.verdict == Verdict::Pass;
+        let costs_more = decision.verdict != Verdict::PASS && so_far.verdict == Verdict::PASS;
         if so_far.reason == class || costs_more {
             decision
         } else {
@@ -353,7 +354,7 @@ impl OnItsWay<'_> {
     /// Takes note of an objection to this message: the messages that a report stands for, 0 if none is due.
     #[inline(always)]
     fn object(&self, objections: &mut Objections, decision: Decision) -> u64 {
-        objections.flag(decision.verdict == Verdict::Drop);
+        objections.flag(decision.verdict == Verdict::DROP);
         objections.report(self.now_ns, self.config.report_interval_ns)
     }
 
@@ -391,6 +392,7 @@ impl OnItsWay<'_> {
             }),
             count: count.max(1),
             reach,
+            proof: Proof::SPOOFABLE,
         });
     }
 }

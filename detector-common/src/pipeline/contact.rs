@@ -2,7 +2,7 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Runtime, account, hand_on};
+use super::{Runtime, account, hand_on, unless_protected};
 use crate::{
     config::Config,
     detect::{
@@ -13,6 +13,7 @@ use crate::{
     net::{IpAddress, IpProtocol, MacAddress, TcpFlags, Vlan},
     packet::PacketBytes,
     parse::{Ip, Protocol, ethernet::Link, icmp::Icmp},
+    proof::{Handshake, Proof},
     reason::Reason,
     services::{ServiceHash, Standing},
     sources::{Companion, SourceKey},
@@ -35,6 +36,8 @@ pub struct Contact {
     /// From the lowest: the source port, the port (16 bits each), what the packet says of its source (a [`Standing`]), whether it
     /// tries its destination, and the protocol (8 each). Both an answer and a try can be in one datagram.
     segment: u64,
+    /// The sequence number of TCP.
+    sequence: u64,
 }
 
 const ANSWERS: u8 = 2;
@@ -91,6 +94,7 @@ impl Contact {
                 | u64::from(standing) << 32
                 | u64::from(tries) << 40
                 | u64::from(protocol.0) << 48,
+            sequence: transport.tcp().sequence.into(),
         })
     }
 
@@ -132,6 +136,12 @@ impl Contact {
         IpProtocol((self.segment >> 48) as u8)
     }
 
+    /// Whether it is a SYN-ACK.
+    #[inline(always)]
+    fn accepts(&self) -> bool {
+        self.protocol() == IpProtocol::TCP && self.standing() == ANSWERS
+    }
+
     #[inline(always)]
     fn detector<'c>(&self, config: &'c Config) -> (Detector, Reason, &'c Rule) {
         match self.protocol() {
@@ -153,6 +163,7 @@ where
     let Some(config) = runtime.config() else {
         return Decision::pass(Reason::StateMissing);
     };
+    remember(contact, config, runtime);
     let (detector, reason, rule) = contact.detector(config);
     let response = config.response(detector);
     if !response.runs() {
@@ -222,9 +233,13 @@ where
     if !source.scan().is_scan(rule) {
         return passed;
     }
-    let decision = response.decide(reason);
+    let decision = unless_protected(runtime, contact.source, response.decide(reason));
+    let source = runtime.source_set(set).and_then(|set| set.known(hash));
+    let Some(source) = source else {
+        return decision;
+    };
     let objections = &mut source.state.objections;
-    objections.flag(decision.verdict == Verdict::Drop);
+    objections.flag(decision.verdict == Verdict::DROP);
     let count = objections.report(now_ns, config.report_interval_ns);
     let reach = Reach::of_scan(source.scan());
     hand_on(runtime, response, count != 0, || Event {
@@ -240,8 +255,27 @@ where
         ),
         count: count.max(1),
         reach,
+        proof: Proof::SPOOFABLE,
     });
     decision
+}
+
+/// Keeps the number with which a server inside accepts a connection.
+#[inline(always)]
+fn remember<'t, P, R>(contact: &Contact, config: &Config, runtime: &mut R)
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    if contact.accepts() && config.is_lan(runtime.interface()) {
+        let handshake = Handshake::new(
+            contact.destination,
+            contact.port(),
+            contact.source_port(),
+            config.hash_seed,
+        );
+        runtime.set_handshake(handshake.slot(), handshake.word(contact.sequence as u32));
+    }
 }
 
 /// Takes note that the source speaks, and says whether it is an answer: whether somebody tried the service it speaks from.

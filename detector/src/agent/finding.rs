@@ -9,6 +9,7 @@ use std::{
 use detector_common::{
     event::Event,
     net::{IpProtocol, MacAddress},
+    proof::Proof,
 };
 use serde::Serialize;
 
@@ -47,7 +48,9 @@ pub struct Finding {
     pub relayed_by_gateway: bool,
     /// Packets that this line stands for.
     pub count: u64,
-    /// What became of the last one: `pass` or `drop`.
+    /// How sure it is that the source is who it says: `spoofable` or `confirmed`.
+    pub proof: &'static str,
+    /// What became of the last one: `pass`, `drop`, or `would_drop` where the agent only monitors.
     pub verdict: &'static str,
     /// Why.
     pub reason: &'static str,
@@ -88,6 +91,7 @@ impl Finding {
             relayed_by_gateway: speaks_for_several(event.reach)
                 || event.key.mac().is_some_and(is_gateway),
             count: event.count,
+            proof: event.proof.name(),
             verdict: event.verdict().name(),
             reason: event.reason()?.name(),
         })
@@ -158,6 +162,9 @@ impl fmt::Display for Finding {
             1 => out.write_str("1 packet")?,
             count => write!(out, "{count} packets")?,
         }
+        if self.proof == Proof::CONFIRMED.name() {
+            out.write_str(", confirmed by its handshake")?;
+        }
         write!(out, ", {} ({})", self.verdict, self.reason)
     }
 }
@@ -192,7 +199,7 @@ mod tests {
         let vlan = Vlan { outer: 7, inner: 0 };
         let decision = Decision {
             reason: Reason::ArpFlood,
-            verdict: Verdict::Drop,
+            verdict: Verdict::DROP,
         };
         Event {
             head: Head::new(decision, 60),
@@ -202,6 +209,7 @@ mod tests {
             target: EventTarget::of_arp(IpAddress::v4([192, 0, 2, 1])),
             count: 12,
             reach: Reach::default(),
+            proof: Proof::SPOOFABLE,
         }
     }
 
@@ -294,7 +302,7 @@ mod tests {
                 "detector": "signature", "signature": "sql-slammer", "id": 40, "severity": "high",
                 "source": { "mac": "02:00:00:00:00:09", "ip": "192.0.2.66", "vlan": [] },
                 "target": { "ip": "198.51.100.1", "port": 1434, "source_port": 1024, "protocol": "udp" },
-                "targets": null, "tried": null, "relayed_by_gateway": false, "count": 1, "verdict": "pass", "reason": "signature",
+                "targets": null, "tried": null, "relayed_by_gateway": false, "count": 1, "proof": "spoofable", "verdict": "pass", "reason": "signature",
             })
         );
     }

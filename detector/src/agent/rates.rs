@@ -28,6 +28,8 @@ pub(super) struct Totals {
     pub(super) all: Counter,
     /// Those that were dropped.
     pub(super) dropped: u64,
+    /// Those that would have been, if the agent did not only monitor.
+    pub(super) would_drop: u64,
 }
 
 impl Totals {
@@ -38,9 +40,12 @@ impl Totals {
             for counter in &counted.packets {
                 totals.all.packets = totals.all.packets.saturating_add(counter.packets);
                 totals.all.bytes = totals.all.bytes.saturating_add(counter.bytes);
-                if counted.verdict == Verdict::Drop {
-                    totals.dropped = totals.dropped.saturating_add(counter.packets);
-                }
+                let dropped = match counted.verdict {
+                    Verdict::DROP => &mut totals.dropped,
+                    Verdict::WOULD_DROP => &mut totals.would_drop,
+                    _ => continue,
+                };
+                *dropped = dropped.saturating_add(counter.packets);
             }
         }
         totals
@@ -123,11 +128,11 @@ mod tests {
     fn a_rate_is_what_came_since_the_last_look_by_the_time_since() {
         let mut sampler = Sampler::new(2);
         let start = sampler.at;
-        let first = [counted(1, Verdict::Pass, &[100, 100])];
+        let first = [counted(1, Verdict::PASS, &[100, 100])];
         sampler.sample(start + INTERVAL, &first);
         let second = [
-            counted(1, Verdict::Pass, &[250, 350]),
-            counted(1, Verdict::Drop, &[20, 0]),
+            counted(1, Verdict::PASS, &[250, 350]),
+            counted(1, Verdict::DROP, &[20, 0]),
         ];
         sampler.sample(start + 3 * INTERVAL, &second);
         let expected = Rates {

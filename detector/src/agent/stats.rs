@@ -68,6 +68,9 @@ pub struct Verdicts {
     pub pass: u64,
     /// Ended in the driver.
     pub drop: u64,
+    /// Of those that went on: would have been dropped in `enforce`.
+    #[serde(default)]
+    pub would_drop: u64,
 }
 
 /// Packets of one interface that got one verdict for one reason.
@@ -77,7 +80,7 @@ pub struct ReasonStats {
     pub interface: String,
     /// Why.
     pub reason: Cow<'static, str>,
-    /// `pass` or `drop`.
+    /// `pass`, `drop` or `would_drop`.
     pub verdict: Cow<'static, str>,
     /// Packets.
     pub packets: u64,
@@ -181,4 +184,7 @@ pub struct TableStats {
     pub sources_refused: u64,
     /// Offenders whose entry went to a newer one.
     pub sources_displaced: u64,
+    /// Packets that were not dropped, or would not have been, because their source is protected.
+    #[serde(default)]
+    pub protected_spared: u64,
 }

@@ -60,7 +60,8 @@ The JSON object:
   schema_version, mode   1; monitor or enforce
   packets, bytes         on the wire, of all captures
   duration_s             from the first packet to the last; of several captures, the sum
-  verdicts               {pass, drop}: packets
+  verdicts               {pass, drop, would_drop}: packets; would_drop are those
+                         that passed because of the mode
   reasons                {NAME: packets}: why a packet got its verdict
   signatures             {NAME: {id, packets, bytes, dropped}}: what matched
   tallies                {NAME: count}: what befell the classifier's tables

@@ -35,6 +35,8 @@ pub struct Verdicts {
     pub pass: u64,
     /// Ended here.
     pub drop: u64,
+    /// Of those that went on: would have been dropped in `enforce`.
+    pub would_drop: u64,
 }
 
 /// What one signature met.
@@ -62,9 +64,14 @@ impl Counts {
             counts.packets += counter.packets;
             counts.bytes += counter.bytes;
             *counts.reasons.entry(reason.name()).or_default() += counter.packets;
-            match verdict {
-                Verdict::Pass => counts.verdicts.pass += counter.packets,
-                Verdict::Drop => counts.verdicts.drop += counter.packets,
+            let verdicts = &mut counts.verdicts;
+            if verdict.passes() {
+                verdicts.pass += counter.packets;
+            } else {
+                verdicts.drop += counter.packets;
+            }
+            if verdict == Verdict::WOULD_DROP {
+                verdicts.would_drop += counter.packets;
             }
         }
         for (signature, counter) in replay.signature_hits() {
@@ -91,6 +98,7 @@ impl AddAssign<&Self> for Counts {
         self.duration_s += other.duration_s;
         self.verdicts.pass += other.verdicts.pass;
         self.verdicts.drop += other.verdicts.drop;
+        self.verdicts.would_drop += other.verdicts.would_drop;
         self.omitted += other.omitted;
         for (name, packets) in &other.reasons {
             *self.reasons.entry(name).or_default() += packets;

@@ -83,7 +83,7 @@ impl Findings {
             }),
         };
         found.count += 1;
-        found.dropped += u64::from(event.verdict() == Verdict::Drop);
+        found.dropped += u64::from(event.verdict() == Verdict::DROP);
         // The packets of a capture need not be in order.
         found.first_ns = found.first_ns.min(event.at_ns);
         found.last_ns = found.last_ns.max(event.at_ns);
@@ -137,6 +137,7 @@ mod tests {
     use detector_common::{
         event::{Head, Target},
         net::{IpAddress, MacAddress, Vlan},
+        proof::Proof,
         reason::Reason,
         verdict::Decision,
     };
@@ -159,6 +160,7 @@ mod tests {
             target: Target::of_arp(address),
             count: 1,
             reach: Reach::default(),
+            proof: Proof::SPOOFABLE,
         }
     }
 
@@ -166,10 +168,10 @@ mod tests {
     fn a_finding_counts_its_packets_whatever_their_order_and_the_earliest_is_told_first() {
         let mut findings = Findings::default();
         for (host, at_ns, verdict) in [
-            (2, 5, Verdict::Pass),
-            (2, 3, Verdict::Drop),
-            (2, 9, Verdict::Drop),
-            (1, 4, Verdict::Pass),
+            (2, 5, Verdict::PASS),
+            (2, 3, Verdict::DROP),
+            (2, 9, Verdict::DROP),
+            (1, 4, Verdict::PASS),
         ] {
             findings.add(&event(host, at_ns, verdict));
         }
@@ -186,9 +188,9 @@ mod tests {
         let mut findings = Findings::default();
         let full = u32::try_from(FINDINGS_MAX).unwrap();
         for host in 0..full + 3 {
-            findings.add(&event(host, 0, Verdict::Pass));
+            findings.add(&event(host, 0, Verdict::PASS));
         }
-        findings.add(&event(0, 0, Verdict::Pass));
+        findings.add(&event(0, 0, Verdict::PASS));
         assert_eq!(
             (findings.found.len(), findings.omitted()),
             (FINDINGS_MAX, 3)

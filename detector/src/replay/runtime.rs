@@ -8,14 +8,17 @@ use detector_common::{
     abi::{self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter},
     abi::{Tally, counter_index},
     bindings,
+    blocks::{Block, BlockSet, Blocked},
     config::Config,
     detect::signature::{
         table::{ROWS_MAX, SignatureTable},
         worms::{self, Signature},
     },
     event::Event,
+    net::IpAddress,
     packet::Frame,
     pipeline::{self, Runtime},
+    proof,
     reason::Reason,
     services,
     sources::{SETS, SourceSet, SourceState},
@@ -35,6 +38,7 @@ pub struct Replay<'t> {
     segments: Vec<SourceState>,
     bindings: Vec<u64>,
     services: Vec<u64>,
+    handshakes: Vec<u64>,
     counters: Vec<Counter>,
     signature_hits: [SignatureCounter; ROWS_MAX],
     tallies: [u64; Tally::ALL.len()],
@@ -55,6 +59,7 @@ impl<'t> Replay<'t> {
             segments: zeroed_vec(segments as usize),
             bindings: zeroed_vec(bindings::SLOTS as usize),
             services: zeroed_vec(services::SLOTS as usize),
+            handshakes: zeroed_vec(proof::SLOTS as usize),
             counters: zeroed_vec(COUNTERS_LEN as usize),
             signature_hits: [SignatureCounter::zeroed(); ROWS_MAX],
             tallies: [0; Tally::ALL.len()],
@@ -146,6 +151,38 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
         }
     }
 
+    fn handshake(&self, slot: u32) -> Option<u64> {
+        self.handshakes.get(slot as usize).copied()
+    }
+
+    fn set_handshake(&mut self, slot: u32, word: u64) {
+        if let Some(place) = self.handshakes.get_mut(slot as usize) {
+            *place = word;
+        }
+    }
+
+    // Nobody is blocked and nobody is protected: a capture is to show everything.
+
+    fn block_set(&self, _: u32) -> Option<BlockSet> {
+        None
+    }
+
+    fn blocked_prefix(&self, _: IpAddress) -> Option<u32> {
+        None
+    }
+
+    fn block(&self, _: u32) -> Option<Block> {
+        None
+    }
+
+    fn blocked(&mut self, _: u32) -> Option<&mut Blocked> {
+        None
+    }
+
+    fn is_protected(&self, _: IpAddress) -> bool {
+        false
+    }
+
     fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
         self.signature_hits.get_mut(row)
     }
@@ -211,8 +248,8 @@ mod tests {
             assert_eq!(
                 replay.counters().collect::<Vec<_>>(),
                 [
-                    (Reason::ArpRequest, Verdict::Pass, counted(30, 1800)),
-                    (Reason::ArpFlood, Verdict::Pass, counted(70, 4200)),
+                    (Reason::ArpRequest, Verdict::PASS, counted(30, 1800)),
+                    (Reason::ArpFlood, Verdict::WOULD_DROP, counted(70, 4200)),
                 ]
             );
             let tallies: Vec<_> = replay.tallies().filter(|(_, count)| *count > 0).collect();

@@ -101,10 +101,10 @@ impl Rules {
         ) {
             self.arp_flood
         } else {
-            return verdict == Verdict::Pass;
+            return verdict == Verdict::PASS;
         };
         let drops = self.mode == Mode::Enforce && matches!(policy, Policy::Drop | Policy::Limit);
-        policy != Policy::Off && (verdict == Verdict::Drop) == drops
+        policy != Policy::Off && (verdict == Verdict::DROP) == drops
     }
 }
 
@@ -251,7 +251,7 @@ fn counts(host: &HostMaps<'_>, events: &[Event], packets: u64, bytes: u64) {
         sum(&|reason, _| reason == Reason::Signature),
         (hit, hit_bytes)
     );
-    let of_drops = sum(&|reason, verdict| reason == Reason::Signature && verdict == Verdict::Drop);
+    let of_drops = sum(&|reason, verdict| reason == Reason::Signature && verdict == Verdict::DROP);
     assert_eq!(of_drops.0, dropped, "dropped for a signature");
 
     assert_eq!(host.state.tally(Tally::EventsSent), events.len() as u64);

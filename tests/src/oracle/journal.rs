@@ -16,6 +16,7 @@ pub struct Journal {
     pub(crate) segments: Log<SourceState>,
     pub(crate) bindings: Log<u64>,
     pub(crate) services: Log<u64>,
+    pub(crate) handshakes: Log<u64>,
     pub(crate) tallies: Log<u64>,
 }
 
@@ -33,6 +34,7 @@ impl Journal {
         self.segments.before.clear();
         self.bindings.before.clear();
         self.services.before.clear();
+        self.handshakes.before.clear();
         self.tallies.before.clear();
     }
 
@@ -44,6 +46,7 @@ impl Journal {
         self.segments.take_back(&mut state.segments);
         self.bindings.take_back(&mut state.bindings);
         self.services.take_back(&mut state.services);
+        self.handshakes.take_back(&mut state.handshakes);
         self.tallies.take_back(&mut state.tallies);
     }
 }

@@ -179,7 +179,8 @@ impl<'t> Pair<'t> {
     fn told(&self, kernel_events: &[Event]) -> Vec<String> {
         let mut told = Vec::new();
         let verdicts = self.decisions.iter().zip(&self.verdicts).enumerate();
-        let different = verdicts.filter(|(_, (host, kernel))| host.verdict != **kernel);
+        let different =
+            verdicts.filter(|(_, (host, kernel))| host.verdict.passes() != kernel.passes());
         for (packet, (host, kernel)) in different.take(TOLD) {
             told.push(format!(
                 "packet {packet} of the batch: host {host:?}, kernel {kernel:?}"

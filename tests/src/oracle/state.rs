@@ -10,6 +10,7 @@ use detector_common::{
     },
     bindings,
     detect::signature::{table::ROWS_MAX, worms::SIGNATURES},
+    proof,
     reason::Reason,
     services,
     sources::{SETS, SourceKey, SourceSet, SourceState},
@@ -34,6 +35,8 @@ pub struct State {
     pub bindings: Vec<u64>,
     /// Which services answer.
     pub services: Vec<u64>,
+    /// With which numbers servers inside accepted connections.
+    pub handshakes: Vec<u64>,
     /// What befell the tables.
     pub tallies: Vec<u64>,
 }
@@ -50,6 +53,7 @@ impl State {
             segments: zeroed_vec(segments as usize),
             bindings: zeroed_vec(bindings::SLOTS as usize),
             services: zeroed_vec(services::SLOTS as usize),
+            handshakes: zeroed_vec(proof::SLOTS as usize),
             tallies: zeroed_vec(Tally::ALL.len()),
         }
     }
@@ -109,6 +113,13 @@ impl State {
             &self.services,
             &kernel.services,
             |_| "service".to_owned(),
+            &mut told,
+        );
+        compare(
+            map::HANDSHAKES,
+            &self.handshakes,
+            &kernel.handshakes,
+            |_| "handshake".to_owned(),
             &mut told,
         );
         compare(

@@ -132,8 +132,8 @@ fn counted(host: &Host) -> Result<[u64; 2]> {
             Ok(cpus.iter().map(|[packets, _]| packets).sum())
         };
         Ok([
-            packets(Reason::Clean, Verdict::Pass)?,
-            packets(Reason::Signature, Verdict::Drop)?,
+            packets(Reason::Clean, Verdict::PASS)?,
+            packets(Reason::Signature, Verdict::DROP)?,
         ])
     })?
 }

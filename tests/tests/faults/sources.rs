@@ -55,9 +55,9 @@ fn a_million_forged_senders_cost_no_memory_and_hide_nobody() -> Result<()> {
     let (mut dropped, mut again) = (0, 0);
     for sender in 0..FORGED {
         forged[7..12].copy_from_slice(&dice.bytes(5));
-        dropped += u64::from(kernel.run(0, &forged)? == Verdict::Drop);
+        dropped += u64::from(kernel.run(0, &forged)? == Verdict::DROP);
         if sender % BETWEEN_SENDERS == 0 {
-            again += u64::from(kernel.run(0, &frame)? == Verdict::Drop);
+            again += u64::from(kernel.run(0, &frame)? == Verdict::DROP);
         }
     }
     let seconds = (kernel.now_ns()? - began_ns).div_ceil(1_000_000_000);
@@ -88,7 +88,7 @@ fn a_million_forged_senders_cost_no_memory_and_hide_nobody() -> Result<()> {
         passed <= bound,
         "{passed} forged requests passed in {seconds} s, not {bound}"
     );
-    let flood = state.counted()[&(0, Reason::ArpFloodSegment, Verdict::Drop)].packets;
+    let flood = state.counted()[&(0, Reason::ArpFloodSegment, Verdict::DROP)].packets;
     assert!(
         flood >= dropped,
         "{flood} requests counted as the segment's flood of {dropped} dropped"
@@ -146,7 +146,7 @@ fn a_million_forged_worm_senders_hide_nobody_who_was_seen_twice() -> Result<()> 
     let request = benign::arp_request(&Route::default()).build();
     exceed_the_burst(&mut kernel, &request)?;
     let state = kernel.state()?;
-    let limited = state.counted()[&(0, Reason::ArpFlood, Verdict::Drop)].packets;
+    let limited = state.counted()[&(0, Reason::ArpFlood, Verdict::DROP)].packets;
     assert_eq!((limited, state.tally(Tally::SourcesRefused)), (1, 0));
     assert_eq!(
         kernel.memory()?,
@@ -219,14 +219,14 @@ fn a_flood_of_forged_arp_senders_costs_others_broadcast_requests_and_nothing_els
         let _ = kernel.run(0, &frame)?;
     }
     let request = benign::arp_request(&route).build();
-    assert_eq!(kernel.run(0, &request)?, Verdict::Drop);
+    assert_eq!(kernel.run(0, &request)?, Verdict::DROP);
     let mut unicast = request.clone();
     unicast[..6].copy_from_slice(&route.dst_mac);
-    assert_eq!(kernel.run(0, &unicast)?, Verdict::Pass);
+    assert_eq!(kernel.run(0, &unicast)?, Verdict::PASS);
     for benign in benign::all(&route) {
         if benign.name != "arp-request" {
             let verdict = kernel.run(0, &benign.packet.build())?;
-            assert_eq!(verdict, Verdict::Pass, "{}", benign.name);
+            assert_eq!(verdict, Verdict::PASS, "{}", benign.name);
         }
     }
     Ok(())
@@ -235,15 +235,15 @@ fn a_flood_of_forged_arp_senders_costs_others_broadcast_requests_and_nothing_els
 /// Sends as many ARP requests as a sender may at once, and one more.
 fn exceed_the_burst(kernel: &mut TestKernel, request: &[u8]) -> Result<()> {
     for _ in 0..SENDER_BURST {
-        assert_eq!(kernel.run(0, request)?, Verdict::Pass, "within the burst");
+        assert_eq!(kernel.run(0, request)?, Verdict::PASS, "within the burst");
     }
-    assert_eq!(kernel.run(0, request)?, Verdict::Drop, "after the burst");
+    assert_eq!(kernel.run(0, request)?, Verdict::DROP, "after the burst");
     Ok(())
 }
 
 /// Runs a worm through the program, which drops it.
 fn show(kernel: &mut TestKernel, frame: &[u8]) -> Result<()> {
-    assert_eq!(kernel.run(0, frame)?, Verdict::Drop);
+    assert_eq!(kernel.run(0, frame)?, Verdict::DROP);
     Ok(())
 }
 

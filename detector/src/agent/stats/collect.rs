@@ -48,6 +48,7 @@ pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, Ker
             verdicts: Verdicts {
                 pass: totals.all.packets.saturating_sub(totals.dropped),
                 drop: totals.dropped,
+                would_drop: totals.would_drop,
             },
             rates: view.rates(slot),
         })
@@ -153,6 +154,7 @@ fn tallies(view: &View, tallies: &[(Tally, PerCpu<u64>)]) -> (EventStats, TableS
             Tally::EventsLost => events.lost = count,
             Tally::SourcesRefused => table.sources_refused = count,
             Tally::SourcesDisplaced => table.sources_displaced = count,
+            Tally::ProtectedSpared => table.protected_spared = count,
         }
     }
     (events, table)

@@ -15,14 +15,16 @@ const ROWS_MAX: usize = 50;
 pub(super) fn write(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let counts = &report.counts;
     let verdicts = counts.verdicts;
-    let mut packets = format!(
+    write!(
+        out,
         "{} packets, {} bytes, {:.2} s: {} passed, {} dropped",
         counts.packets, counts.bytes, counts.duration_s, verdicts.pass, verdicts.drop,
-    );
+    )?;
     if report.mode() == Mode::Monitor.name() {
-        packets.push_str(" (monitor mode: nothing is; see --enforce)");
+        let would = verdicts.would_drop;
+        write!(out, " ({would} would be in enforce mode; see --enforce)")?;
     }
-    writeln!(out, "{packets}\n")?;
+    writeln!(out, "\n")?;
     if report.findings.is_empty() {
         writeln!(out, "Nothing was found.\n")?;
     } else {

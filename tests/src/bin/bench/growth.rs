@@ -82,8 +82,8 @@ fn signatures(rounds: u32) -> Result<Growth> {
         // Any request for a path.
         let worm = worms::nimda(&route, last.name);
         for (points, packet, verdict) in [
-            (&mut searched, &clean, Verdict::Pass),
-            (&mut found, &worm, Verdict::Drop),
+            (&mut searched, &clean, Verdict::PASS),
+            (&mut found, &worm, Verdict::DROP),
         ] {
             points.push(point(
                 count as u32,
@@ -144,7 +144,7 @@ fn sources(rounds: u32) -> Result<Growth> {
         let mut floor = Floor::load(senders - 1)?;
         let (mut costs, mut bases) = (Vec::new(), Vec::new());
         for round in 0..=rounds {
-            let base = run_to(floor.of(Verdict::Drop)?, &frame, Verdict::Drop)?;
+            let base = run_to(floor.of(Verdict::DROP)?, &frame, Verdict::DROP)?;
             let (cost, _) = floor.run_random_senders(detector.program()?, &frame, base)?;
             // The first fills the table.
             if round > 0 {
@@ -172,7 +172,7 @@ fn payload(rounds: u32) -> Result<Growth> {
         let response = route.ipv4().tcp(80, route.src_port);
         let response = response.payload(&vec![b'x'; bytes]);
         for (points, packet) in [(&mut watched, &request), (&mut unwatched, &response)] {
-            let verdict = Verdict::Pass;
+            let verdict = Verdict::PASS;
             points.push(point(
                 bytes as u32,
                 rounds,
@@ -199,7 +199,7 @@ fn cpus(rounds: u32) -> Result<Growth> {
     let mut detector = Detector::load(&enforced(Config::DEFAULT)?)?;
     let program = detector.program()?;
     let floor = Floor::load(0)?;
-    let empty = floor.of(Verdict::Drop)?;
+    let empty = floor.of(Verdict::DROP)?;
     let allowed = cpu::allowed()?;
     let all = allowed.len();
     let route = Route::default();
@@ -220,8 +220,8 @@ fn cpus(rounds: u32) -> Result<Growth> {
                 // The first few ARP requests of a CPU are within the limit, so the last one's verdict counts.
                 (0..rounds)
                     .map(|_| {
-                        let base = run_to(empty, &frame, Verdict::Drop)?;
-                        Ok((run_to(program, &frame, Verdict::Drop)?, base))
+                        let base = run_to(empty, &frame, Verdict::DROP)?;
+                        Ok((run_to(program, &frame, Verdict::DROP)?, base))
                     })
                     .collect()
             };

@@ -47,7 +47,7 @@ fn rows() -> Vec<Row> {
         row(
             "ARP request, 60 B, limited",
             arp.clone(),
-            Verdict::Drop,
+            Verdict::DROP,
             Some(2.0),
         ),
         Row {
@@ -55,44 +55,44 @@ fn rows() -> Vec<Row> {
             ..row(
                 "ARP request, 1,048,576 random senders",
                 arp,
-                Verdict::Drop,
+                Verdict::DROP,
                 Some(2.5),
             )
         },
         row(
             "Code Red, 1514 B, dropped",
             worms::code_red(&route).build(),
-            Verdict::Drop,
+            Verdict::DROP,
             Some(2.0),
         ),
         row(
             "HTTP response, 1514 B, passed",
             benign::http_response(&route).build(),
-            Verdict::Pass,
+            Verdict::PASS,
             Some(1.5),
         ),
         row(
             "HTTP request, passed",
             benign::http_request(&route).build(),
-            Verdict::Pass,
+            Verdict::PASS,
             None,
         ),
         row(
             "SYN to port 80, passed",
             benign::syn(&route, 80).build(),
-            Verdict::Pass,
+            Verdict::PASS,
             None,
         ),
         row(
             "DNS query, passed",
             benign::dns_query(&route).build(),
-            Verdict::Pass,
+            Verdict::PASS,
             None,
         ),
         row(
             "SQL Slammer, dropped",
             worms::slammer(&route).build(),
-            Verdict::Drop,
+            Verdict::DROP,
             None,
         ),
     ]
@@ -179,8 +179,8 @@ impl Floor {
     /// The empty program that does what the row's packet meets.
     fn of(&self, verdict: Verdict) -> Result<&Xdp> {
         self.program(match verdict {
-            Verdict::Drop => "floor_drop",
-            Verdict::Pass => "floor_pass",
+            Verdict::DROP => "floor_drop",
+            _ => "floor_pass",
         })
     }
 
@@ -203,8 +203,8 @@ fn run(program: &Xdp, row: &Row) -> Result<f64> {
         ..TestRunOptions::new()
     })?;
     let expected = match row.verdict {
-        Verdict::Drop => XDP_DROP,
-        Verdict::Pass => XDP_PASS,
+        Verdict::DROP => XDP_DROP,
+        _ => XDP_PASS,
     };
     ensure!(
         result.return_value == expected,

@@ -64,12 +64,12 @@ pub(crate) fn all() -> Vec<Packet> {
     vec![
         Packet {
             config: unlimited,
-            ..Packet::new("ARP request within its limit", &arp, Verdict::Pass)
+            ..Packet::new("ARP request within its limit", &arp, Verdict::PASS)
         },
-        Packet::new("ARP request above its limit", &arp, Verdict::Drop).goal(2.0),
+        Packet::new("ARP request above its limit", &arp, Verdict::DROP).goal(2.0),
         Packet {
             random_senders: true,
-            ..Packet::new("ARP request, 1,048,576 senders", &arp, Verdict::Drop).goal(2.5)
+            ..Packet::new("ARP request, 1,048,576 senders", &arp, Verdict::DROP).goal(2.5)
         },
         Packet::new(
             "SYN to port 80",
@@ -78,7 +78,7 @@ pub(crate) fn all() -> Vec<Packet> {
                 .tcp(route.src_port, HTTP)
                 .flags(SYN)
                 .pad_to(SHORTEST),
-            Verdict::Pass,
+            Verdict::PASS,
         ),
         Packet::new(
             "UDP to port 53",
@@ -87,20 +87,20 @@ pub(crate) fn all() -> Vec<Packet> {
                 .udp(route.src_port, DNS)
                 .payload(&[0; 12])
                 .pad_to(SHORTEST),
-            Verdict::Pass,
+            Verdict::PASS,
         ),
-        Packet::new("SQL Slammer", &worms::slammer(&route), Verdict::Drop),
-        Packet::new("Code Red", &worms::code_red(&route), Verdict::Drop).goal(2.0),
+        Packet::new("SQL Slammer", &worms::slammer(&route), Verdict::DROP),
+        Packet::new("Code Red", &worms::code_red(&route), Verdict::DROP).goal(2.0),
         Packet::new(
             "HTTP response",
             &benign::http_response(&route),
-            Verdict::Pass,
+            Verdict::PASS,
         )
         .goal(1.5),
         Packet::new(
             "HTTP request",
             &http_request(&route, FULL_SEGMENT),
-            Verdict::Pass,
+            Verdict::PASS,
         ),
         Packet::new(
             "IPv6 SYN behind two extensions",
@@ -111,7 +111,7 @@ pub(crate) fn all() -> Vec<Packet> {
                     .destination_options(&[])
                     .tcp(route.src_port, HTTP),
             ),
-            Verdict::Pass,
+            Verdict::PASS,
         ),
         Packet::new(
             "SYN behind two VLAN tags",
@@ -123,7 +123,7 @@ pub(crate) fn all() -> Vec<Packet> {
                     .ipv4(route.src_ip, route.dst_ip)
                     .tcp(route.src_port, HTTP),
             ),
-            Verdict::Pass,
+            Verdict::PASS,
         ),
     ]
 }

@@ -81,8 +81,8 @@ impl Floor {
     /// The empty program with this verdict.
     pub(crate) fn of(&self, verdict: Verdict) -> Result<&Xdp> {
         self.program(match verdict {
-            Verdict::Drop => "floor_drop",
-            Verdict::Pass => "floor_pass",
+            Verdict::DROP => "floor_drop",
+            _ => "floor_pass",
         })
     }
 
@@ -177,8 +177,8 @@ fn repeat(program: &Xdp, frame: &[u8], repeat: u32) -> Result<(f64, Verdict)> {
         })?)
     })?;
     let verdict = match result.return_value {
-        XDP_DROP => Verdict::Drop,
-        XDP_PASS => Verdict::Pass,
+        XDP_DROP => Verdict::DROP,
+        XDP_PASS => Verdict::PASS,
         other => anyhow::bail!("the program returned {other}, which is neither pass nor drop"),
     };
     Ok((nanoseconds_each(time, repeat), verdict))

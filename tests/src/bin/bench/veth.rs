@@ -146,7 +146,7 @@ pub(crate) fn measure() -> Result<Veth> {
     let mut alone = Vec::new();
     let floor = Floor::load(0)?;
     for _ in 0..ROUNDS {
-        let empty = floor.of(Verdict::Drop)?;
+        let empty = floor.of(Verdict::DROP)?;
         let frame = &kinds.first().context("there is no packet")?.frame;
         alone.push(1e9 / on_first_cpu(|| generate(empty, frame))?);
         for (receiver, samples) in receivers.iter().zip(&mut samples) {
@@ -202,17 +202,17 @@ fn kinds() -> Vec<Kind> {
         Kind {
             name: "ARP flood, 60 B, limited",
             frame: arp_request(&route).build(),
-            verdict: Verdict::Drop,
+            verdict: Verdict::DROP,
         },
         Kind {
             name: "Code Red, 1514 B, dropped",
             frame: worms::code_red(&route).build(),
-            verdict: Verdict::Drop,
+            verdict: Verdict::DROP,
         },
         Kind {
             name: "HTTP response, 1514 B, passed",
             frame: benign::http_response(&route).build(),
-            verdict: Verdict::Pass,
+            verdict: Verdict::PASS,
         },
     ]
 }

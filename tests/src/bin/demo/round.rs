@@ -265,7 +265,7 @@ fn hunter(kind: &Kind) -> &'static str {
 /// Packets, and those that were dropped.
 fn sum<'s>(counters: impl Iterator<Item = &'s ReasonStats>) -> (u64, u64) {
     counters.fold((0, 0), |(packets, dropped), counter| {
-        let is_drop = counter.verdict == Verdict::Drop.name();
+        let is_drop = counter.verdict == Verdict::DROP.name();
         (
             packets + counter.packets,
             dropped + if is_drop { counter.packets } else { 0 },

@@ -100,15 +100,15 @@ fn attach(host: &Host, name: &str) -> Result<Ebpf> {
 impl Receiver for Empty {
     fn pair(&self, kind: &Kind) -> &Pair {
         match kind.verdict {
-            Verdict::Drop => &self.drop,
-            Verdict::Pass => &self.pass,
+            Verdict::DROP => &self.drop,
+            _ => &self.pass,
         }
     }
 
     fn handled(&self, kind: &Kind) -> Result<u64> {
         match kind.verdict {
-            Verdict::Drop => dropped_by_driver(&self.drop.server),
-            Verdict::Pass => sunk(&self.pass.server),
+            Verdict::DROP => dropped_by_driver(&self.drop.server),
+            _ => sunk(&self.pass.server),
         }
     }
 }
@@ -146,11 +146,11 @@ impl Receiver for Detector {
 
     fn handled(&self, kind: &Kind) -> Result<u64> {
         match kind.verdict {
-            Verdict::Drop => {
+            Verdict::DROP => {
                 let stats = self.agent.stats()?;
                 Ok(stats.interfaces.iter().map(|each| each.verdicts.drop).sum())
             }
-            Verdict::Pass => sunk(&self.pair.server),
+            _ => sunk(&self.pair.server),
         }
     }
 }
@@ -169,8 +169,8 @@ impl Receiver for XdpFilter {
 
     fn handled(&self, kind: &Kind) -> Result<u64> {
         match kind.verdict {
-            Verdict::Drop => self.dropped(),
-            Verdict::Pass => sunk(self.host()),
+            Verdict::DROP => self.dropped(),
+            _ => sunk(self.host()),
         }
     }
 }
@@ -189,9 +189,9 @@ impl Receiver for Nftables {
 
     fn handled(&self, kind: &Kind) -> Result<u64> {
         let rule = match kind.verdict {
-            Verdict::Pass => "sink",
-            Verdict::Drop if kind.name.starts_with("ARP") => "arp",
-            Verdict::Drop => "code-red",
+            Verdict::PASS => "sink",
+            Verdict::DROP if kind.name.starts_with("ARP") => "arp",
+            _ => "code-red",
         };
         counted(&self.0.server, rule)
     }
@@ -233,8 +233,8 @@ impl Receiver for Iptables {
                 count.and_then(|count| count.parse().ok())
             });
         let rule = match kind.verdict {
-            Verdict::Drop => counts.next(),
-            Verdict::Pass => counts.nth(1),
+            Verdict::DROP => counts.next(),
+            _ => counts.nth(1),
         };
         rule.flatten()
             .with_context(|| format!("iptables lists no such counter: {listed}"))

@@ -124,14 +124,14 @@ impl Receiver for Suricata {
     /// Blocked, or arrived at the end of the second cable.
     fn handled(&self, kind: &Kind) -> Result<u64> {
         match kind.verdict {
-            Verdict::Drop => {
+            Verdict::DROP => {
                 let counters = counters(&self.socket)?;
                 let blocked = counters.pointer("/message/ips/blocked");
                 blocked
                     .and_then(Value::as_u64)
                     .context("Suricata does not say what it blocked")
             }
-            Verdict::Pass => sunk(&self.sink),
+            _ => sunk(&self.sink),
         }
     }
 
