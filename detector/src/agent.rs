@@ -4,6 +4,7 @@
 //! control socket that breaks stops the filtering.
 
 pub mod attach;
+mod confirm;
 pub mod control;
 #[cfg(feature = "debug-log")]
 mod debug_log;
@@ -17,6 +18,7 @@ mod netlink;
 pub mod offenders;
 mod printer;
 mod rates;
+pub mod response;
 pub mod stats;
 pub mod status;
 pub mod surroundings;

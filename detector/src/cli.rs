@@ -1,12 +1,17 @@
 //! The command line: one file for each command.
 
+mod block;
+mod check;
+mod confirm;
 mod offenders;
+mod protect;
 mod replay;
 mod run;
 mod signatures;
 mod stats;
 mod status;
 mod table;
+mod time;
 
 use clap::{Parser, Subcommand};
 
@@ -29,6 +34,10 @@ enum Command {
     Stats(stats::Arguments),
     Status(status::Arguments),
     Offenders(offenders::Arguments),
+    Block(block::Arguments),
+    Protect(protect::Arguments),
+    Confirm(confirm::Arguments),
+    Check(check::Arguments),
     Replay(replay::Arguments),
     Signatures(signatures::Arguments),
 }
@@ -40,6 +49,10 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Stats(arguments) => stats::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Offenders(arguments) => offenders::run(&arguments),
+        Command::Block(arguments) => block::run(arguments),
+        Command::Protect(arguments) => protect::run(arguments),
+        Command::Confirm(arguments) => confirm::run(&arguments),
+        Command::Check(arguments) => check::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
     }

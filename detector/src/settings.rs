@@ -4,6 +4,7 @@
 //! and a number out of range are refused with their place, for a guard that ignores half of its orders is worse than
 //! one that does not start.
 
+mod block;
 mod detectors;
 mod error;
 mod file;
@@ -17,6 +18,7 @@ use detector_common::{
     detect::{Detector, signature::compile::CompileError},
 };
 
+pub use block::BlockSettings;
 pub use detectors::{ArpFloodSettings, PolicySettings, SweepSettings};
 pub use error::SettingsError;
 use error::{Place, Problem};
@@ -25,7 +27,8 @@ pub use quota::Quota;
 use section::Fault;
 
 use crate::{
-    output::{FileName, Mac},
+    agent::response::ADDED_MAX,
+    output::{FileName, Mac, Prefix},
     tables::{HashSeed, Tables},
 };
 
@@ -43,6 +46,10 @@ pub struct Settings {
     pub report_interval_ms: u32,
     /// `[signature]`.
     pub signature: PolicySettings,
+    /// `protected`: addresses and prefixes that nothing is ever done against, besides those that the machine depends on.
+    pub protected: Vec<Prefix>,
+    /// `[block]`.
+    pub block: BlockSettings,
     /// `gateways`: the MACs of routers, which ask and answer for others.
     pub gateways: Vec<Mac>,
     /// `[arp_flood]`.
@@ -68,9 +75,7 @@ impl Default for Settings {
             mode: Mode::Monitor,
             http_ports: vec![80, 8080],
             report_interval_ms: 1000,
-            signature: PolicySettings {
-                policy: Policy::Drop,
-            },
+            signature: PolicySettings::new(Policy::Drop),
             arp_flood: ArpFloodSettings {
                 policy: Policy::Limit,
                 sender: Quota::new(30, 2),
@@ -78,11 +83,11 @@ impl Default for Settings {
                 replies: Quota::new(200, 2),
                 segment: Quota::new(400, 2),
             },
+            protected: Vec::new(),
+            block: BlockSettings::DEFAULT,
             gateways: Vec::new(),
             arp_sweep: SweepSettings::new(Quota::new(20, 10), Quota::new(60, 600)),
-            arp_spoof: PolicySettings {
-                policy: Policy::Alert,
-            },
+            arp_spoof: PolicySettings::new(Policy::Alert),
             scan: SweepSettings::new(Quota::new(10, 60), Quota::new(25, 600)),
             udp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
             icmp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
@@ -186,8 +191,10 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
                 report_interval_ms,
             )?,
             signature: root.section("signature", |section| {
-                PolicySettings::read(section, &signature)
+                PolicySettings::read_signature(section, &signature)
             })?,
+            protected: root.prefixes("protected", ADDED_MAX)?,
+            block: root.section("block", BlockSettings::read)?,
             gateways: root.macs("gateways", GATEWAYS_MAX)?,
             arp_flood: root.section("arp_flood", |section| {
                 ArpFloodSettings::read(section, &arp_flood)
@@ -196,7 +203,7 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
                 SweepSettings::read_arp(section, &arp_sweep)
             })?,
             arp_spoof: root.section("arp_spoof", |section| {
-                PolicySettings::read(section, &arp_spoof)
+                PolicySettings::read_arp(section, &arp_spoof)
             })?,
             scan: root.section("scan", |section| SweepSettings::read_scan(section, &scan))?,
             udp_sweep: root.section("udp_sweep", |section| {
@@ -322,12 +329,12 @@ mod tests {
             (
                 "[signature]\nqqq = 5",
                 12,
-                r#"unknown key "qqq" in [signature]: known is policy"#,
+                r#"unknown key "qqq" in [signature]: known are policy, block_unproven"#,
             ),
             (
                 r#""\u001b[2J" = 1"#,
                 0,
-                r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, gateways, arp_flood, arp_sweep, arp_spoof, scan, udp_sweep, icmp_sweep"#,
+                r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, protected, block, gateways, arp_flood, arp_sweep, arp_spoof, scan, udp_sweep, icmp_sweep"#,
             ),
         ] {
             assert_eq!(refusal(text), (at, message.to_owned()));
@@ -339,9 +346,13 @@ mod tests {
         for (policy, choices) in [
             (
                 "[signature]\npolicy = 'limit'",
-                "one of off, count, alert, drop",
+                "one of off, count, alert, drop, block",
             ),
             ("[arp_flood]\npolicy = 'limits'", r#""limit""#),
+            (
+                "[arp_flood]\npolicy = 'block'",
+                "one of off, count, alert, limit, drop",
+            ),
         ] {
             let (at, message) = refusal(policy);
             assert_eq!(at, 21);
@@ -398,6 +409,57 @@ mod tests {
             message,
             r#"sender in [arp_flood]: "0/s" is no limit: write "30/2s" for 30 in 2 seconds, or "15/s"; from 1 to 1000000 in 1 to 3600 seconds"#
         );
+    }
+
+    #[test]
+    fn how_long_findings_block_is_read_and_a_time_that_is_none_refused() {
+        let settings = settings(
+            "protected = ['192.0.2.0/24', '2001:db8::1']
+            [signature]
+            policy = 'block'
+            [scan]
+            policy = 'block'
+            block_unproven = true
+            [block]
+            time = '1m'
+            time_max = '1h 30m'",
+        );
+        let terms = settings.terms();
+        let blocking = [(Detector::Signature, false), (Detector::Scan, true)];
+        assert_eq!(terms.detectors, blocking);
+        assert_eq!((terms.time.as_secs(), terms.time_max.as_secs()), (60, 5400));
+        assert_eq!(settings.protected.len(), 2);
+        for (text, at, message) in [
+            (
+                "[block]\ntime = '0s'",
+                15,
+                r#"time in [block]: "0s" is no time: write "90s", "10m" or "1h 30m"; from 1 to 31622400 seconds"#,
+            ),
+            (
+                "[block]\ntime = '2h'\ntime_max = '1h'",
+                15,
+                "time in [block]: 7200 s is more than the longest time, 3600 s",
+            ),
+            (
+                "protected = ['192.0.2.7/24']",
+                13,
+                r#"protected: "192.0.2.7/24": the address has bits beyond the prefix: write 192.0.2.0/24"#,
+            ),
+        ] {
+            assert_eq!(refusal(text), (at, message.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_block_on_what_can_be_forged_is_warned_of_and_so_is_one_that_never_comes() {
+        let warned = |text| settings(text).warnings();
+        assert!(warned("[signature]\npolicy = 'block'").is_empty());
+        let forged = "[signature]\npolicy = 'block'\nblock_unproven = true";
+        assert!(warned(forged)[0].contains("in the name of another"));
+        let never = "[udp_sweep]\npolicy = 'block'";
+        assert!(warned(never)[0].contains("blocks nobody"));
+        let idle = "[scan]\nblock_unproven = true";
+        assert!(warned(idle)[0].contains("does not block"));
     }
 
     #[test]

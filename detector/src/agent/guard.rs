@@ -8,6 +8,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use detector_common::{config::Mode as Switch, event::Event, net::MacAddress};
@@ -20,19 +21,20 @@ use super::{
     events::Events,
     finding::Finding,
     interface::{Hook, Interface, Mode},
-    kernel::{Kernel, KernelError},
+    kernel::{Clock, Kernel, KernelError},
     netlink::{self, Netlink},
     printer::Printer,
     rates::{INTERVAL, Totals},
+    response::{Response, Terms},
     status::Places,
     surroundings::follow,
-    view::View,
+    view::{Decided, View},
     voice::{self, say},
     watch::watch,
 };
 use crate::{
     exit::Exit,
-    output::{FileName, StreamFormat},
+    output::{FileName, Prefix, StreamFormat},
     tables::Tables,
 };
 
@@ -53,6 +55,12 @@ pub struct Options {
     pub tables: Tables,
     /// The gateways that the operator names.
     pub gateways: Vec<MacAddress>,
+    /// How long findings block.
+    pub terms: Terms,
+    /// Whom the operator protects.
+    pub protected: Vec<Prefix>,
+    /// In which time enforcing is to be confirmed, if it is.
+    pub confirm_within: Option<Duration>,
 }
 
 /// The agent cannot start, or go on.
@@ -113,15 +121,19 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let ring = ring.ok_or(KernelError::Missing("EVENTS"))?;
     let mut events = Events::new(ring).map_err(io_error("wait for events"))?;
     let config = kernel.maps_mut().take_config();
-    let mut config = config.ok_or(KernelError::Missing("CONFIG"))?;
+    let config = config.ok_or(KernelError::Missing("CONFIG"))?;
+    let maps = kernel.maps_mut().take_response();
+    let maps = maps.ok_or(KernelError::Missing("BLOCKS"))?;
+    let seed = tables.config.hash_seed;
+    let response = Response::new(maps, seed, options.terms, &options.protected)?;
     let attached = attach_all(&mut kernel, &options.interfaces, options.mode, &netlink).await?;
     let (interfaces, links): (Vec<_>, Vec<_>) = attached.into_iter().unzip();
-    let view = Arc::new(View::new(
-        kernel,
-        interfaces,
-        tables.config,
-        options.gateways,
-    )?);
+    let decided = Decided {
+        config: tables.config,
+        gateways: options.gateways,
+        is_to_be_confirmed: options.confirm_within.is_some(),
+    };
+    let view = Arc::new(View::new(kernel, interfaces, decided, config, response)?);
 
     let control = Control {
         view: Arc::clone(&view),
@@ -139,9 +151,18 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
         let view = Arc::clone(&view);
         move |surroundings| {
             view.set_surroundings(surroundings);
-            config.set(view.config())
+            let released = view.response().learn(surroundings)?;
+            for prefix in released {
+                say(&format!(
+                    "{prefix} is not blocked any more: it is protected now"
+                ));
+            }
+            view.apply()
         }
     }));
+    if let Some(within) = options.confirm_within {
+        tokio::spawn(fall_back_unless_confirmed(Arc::clone(&view), within));
+    }
     tokio::spawn(async move {
         let Err(error) = serve(listener, control).await;
         say(&format!(
@@ -203,6 +224,22 @@ fn announce(view: &View, socket: &Path) {
     ));
 }
 
+/// Goes back to monitoring if nobody confirms in time.
+async fn fall_back_unless_confirmed(view: Arc<View>, within: Duration) {
+    say(&format!(
+        "nothing is dropped any more in {} s, unless you say `detector confirm`",
+        within.as_secs()
+    ));
+    if view.confirmation.wait(within).await {
+        say("confirmed: what policy says is dropped");
+        return;
+    }
+    match view.apply() {
+        Ok(()) => say("not confirmed in time: monitor: nothing is dropped any more"),
+        Err(error) => say(&format!("cannot stop enforcing ({error}): stop the agent")),
+    }
+}
+
 /// Prints a report of the kernel.
 fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
     let interface_in = |slot: u8| view.interface(slot.into());
@@ -210,11 +247,12 @@ fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
     let config = view.config();
     let finding = Event::from_bytes(record).and_then(|event| {
         let is_gateway = |mac| config.is_gateway(mac);
-        Finding::of(&event, interface_in, is_gateway, |kernel_ns| {
+        let finding = Finding::of(&event, interface_in, is_gateway, |kernel_ns| {
             clock.to_unix_ns(kernel_ns)
-        })
+        })?;
+        Some((event, finding))
     });
-    let Some(finding) = finding else {
+    let Some((event, finding)) = finding else {
         view.reports.not_understood();
         return;
     };
@@ -224,6 +262,25 @@ fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
     };
     if !line.is_ok_and(|line| printer.print(line)) {
         view.reports.not_printed();
+    }
+    respond(&event, view, clock);
+}
+
+/// Blocks the source of a report, if policy says so.
+fn respond(event: &Event, view: &View, clock: Clock) {
+    let Some((prefix, time, times)) = view.response().answer(event, clock) else {
+        return;
+    };
+    let again = match times {
+        1 => String::new(),
+        times => format!(", as {times} times lately"),
+    };
+    match view.apply() {
+        Ok(()) => say(&format!(
+            "{prefix} is blocked for {} s{again}",
+            time.as_secs()
+        )),
+        Err(error) => say(&format!("{prefix} cannot be blocked: {error}")),
     }
 }
 

@@ -8,6 +8,7 @@ mod clock;
 mod error;
 mod maps;
 mod pins;
+mod response;
 
 use std::path::Path;
 
@@ -20,6 +21,7 @@ pub use self::{
     error::KernelError,
     maps::{ConfigMap, Counted, Maps, PerCpu},
     pins::Pins,
+    response::{BlockPlace, ResponseMaps},
 };
 use crate::tables::Tables;
 

@@ -13,7 +13,8 @@ use super::{
     interface::{Hook, Side},
     kernel::KernelError,
     netlink::Netlink,
-    surroundings::{Surroundings, Why},
+    response::Protected,
+    surroundings::Surroundings,
     view::View,
 };
 use crate::output::{Mac, SCHEMA_VERSION, Time};
@@ -33,12 +34,15 @@ pub struct Status {
     pub uptime_s: u64,
     /// Whether it may drop: `monitor` or `enforce`.
     pub mode: String,
+    /// Whether it monitors from some time on unless the operator confirms that it may go on enforcing.
+    #[serde(default)]
+    pub unconfirmed: bool,
     /// Each guarded interface, in the order of the command line.
     pub interfaces: Vec<InterfaceStatus>,
     /// The routers that default routes go to.
     #[serde(default)]
     pub gateways: Vec<Gateway>,
-    /// The addresses that nothing should ever act against, in order; one stands there once for each reason.
+    /// The addresses and prefixes that nothing is ever done against, in order; one stands there once for each reason.
     #[serde(default)]
     pub protected: Vec<Protected>,
     /// Where the maps are pinned.
@@ -78,15 +82,6 @@ pub struct Gateway {
     pub mac: Option<Mac>,
     /// The interface by which the route goes.
     pub interface: String,
-}
-
-/// An address that nothing should ever act against.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Protected {
-    /// The address.
-    pub address: IpAddr,
-    /// Why.
-    pub why: Why,
 }
 
 /// The kernel program.
@@ -135,10 +130,11 @@ pub(super) async fn status(
         pid: std::process::id(),
         time: Time(view.now()?.unix_ns),
         uptime_s: view.uptime().as_secs(),
-        mode: view.config().mode().name().to_owned(),
+        mode: view.mode().name().to_owned(),
+        unconfirmed: view.confirmation.is_asked(),
         interfaces,
         gateways: gateways(&surroundings, netlink).await,
-        protected: protected(&surroundings),
+        protected: view.response().protected().protected,
         pin_dir: shown(&places.pin_dir),
         socket: shown(&places.socket),
         events_lost: lost.flat_map(|(_, counts)| counts).sum(),
@@ -160,13 +156,6 @@ async fn gateways(surroundings: &Surroundings, netlink: &Netlink) -> Vec<Gateway
         });
     }
     gateways
-}
-
-fn protected(surroundings: &Surroundings) -> Vec<Protected> {
-    let protected = surroundings.protected().into_iter();
-    protected
-        .map(|(address, why)| Protected { address, why })
-        .collect()
 }
 
 fn shown(path: &Path) -> String {

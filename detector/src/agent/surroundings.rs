@@ -34,6 +34,8 @@ pub enum Why {
     Resolver,
     /// It has a connection to the machine's SSH server.
     SshPeer,
+    /// The operator said so.
+    Operator,
 }
 
 /// What the machine is part of.
@@ -100,11 +102,12 @@ impl Surroundings {
 
 impl Why {
     /// All of them, in the order in which people are told.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::OwnAddress,
         Self::DefaultGateway,
         Self::Resolver,
         Self::SshPeer,
+        Self::Operator,
     ];
 
     /// The name in every output.
@@ -115,6 +118,7 @@ impl Why {
             Self::DefaultGateway => "default_gateway",
             Self::Resolver => "resolver",
             Self::SshPeer => "ssh_peer",
+            Self::Operator => "operator",
         }
     }
 }

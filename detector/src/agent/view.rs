@@ -9,14 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use detector_common::{config::Config, net::MacAddress};
+use detector_common::{
+    config::{Config, Mode},
+    net::MacAddress,
+};
 
 use super::{
     attach::Guarded,
+    confirm::Confirmation,
     interface::Interface,
-    kernel::{Clock, Kernel, KernelError},
+    kernel::{Clock, ConfigMap, Kernel, KernelError},
     netlink::Netlink,
     rates::{Rates, Sampler},
+    response::Response,
     stats::EventStats,
     surroundings::Surroundings,
     voice::say,
@@ -41,8 +46,13 @@ pub(super) struct View {
     pub(super) verified_instructions: Option<u32>,
     /// What the interfaces are called now, by slot.
     names: Mutex<Vec<String>>,
+    /// Whether the operator has confirmed that the machine may enforce.
+    pub(super) confirmation: Confirmation,
     /// What the operator decided.
     decided: Config,
+    /// What the program was told.
+    config: Mutex<ConfigMap>,
+    response: Mutex<Response>,
     /// The gateways that the operator named.
     named: Vec<MacAddress>,
     surroundings: Mutex<Arc<Surroundings>>,
@@ -51,21 +61,40 @@ pub(super) struct View {
     sampler: Mutex<Sampler>,
 }
 
+/// What the operator decided.
+pub(super) struct Decided {
+    /// What the classifier reads.
+    pub(super) config: Config,
+    /// The gateways that are named.
+    pub(super) gateways: Vec<MacAddress>,
+    /// Whether enforcing is to be confirmed.
+    pub(super) is_to_be_confirmed: bool,
+}
+
 impl View {
     pub(super) fn new(
         mut kernel: Kernel,
         interfaces: Vec<Guarded>,
-        config: Config,
-        named: Vec<MacAddress>,
+        decided: Decided,
+        config: ConfigMap,
+        response: Response,
     ) -> Result<Self, KernelError> {
+        let Decided {
+            config: decided,
+            gateways: named,
+            is_to_be_confirmed,
+        } = decided;
         Ok(Self {
+            confirmation: Confirmation::new(is_to_be_confirmed),
+            decided,
+            config: Mutex::new(config),
+            response: Mutex::new(response),
             verified_instructions: kernel.verified_instructions()?,
             clock: Mutex::new(kernel.clock()?),
             sampler: Mutex::new(Sampler::new(interfaces.len())),
             names: Mutex::new(interfaces.iter().map(name_of).collect()),
             kernel,
             interfaces,
-            decided: config,
             named,
             surroundings: Mutex::default(),
             reports: Reports::default(),
@@ -73,12 +102,34 @@ impl View {
         })
     }
 
-    /// What the classifier reads: what the operator decided, with the gateways there are.
+    /// What the classifier reads: what the operator decided, with the gateways there are and whether anybody is blocked.
     pub(super) fn config(&self) -> Config {
         let named = self.named.iter().copied();
         let learnt = self.surroundings().arp_gateways();
         let learnt = learnt.into_iter().map(Mac::address);
-        self.decided.with_gateways(named.chain(learnt))
+        let config = self.decided.with_gateways(named.chain(learnt));
+        self.response().configure(config.with_mode(self.mode()))
+    }
+
+    /// Whether what policy says is dropped now.
+    pub(super) fn mode(&self) -> Mode {
+        if self.confirmation.is_too_late() {
+            Mode::Monitor
+        } else {
+            self.decided.mode()
+        }
+    }
+
+    /// Tells the program what the classifier is to read, as it is now.
+    pub(super) fn apply(&self) -> Result<(), KernelError> {
+        // Held while it is made, so that of two the later is the one that stays.
+        let mut told = lock(&self.config);
+        told.set(self.config())
+    }
+
+    /// Who is blocked and who is protected. Whoever changes that applies it afterwards, see [`Self::apply`].
+    pub(super) fn response(&self) -> MutexGuard<'_, Response> {
+        lock(&self.response)
     }
 
     /// What the machine is part of, as far as the agent has looked.
@@ -142,11 +193,14 @@ impl View {
         })
     }
 
-    /// Looks at the counters, for the rates, and at the clock.
+    /// Looks at the counters, for the rates, at the clock, and at which blocks are over.
     pub(super) fn sample(&self) -> Result<(), KernelError> {
         self.now()?;
         let counters = self.kernel.maps().counters()?;
         lock(&self.sampler).sample(Instant::now(), &counters);
+        if self.response().expire(self.clock())? {
+            self.apply()?;
+        }
         Ok(())
     }
 

@@ -1,11 +1,10 @@
 //! `detector offenders`: who did something, and what.
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use clap::Args;
-use jiff::SignedDuration;
 
-use super::{SOCKET, table};
+use super::{SOCKET, table, time::parse_time};
 use crate::{
     agent::{
         control::client::{self, ClientError},
@@ -29,21 +28,17 @@ pub(super) struct Arguments {
     #[arg(long, value_enum)]
     side: Option<Side>,
     /// Only those who did something in this time, as in 10m or 1h30m
-    #[arg(long, value_name = "TIME", value_parser = parse_since)]
-    since: Option<u64>,
-}
-
-/// A time in nanoseconds.
-fn parse_since(text: &str) -> Result<u64, String> {
-    let mistake = || "expected a time such as 90s, 10m or 1h30m".to_owned();
-    let time: SignedDuration = text.parse().map_err(|_| mistake())?;
-    u64::try_from(time.as_nanos()).map_err(|_| mistake())
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    since: Option<Duration>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let stats = client::stats(&arguments.socket, false).or_exit_as(ClientError::exit)?;
     let Time(now) = stats.time;
-    let since = arguments.since.map(|ago| Time(now.saturating_sub(ago)));
+    let since = arguments.since.map(|ago| {
+        let ago = u64::try_from(ago.as_nanos()).unwrap_or(u64::MAX);
+        Time(now.saturating_sub(ago))
+    });
     let offenders = Offenders::of(&stats, arguments.side, since);
     match arguments.output {
         Format::Human => output::print(|out| write(out, &offenders))?,

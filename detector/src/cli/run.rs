@@ -1,19 +1,20 @@
 //! `detector run`: the agent.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use clap::{ArgGroup, Args};
+use detector_common::config::Mode as Enforcing;
 use tokio::runtime;
 
-use super::SOCKET;
+use super::{SOCKET, time::parse_time};
 use crate::{
     agent::{
         self, AgentError, Options,
         interface::{Interface, InterfaceError, Mode, Side, parse_name},
     },
     exit::{Exit, Failure, OrExit as _},
-    output::StreamFormat,
+    output::{StreamFormat, complain},
     settings::Settings,
     tables::HashSeed,
 };
@@ -31,6 +32,9 @@ pub(super) struct Arguments {
     /// Drop what policy says; without it everything passes and is only counted and reported
     #[arg(long)]
     enforce: bool,
+    /// Go back to monitoring after this time, as in 60s, unless `detector confirm` says that enforcing does no harm
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    confirm_timeout: Option<Duration>,
     /// What to look for and what to do about it, in TOML
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -53,6 +57,14 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Interface::find(&arguments.wan, &arguments.lan).or_exit_as(InterfaceError::exit)?;
     let settings = Settings::of_command_line(arguments.config.as_deref(), arguments.enforce)
         .or_exit(Exit::Usage)?;
+    if arguments.confirm_timeout.is_some() && settings.mode != Enforcing::Enforce {
+        let why =
+            anyhow!("--confirm-timeout: nothing is to be confirmed in monitor mode; add --enforce");
+        return Err(why).or_exit(Exit::Usage);
+    }
+    for warning in settings.warnings() {
+        complain(format_args!("warning: {warning}"));
+    }
     let mut tables = settings.tables(HashSeed::secret()).or_exit(Exit::Usage)?;
     let slots = (0..).zip(&interfaces);
     let lan = slots.filter(|(_, interface)| interface.side == Side::Lan);
@@ -65,6 +77,9 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         format: arguments.output,
         tables,
         gateways: settings.gateways.iter().map(|mac| mac.address()).collect(),
+        terms: settings.terms(),
+        protected: settings.protected,
+        confirm_within: arguments.confirm_timeout,
     };
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()

@@ -16,14 +16,25 @@ use super::{
 
 /// The most packets of a limit. Beyond a million at once it is none.
 const PACKETS_MAX: u32 = 1_000_000;
-/// The policies of a detector without a rate that could be limited.
+/// The policies of an ARP detector without a rate that could be limited. ARP is never blocked: what a gateway asks, somebody behind it
+/// makes it ask.
 const UNLIMITED: [Policy; 4] = [Policy::Off, Policy::Count, Policy::Alert, Policy::Drop];
+/// The policies of a detector whose sources have IP addresses.
+const BLOCKING: [Policy; 5] = [
+    Policy::Off,
+    Policy::Count,
+    Policy::Alert,
+    Policy::Drop,
+    Policy::Block,
+];
 
 /// `[signature]` and `[arp_spoof]`: one packet is enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicySettings {
     /// `policy`: what a finding leads to.
     pub policy: Policy,
+    /// `block_unproven`: whether that blocks whom anybody can have sent the packet in the name of.
+    pub block_unproven: bool,
 }
 
 /// `[arp_flood]`: ARP messages above a rate.
@@ -46,6 +57,8 @@ pub struct ArpFloodSettings {
 pub struct SweepSettings {
     /// `policy`: what a packet that looks for one more leads to.
     pub policy: Policy,
+    /// `block_unproven`: as of a signature.
+    pub block_unproven: bool,
     /// `short`: so many are a scan in seconds.
     pub short: Quota,
     /// `long`: so many are a slow scan.
@@ -53,9 +66,23 @@ pub struct SweepSettings {
 }
 
 impl PolicySettings {
-    pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
+    /// This policy.
+    pub(super) const fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            block_unproven: false,
+        }
+    }
+
+    pub(super) fn read_arp(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
+        let policy = section.choice("policy", &UNLIMITED, Policy::name, default.policy)?;
+        Ok(Self::new(policy))
+    }
+
+    pub(super) fn read_signature(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
         Ok(Self {
-            policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
+            policy: section.choice("policy", &BLOCKING, Policy::name, default.policy)?,
+            block_unproven: section.flag("block_unproven", default.block_unproven)?,
         })
     }
 }
@@ -84,6 +111,7 @@ impl SweepSettings {
     pub(super) const fn new(short: Quota, long: Quota) -> Self {
         Self {
             policy: Policy::Alert,
+            block_unproven: false,
             short,
             long,
         }
@@ -93,6 +121,7 @@ impl SweepSettings {
     pub(super) fn read_arp(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
         Ok(Self {
             policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
+            block_unproven: false,
             short: section.quota("short", 2 * arp_sweep::SHORT_BITS, default.short)?,
             long: section.quota("long", 2 * arp_sweep::LONG_BITS, default.long)?,
         })
@@ -104,7 +133,8 @@ impl SweepSettings {
             |key, default| section.sampled_quota(key, HOSTS_BITS / 2, WATCHED as u32 / 2, default);
         let (short, long) = (quota("short", default.short)?, quota("long", default.long)?);
         Ok(Self {
-            policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
+            policy: section.choice("policy", &BLOCKING, Policy::name, default.policy)?,
+            block_unproven: section.flag("block_unproven", default.block_unproven)?,
             short,
             long,
         })

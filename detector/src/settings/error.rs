@@ -6,12 +6,13 @@
 use std::{
     fmt::{self, Write as _},
     io,
+    time::Duration,
 };
 
 use detector_common::detect::signature::compile::CompileError;
 
 use super::{file::FILE_MAX, quota::Quota};
-use crate::output::FileName;
+use crate::output::{FileName, NoPrefix};
 
 /// A configuration cannot be used.
 #[derive(Debug)]
@@ -123,6 +124,23 @@ pub(super) enum Problem {
     },
     #[error("{key}: \"{value}\" is no MAC address: write \"02:00:00:00:00:01\"")]
     NoMac { key: Key, value: Shown },
+    #[error("{key}: \"{value}\": {why}")]
+    NoPrefix {
+        key: Key,
+        value: Shown,
+        why: NoPrefix,
+    },
+    #[error(
+        "{key}: \"{value}\" is no time: write \"90s\", \"10m\" or \"1h 30m\"; from 1 to {} seconds",
+        max.as_secs()
+    )]
+    NoTime {
+        key: Key,
+        value: Shown,
+        max: Duration,
+    },
+    #[error("{key}: {time} s is more than the longest time, {max} s")]
+    TimeAboveMax { key: Key, time: u64, max: u64 },
     #[error("{key}: {count} addresses, and at most {max} are kept")]
     TooMany { key: Key, count: usize, max: usize },
     #[error("{key}: expected {expected}, found {found}")]

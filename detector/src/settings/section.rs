@@ -3,8 +3,9 @@
 //! Which keys there are is known from which were asked for; what is left over at the end is unknown. So the code that
 //! reads a table is all there is to say about it.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, time::Duration};
 
+use jiff::SignedDuration;
 use toml::{
     Spanned,
     de::{DeInteger, DeTable, DeValue},
@@ -14,7 +15,7 @@ use super::{
     error::{Key, Problem, nearest},
     quota::{NoQuota, Quota},
 };
-use crate::output::Mac;
+use crate::output::{Mac, Prefix};
 
 /// What is wrong with a configuration, and at which byte.
 #[derive(Debug)]
@@ -176,8 +177,79 @@ impl<'t> Section<'t> {
         })
     }
 
+    /// Yes or no.
+    pub(super) fn flag(&mut self, key: &'static str, default: bool) -> Result<bool, Fault> {
+        let Some(value) = self.value(key) else {
+            return Ok(default);
+        };
+        let DeValue::Boolean(flag) = value.get_ref() else {
+            return Err(self.wrong_type(key, value, "true or false"));
+        };
+        Ok(*flag)
+    }
+
+    /// A time of whole seconds, from one to `max`.
+    pub(super) fn time(
+        &mut self,
+        key: &'static str,
+        max: Duration,
+        default: Duration,
+    ) -> Result<Duration, Fault> {
+        let Some(value) = self.value(key) else {
+            return Ok(default);
+        };
+        let DeValue::String(text) = value.get_ref() else {
+            return Err(self.wrong_type(key, value, "a string such as \"10m\""));
+        };
+        let time = text.parse::<SignedDuration>().ok();
+        let time = time.and_then(|time| Duration::try_from(time).ok());
+        time.filter(|time| {
+            (Duration::from_secs(1)..=max).contains(time) && time.subsec_nanos() == 0
+        })
+        .ok_or_else(|| Fault {
+            at: value.span().start,
+            problem: Problem::NoTime {
+                key: self.key(key),
+                value: text.as_ref().into(),
+                max,
+            },
+        })
+    }
+
+    /// An array of addresses and prefixes, `max` at most.
+    pub(super) fn prefixes(&mut self, key: &'static str, max: usize) -> Result<Vec<Prefix>, Fault> {
+        self.texts(key, max, |section, at, text| {
+            text.parse().map_err(|why| Fault {
+                at,
+                problem: Problem::NoPrefix {
+                    key: section.key(key),
+                    value: text.into(),
+                    why,
+                },
+            })
+        })
+    }
+
     /// An array of MAC addresses, `max` at most.
     pub(super) fn macs(&mut self, key: &'static str, max: usize) -> Result<Vec<Mac>, Fault> {
+        self.texts(key, max, |section, at, text| {
+            Mac::try_from(text.to_owned()).map_err(|_| Fault {
+                at,
+                problem: Problem::NoMac {
+                    key: section.key(key),
+                    value: text.into(),
+                },
+            })
+        })
+    }
+
+    /// An array of strings, `max` at most, each of which `read` understands, given where it stands.
+    fn texts<T>(
+        &mut self,
+        key: &'static str,
+        max: usize,
+        read: impl Fn(&Self, usize, &str) -> Result<T, Fault>,
+    ) -> Result<Vec<T>, Fault> {
         let Some(value) = self.value(key) else {
             return Ok(Vec::new());
         };
@@ -194,19 +266,13 @@ impl<'t> Section<'t> {
                 },
             });
         }
-        let mac = |value: &Spanned<DeValue<'_>>| {
+        let text = |value: &Spanned<DeValue<'_>>| {
             let DeValue::String(text) = value.get_ref() else {
                 return Err(self.wrong_type(key, value, "a string"));
             };
-            Mac::try_from(text.to_string()).map_err(|_| Fault {
-                at: value.span().start,
-                problem: Problem::NoMac {
-                    key: self.key(key),
-                    value: text.as_ref().into(),
-                },
-            })
+            read(self, value.span().start, text)
         };
-        values.iter().map(mac).collect()
+        values.iter().map(text).collect()
     }
 
     /// An array of ports.

@@ -1,22 +1,34 @@
-//! The asking end of the control socket.
+//! The asking and telling end of the control socket.
 //!
 //! Whatever listens there may be slow, endless or hostile. So an answer has a time and a size, and no letter of it that
 //! does something to a terminal gets further than this.
 
 use std::{error::Error as _, io, path::Path, time::Duration};
 
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::{Request, client::conn::http1, header::HOST};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    Method, Request, StatusCode,
+    client::conn::http1,
+    header::{CONTENT_TYPE, HOST},
+};
 use hyper_util::rt::TokioIo;
-use serde::de::DeserializeOwned;
+use serde::{
+    Serialize,
+    de::{DeserializeOwned, IgnoredAny},
+};
 use serde_json::Value;
 use tokio::{net::UnixStream, runtime, time::timeout};
 
-use super::{STATS, STATUS};
+use super::{BLOCKS, CONFIRM, PROTECTED, STATS, STATUS, Whom};
 use crate::{
-    agent::{stats::Stats, status::Status},
+    agent::{
+        response::{BlockList, BlockOrder, ProtectedList},
+        stats::Stats,
+        status::Status,
+    },
     exit::Exit,
-    output::FileName,
+    output::{FileName, Prefix},
 };
 
 /// How long an answer may take: longer than the agent gives to a connection that keeps this one waiting.
@@ -45,6 +57,9 @@ pub enum ClientError {
     /// It takes too long.
     #[error("the agent on {0} does not answer within {seconds} s: see whether it is stopped", seconds = ANSWER_WITHIN.as_secs())]
     Silent(FileName),
+    /// It does not do what it is told to.
+    #[error("{0}")]
+    Refused(String),
     /// It says that it cannot.
     #[error("the agent on {0} cannot answer: {1}")]
     Failed(FileName, String),
@@ -65,9 +80,11 @@ impl ClientError {
         match self {
             Self::NotRunning(_) | Self::HungUp(_) => Exit::AgentNotRunning,
             Self::NotPermitted(_) => Exit::NotPermitted,
-            Self::Silent(_) | Self::Failed(..) | Self::NotUnderstood(..) | Self::Io(..) => {
-                Exit::Failed
-            }
+            Self::Silent(_)
+            | Self::Refused(_)
+            | Self::Failed(..)
+            | Self::NotUnderstood(..)
+            | Self::Io(..) => Exit::Failed,
         }
     }
 }
@@ -90,20 +107,109 @@ pub fn status(socket: &Path) -> Result<Status, ClientError> {
     ask(socket, STATUS)
 }
 
+/// Asks whom the agent that listens on `socket` blocks.
+///
+/// # Errors
+///
+/// It gives no answer.
+pub fn blocks(socket: &Path) -> Result<BlockList, ClientError> {
+    ask(socket, BLOCKS)
+}
+
+/// Tells it to block somebody.
+///
+/// # Errors
+///
+/// It refuses, or gives no answer.
+pub fn block(socket: &Path, order: &BlockOrder) -> Result<(), ClientError> {
+    tell(socket, &Method::POST, BLOCKS, order)
+}
+
+/// Tells it to end a block.
+///
+/// # Errors
+///
+/// As of [`block`].
+pub fn unblock(socket: &Path, prefix: Prefix) -> Result<(), ClientError> {
+    tell(socket, &Method::DELETE, BLOCKS, &Whom { prefix })
+}
+
+/// Asks whom the agent that listens on `socket` protects.
+///
+/// # Errors
+///
+/// It gives no answer.
+pub fn protected(socket: &Path) -> Result<ProtectedList, ClientError> {
+    ask(socket, PROTECTED)
+}
+
+/// Tells it to protect somebody.
+///
+/// # Errors
+///
+/// As of [`block`].
+pub fn protect(socket: &Path, prefix: Prefix) -> Result<(), ClientError> {
+    tell(socket, &Method::POST, PROTECTED, &Whom { prefix })
+}
+
+/// Tells it to protect somebody no longer.
+///
+/// # Errors
+///
+/// As of [`block`].
+pub fn unprotect(socket: &Path, prefix: Prefix) -> Result<(), ClientError> {
+    tell(socket, &Method::DELETE, PROTECTED, &Whom { prefix })
+}
+
+/// Tells it that it may go on enforcing.
+///
+/// # Errors
+///
+/// As of [`block`].
+pub fn confirm(socket: &Path) -> Result<(), ClientError> {
+    tell(socket, &Method::POST, CONFIRM, &())
+}
+
 fn ask<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<T, ClientError> {
+    send(socket, &Method::GET, question, Bytes::new())
+}
+
+fn tell(
+    socket: &Path,
+    method: &Method,
+    path: &str,
+    order: &impl Serialize,
+) -> Result<(), ClientError> {
+    let order = serde_json::to_vec(order);
+    let order =
+        order.map_err(|error| ClientError::Io(FileName::new(socket), io::Error::other(error)))?;
+    send::<IgnoredAny>(socket, method, path, order.into()).map(|_| ())
+}
+
+fn send<T: DeserializeOwned>(
+    socket: &Path,
+    method: &Method,
+    path: &str,
+    body: Bytes,
+) -> Result<T, ClientError> {
     let name = || FileName::new(socket);
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| ClientError::Io(name(), error))?;
     runtime.block_on(async {
-        timeout(ANSWER_WITHIN, exchange(socket, question))
+        timeout(ANSWER_WITHIN, exchange(socket, method, path, body))
             .await
             .map_err(|_| ClientError::Silent(name()))?
     })
 }
 
-async fn exchange<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<T, ClientError> {
+async fn exchange<T: DeserializeOwned>(
+    socket: &Path,
+    method: &Method,
+    path: &str,
+    body: Bytes,
+) -> Result<T, ClientError> {
     let name = || FileName::new(socket);
     let broken = |error: hyper::Error| {
         if is_hang_up(&error) {
@@ -122,9 +228,12 @@ async fn exchange<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<
         .await
         .map_err(broken)?;
     tokio::spawn(connection);
-    let request = Request::get(question)
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
         .header(HOST, "detector")
-        .body(Empty::<&[u8]>::new())
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
         .map_err(|error| not_understood(&error))?;
     let response = sender.send_request(request).await.map_err(broken)?;
     let status = response.status();
@@ -139,6 +248,8 @@ async fn exchange<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<
         let why = printable(&String::from_utf8_lossy(&body));
         return Err(if status.is_server_error() {
             ClientError::Failed(name(), why)
+        } else if status == StatusCode::CONFLICT {
+            ClientError::Refused(why)
         } else {
             ClientError::NotUnderstood(name(), status.to_string())
         });

@@ -23,7 +23,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::{STATS, STATUS, collector::Collector};
+use super::{STATS, STATUS, collector::Collector, orders};
 use crate::agent::{
     netlink::Netlink,
     status::{self, Places},
@@ -55,13 +55,15 @@ pub(in crate::agent) async fn serve(
     control: Control,
 ) -> io::Result<Infallible> {
     let listener = UnixListener::from_std(listener)?;
+    let orders = orders::router(Arc::clone(&control.view));
     let router = Router::new()
         .route(
             STATS,
             get(stats).with_state(Collector::new(Arc::clone(&control.view))),
         )
         .route(STATUS, get(status))
-        .with_state(control);
+        .with_state(control)
+        .merge(orders);
     let mut open = VecDeque::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {

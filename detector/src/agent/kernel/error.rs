@@ -68,6 +68,9 @@ pub enum KernelError {
     /// The kernel does not say how long a tick is.
     #[error("cannot read the kernel's clock: {0}")]
     Clock(io::Error),
+    /// The kernel does not say for how many CPUs it keeps maps.
+    #[error("cannot read for how many CPUs the kernel keeps maps: {0}")]
+    Cpus(io::Error),
     /// The kernel refuses the program.
     #[error(
         "the kernel refuses the program ({error}); it needs Linux 5.10 or later. The verifier ends with: {verdict}"
@@ -113,6 +116,7 @@ impl KernelError {
             | Self::InUse { .. }
             | Self::ForeignPin { .. }
             | Self::Clock(_)
+            | Self::Cpus(_)
             | Self::Missing(_)
             | Self::Object(_)
             | Self::Map(_)

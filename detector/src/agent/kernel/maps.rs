@@ -19,13 +19,13 @@ use detector_common::{
     verdict::Verdict,
 };
 
-use super::KernelError;
+use super::{KernelError, ResponseMaps};
 use crate::tables::Tables;
 
 /// A record of the shared crate as aya wants it.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-struct Record<T>(T);
+pub(super) struct Record<T>(pub(super) T);
 
 // SAFETY: a `bytemuck::Pod` is valid for every bit pattern and has no padding, which is all that `aya::Pod` asks for.
 unsafe impl<T: bytemuck::Pod> Pod for Record<T> {}
@@ -63,6 +63,7 @@ impl ConfigMap {
 /// The maps.
 pub struct Maps {
     config: Option<ConfigMap>,
+    response: Option<ResponseMaps>,
     signatures: Array<MapData, Record<SignatureTable>>,
     counters: PerCpuArray<MapData, Record<Counter>>,
     signature_hits: PerCpuArray<MapData, Record<SignatureCounter>>,
@@ -76,6 +77,7 @@ impl Maps {
     pub(super) fn take(object: &mut Ebpf) -> Result<Self, KernelError> {
         Ok(Self {
             config: Some(ConfigMap(take(object, map::CONFIG)?)),
+            response: Some(ResponseMaps::take(object)?),
             signatures: take(object, map::SIGNATURES)?,
             counters: take(object, map::COUNTERS)?,
             signature_hits: take(object, map::SIGNATURE_HITS)?,
@@ -104,6 +106,11 @@ impl Maps {
     /// The configuration, to change it while the program runs; `None` if somebody has taken it already.
     pub fn take_config(&mut self) -> Option<ConfigMap> {
         self.config.take()
+    }
+
+    /// Who is blocked and who is protected; `None` if somebody has taken it already.
+    pub fn take_response(&mut self) -> Option<ResponseMaps> {
+        self.response.take()
     }
 
     /// The ring buffer of events; `None` if somebody has taken it already.
@@ -215,7 +222,7 @@ fn read<T: bytemuck::Pod>(
     Ok(map.get(&index, 0)?.iter().map(|record| record.0).collect())
 }
 
-fn take<T: TryFrom<Map, Error = MapError>>(
+pub(super) fn take<T: TryFrom<Map, Error = MapError>>(
     object: &mut Ebpf,
     name: &'static str,
 ) -> Result<T, KernelError> {

@@ -1,0 +1,144 @@
+//! What the agent is told: whom to block and whom to protect, and that it may enforce.
+//!
+//! An order is carried out before it is answered. One that is refused changes nothing, and the answer says why.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::{State, rejection::JsonRejection},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde::Serialize;
+
+use super::{BLOCKS, CONFIRM, PROTECTED, Whom};
+use crate::agent::{
+    kernel::KernelError,
+    response::{BlockList, BlockOrder, ProtectedList, Refused},
+    view::View,
+    voice::say,
+};
+
+/// The routes.
+pub(super) fn router(view: Arc<View>) -> Router {
+    Router::new()
+        .route(BLOCKS, get(blocks).post(block).delete(unblock))
+        .route(PROTECTED, get(protected).post(protect).delete(unprotect))
+        .route(CONFIRM, post(confirm))
+        .with_state(view)
+}
+
+/// An order is not carried out.
+enum No {
+    /// It is not understood.
+    Malformed(String),
+    /// It is refused.
+    Refused(String),
+    /// It cannot be.
+    Failed(String),
+}
+
+impl IntoResponse for No {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Malformed(why) => (StatusCode::BAD_REQUEST, why),
+            Self::Refused(why) => (StatusCode::CONFLICT, why),
+            Self::Failed(why) => (StatusCode::INTERNAL_SERVER_ERROR, why),
+        }
+        .into_response()
+    }
+}
+
+impl From<Refused> for No {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Kernel(error) => Self::Failed(error.to_string()),
+            refused @ (Refused::Protected { .. }
+            | Refused::TooWide(_)
+            | Refused::Time
+            | Refused::Note
+            | Refused::NoRoom
+            | Refused::NotThere(..)
+            | Refused::Learnt(..)) => Self::Refused(refused.to_string()),
+        }
+    }
+}
+
+impl From<KernelError> for No {
+    fn from(error: KernelError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<JsonRejection> for No {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::Malformed(rejection.body_text())
+    }
+}
+
+/// What was asked for was done.
+#[derive(Serialize)]
+struct Done {}
+
+type Answer<T> = Result<Json<T>, No>;
+type Order<T> = Result<Json<T>, JsonRejection>;
+
+async fn blocks(State(view): State<Arc<View>>) -> Answer<BlockList> {
+    let now = view.now()?;
+    let list = view.response().blocks(view.mode().name(), now)?;
+    Ok(Json(list))
+}
+
+async fn block(State(view): State<Arc<View>>, order: Order<BlockOrder>) -> Answer<Done> {
+    let Json(order) = order?;
+    let prefix = order.prefix;
+    let now = view.now()?;
+    view.response().block(order, now)?;
+    view.apply()?;
+    say(&format!("{prefix} is blocked: the operator says so"));
+    Ok(Json(Done {}))
+}
+
+async fn unblock(State(view): State<Arc<View>>, order: Order<Whom>) -> Answer<Done> {
+    let Json(Whom { prefix }) = order?;
+    view.response().unblock(prefix)?;
+    view.apply()?;
+    say(&format!(
+        "{prefix} is not blocked any more: the operator says so"
+    ));
+    Ok(Json(Done {}))
+}
+
+async fn protected(State(view): State<Arc<View>>) -> Answer<ProtectedList> {
+    Ok(Json(view.response().protected()))
+}
+
+async fn protect(State(view): State<Arc<View>>, order: Order<Whom>) -> Answer<Done> {
+    let Json(Whom { prefix }) = order?;
+    let released = view.response().protect(prefix)?;
+    view.apply()?;
+    say(&format!("{prefix} is protected: the operator says so"));
+    for prefix in released {
+        say(&format!(
+            "{prefix} is not blocked any more: it is protected now"
+        ));
+    }
+    Ok(Json(Done {}))
+}
+
+async fn unprotect(State(view): State<Arc<View>>, order: Order<Whom>) -> Answer<Done> {
+    let Json(Whom { prefix }) = order?;
+    view.response().unprotect(prefix)?;
+    say(&format!(
+        "{prefix} is not protected any more: the operator says so"
+    ));
+    Ok(Json(Done {}))
+}
+
+async fn confirm(State(view): State<Arc<View>>) -> Answer<Done> {
+    let confirmed = view.confirmation.confirm();
+    confirmed.map_err(|error| No::Refused(error.to_string()))?;
+    Ok(Json(Done {}))
+}
