@@ -10,5 +10,7 @@ mod hunters;
 mod output;
 #[path = "agent/refusals.rs"]
 mod refusals;
+#[path = "agent/response.rs"]
+mod response;
 #[path = "agent/surroundings.rs"]
 mod surroundings;

@@ -268,7 +268,11 @@ fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
 
 /// Blocks the source of a report, if policy says so.
 fn respond(event: &Event, view: &View, clock: Clock) {
-    let Some((prefix, time, times)) = view.response().answer(event, clock) else {
+    let now = Clock {
+        kernel_ns: event.at_ns,
+        unix_ns: clock.to_unix_ns(event.at_ns),
+    };
+    let Some((prefix, time, times)) = view.response().answer(event, now) else {
         return;
     };
     let again = match times {

@@ -173,7 +173,7 @@ impl View {
         self.started.elapsed()
     }
 
-    /// What the program's times mean, as of the last look at the rates: an event need not ask the kernel.
+    /// What the program's times mean, by a moment that may be long ago: an event need not ask the kernel.
     pub(super) fn clock(&self) -> Clock {
         *lock(&self.clock)
     }
@@ -195,10 +195,10 @@ impl View {
 
     /// Looks at the counters, for the rates, at the clock, and at which blocks are over.
     pub(super) fn sample(&self) -> Result<(), KernelError> {
-        self.now()?;
+        let now = self.now()?;
         let counters = self.kernel.maps().counters()?;
         lock(&self.sampler).sample(Instant::now(), &counters);
-        if self.response().expire(self.clock())? {
+        if self.response().expire(now)? {
             self.apply()?;
         }
         Ok(())
