@@ -12,7 +12,7 @@ use detector::{
     tables::Tables,
 };
 use detector_common::{
-    abi::{Counter, Tally},
+    abi::Tally,
     blocks::{AddressHash, BLOCKS_MAX, Block},
     config::Mode,
     proof::Proof,
@@ -76,9 +76,9 @@ impl Blocking {
     }
 
     fn counted(&self, reason: Reason, verdict: Verdict) -> Result<u64> {
-        let counted = self.kernel.own_state()?.counted();
-        let counter = counted.get(&(0, reason, verdict));
-        Ok(counter.map_or(0, |Counter { packets, .. }| *packets))
+        let all = self.kernel.own_state()?.counted();
+        let counter = all.get(&(0, reason, verdict));
+        Ok(counter.map_or(0, |counter| counter.packets))
     }
 }
 

@@ -21,11 +21,11 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 
-/// The program that [`random_sender`] hands the packet to.
+/// The program that [`random_sender`] and [`random_host`] hand the packet to.
 #[btf_map]
 static NEXT: ProgramArray<1> = ProgramArray::new();
 
-/// Which bits of a source MAC's lower half [`random_sender`] draws.
+/// Which bits of a source MAC's lower half, or of an IPv4 source, they draw.
 #[unsafe(no_mangle)]
 static SENDERS_MASK: Global<u32> = Global::new(0);
 
@@ -56,6 +56,22 @@ pub fn random_sender(ctx: XdpContext) -> u32 {
     unsafe {
         let [a, b, c, d] = (bpf_get_prandom_u32() & SENDERS_MASK.load()).to_be_bytes();
         (sender as *mut [u8; 6]).write([0x02, 0x00, a, b, c, d]);
+        NEXT.tail_call(&ctx, 0);
+    }
+    XDP_ABORTED
+}
+
+/// Gives the packet an IPv4 source by chance, in a header without VLAN tags before it, and goes on as [`random_sender`].
+#[xdp]
+pub fn random_host(ctx: XdpContext) -> u32 {
+    let source = ctx.data().wrapping_add(26);
+    if source.wrapping_add(4) > ctx.data_end() {
+        return XDP_ABORTED;
+    }
+    // SAFETY: as in `random_sender`.
+    unsafe {
+        let host = bpf_get_prandom_u32() & SENDERS_MASK.load() | 10 << 24;
+        (source as *mut [u8; 4]).write(host.to_be_bytes());
         NEXT.tail_call(&ctx, 0);
     }
     XDP_ABORTED

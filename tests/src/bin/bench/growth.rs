@@ -21,7 +21,7 @@ use serde::Serialize;
 
 use crate::{
     clock::on_first_cpu,
-    packets::http_request,
+    packets::{Random, http_request},
     programs::{Detector, Floor, HTTP_PORTS, enforced, run_to},
     statistic::{Spread, ratios},
 };
@@ -145,7 +145,7 @@ fn sources(rounds: u32) -> Result<Growth> {
         let (mut costs, mut bases) = (Vec::new(), Vec::new());
         for round in 0..=rounds {
             let base = run_to(floor.of(Verdict::DROP)?, &frame, Verdict::DROP)?;
-            let (cost, _) = floor.run_random_senders(detector.program()?, &frame, base)?;
+            let (cost, _) = floor.run_random(Random::Mac, detector.program()?, &frame, base)?;
             // The first fills the table.
             if round > 0 {
                 costs.push(cost);

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use aya::programs::Xdp;
 use detector::tables::Tables;
 use detector_common::{config::Config, verdict::Verdict};
-use detector_tests::lab::ETH0;
+use detector_tests::{builder::Route, lab::ETH0};
 use serde::Serialize;
 
 use crate::{
@@ -46,7 +46,7 @@ pub(crate) struct Row {
     pub(crate) packet: &'static str,
     pub(crate) bytes: usize,
     pub(crate) goal: Option<f64>,
-    /// Whether each packet comes from a sender of its own.
+    /// Whether each packet comes from a source of its own.
     pub(crate) random_senders: bool,
     /// The empty program.
     pub(crate) floor_ns: Spread,
@@ -152,16 +152,16 @@ impl Samples {
             peers,
         } = programs;
         detector.kernel.maps_mut().set_tables(&self.tables)?;
+        if self.packet.is_blocked {
+            detector.block(Route::default().src_ip, self.tables.config.hash_seed)?;
+        }
         let Packet { frame, verdict, .. } = &self.packet;
         // Once for the caches, which the tables have been through.
         run_to(floor.of(*verdict)?, frame, *verdict)?;
         let before = run_to(floor.of(*verdict)?, frame, *verdict)?;
-        let mut cost = |program: &Xdp| {
-            if self.packet.random_senders {
-                floor.run_random_senders(program, frame, before)
-            } else {
-                run(program, frame)
-            }
+        let mut cost = |program: &Xdp| match self.packet.random {
+            Some(random) => floor.run_random(random, program, frame, before),
+            None => run(program, frame),
         };
         let (ours, found) = cost(detector.program()?)?;
         ensure!(
@@ -196,7 +196,7 @@ impl Samples {
             packet: self.packet.name,
             bytes: self.packet.frame.len(),
             goal: self.packet.goal,
-            random_senders: self.packet.random_senders,
+            random_senders: self.packet.random.is_some(),
             floor_ns: Spread::of(self.floor.iter().copied()),
             detector: cost(self.packet.verdict, &self.detector),
             peers: self

@@ -6,7 +6,7 @@ use detector_tests::{
     worms::{self, FULL_SEGMENT, benign},
 };
 
-/// Distinct senders of the row where each packet has another one, less one.
+/// Distinct sources of the rows where each packet has another one, less one.
 pub(crate) const MANY_SENDERS_MASK: u32 = (1 << 20) - 1;
 
 /// Who sends the ARP requests, and nothing else: xdp-filter drops all that comes from there.
@@ -17,6 +17,25 @@ const DNS: u16 = 53;
 /// The shortest frame on the wire, without its check sequence.
 const SHORTEST: usize = 60;
 
+/// What is drawn of a source.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Random {
+    /// Its MAC.
+    Mac,
+    /// Its IPv4 address.
+    Host,
+}
+
+impl Random {
+    /// The program that does it.
+    pub(crate) fn program(self) -> &'static str {
+        match self {
+            Self::Mac => "random_sender",
+            Self::Host => "random_host",
+        }
+    }
+}
+
 /// One kind of packet.
 pub(crate) struct Packet {
     /// What it is called in the table and in the budget.
@@ -26,8 +45,10 @@ pub(crate) struct Packet {
     pub(crate) verdict: Verdict,
     /// What the operator decided.
     pub(crate) config: Config,
-    /// Whether each packet comes from a sender of its own.
-    pub(crate) random_senders: bool,
+    /// Whether each packet comes from a source of its own, and how that is drawn.
+    pub(crate) random: Option<Random>,
+    /// Whether its source is blocked.
+    pub(crate) is_blocked: bool,
     /// The most it may cost, as a ratio to the empty program.
     pub(crate) goal: Option<f64>,
 }
@@ -39,7 +60,8 @@ impl Packet {
             frame: packet.build(),
             verdict,
             config: Config::DEFAULT,
-            random_senders: false,
+            random: None,
+            is_blocked: false,
             goal: None,
         }
     }
@@ -57,6 +79,8 @@ pub(crate) fn all() -> Vec<Packet> {
     let route = Route::default();
     let opening = |packet: PacketBuilder| packet.flags(SYN).tcp_options(SYN_OPTIONS);
     let arp = arp_request(&route);
+    let syn = route.ipv4().tcp(route.src_port, HTTP);
+    let syn = syn.flags(SYN).pad_to(SHORTEST);
     // More than any machine can ask, and a burst that the other rows cannot have used up.
     let mut unlimited = Config::DEFAULT;
     unlimited.arp_sender = Limit::new(u32::MAX, u32::MAX.into());
@@ -68,18 +92,19 @@ pub(crate) fn all() -> Vec<Packet> {
         },
         Packet::new("ARP request above its limit", &arp, Verdict::DROP).goal(2.0),
         Packet {
-            random_senders: true,
+            random: Some(Random::Mac),
             ..Packet::new("ARP request, 1,048,576 senders", &arp, Verdict::DROP).goal(2.5)
         },
-        Packet::new(
-            "SYN to port 80",
-            &route
-                .ipv4()
-                .tcp(route.src_port, HTTP)
-                .flags(SYN)
-                .pad_to(SHORTEST),
-            Verdict::PASS,
-        ),
+        Packet::new("SYN to port 80", &syn, Verdict::PASS).goal(2.5),
+        Packet {
+            random: Some(Random::Host),
+            ..Packet::new("SYN to port 80, 1,048,576 sources", &syn, Verdict::PASS).goal(3.0)
+        },
+        Packet {
+            is_blocked: true,
+            config: Config::DEFAULT.with_blocks(true, false),
+            ..Packet::new("SYN of a blocked source", &syn, Verdict::DROP).goal(1.6)
+        },
         Packet::new(
             "UDP to port 53",
             &route

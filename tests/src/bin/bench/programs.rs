@@ -1,5 +1,7 @@
 //! The programs that are run: `detector`'s own, the empty ones beside it, and whichever an interface has.
 
+use std::net::Ipv4Addr;
+
 use anyhow::{Context as _, Result, ensure};
 use aya::{
     Ebpf, EbpfLoader,
@@ -8,16 +10,21 @@ use aya::{
 };
 use aya_obj::programs::XdpAttachType;
 use detector::{
-    agent::kernel::{BENCH_OBJECT, Kernel},
+    agent::kernel::{BENCH_OBJECT, BlockPlace, Kernel, ResponseMaps},
     tables::{HashSeed, Tables},
 };
 use detector_common::{
+    blocks::{AddressHash, Block},
     config::{Config, Mode},
+    net::IpAddress,
     verdict::Verdict,
 };
 use detector_tests::lab::{Host, PrivateBpffs};
 
-use crate::clock::{cpu_time, nanoseconds_each};
+use crate::{
+    clock::{cpu_time, nanoseconds_each},
+    packets::Random,
+};
 
 /// The ports where HTTP worms are looked for: the default.
 pub(crate) const HTTP_PORTS: &[u16] = &[80, 8080];
@@ -35,6 +42,7 @@ const XDP_PASS: u32 = 2;
 /// `detector`'s program, enforcing, on a bpf filesystem of its own.
 pub(crate) struct Detector {
     pub(crate) kernel: Kernel,
+    response: ResponseMaps,
     /// Last, for it is dropped last.
     _bpffs: PrivateBpffs,
 }
@@ -42,10 +50,27 @@ pub(crate) struct Detector {
 impl Detector {
     pub(crate) fn load(tables: &Tables) -> Result<Self> {
         let bpffs = PrivateBpffs::new()?;
+        let mut kernel = Kernel::load(tables, 1, &bpffs.path().join("bench"))?;
+        let response = kernel.maps_mut().take_response();
         Ok(Self {
-            kernel: Kernel::load(tables, 1, &bpffs.path().join("bench"))?,
+            response: response.context("somebody has taken the maps")?,
+            kernel,
             _bpffs: bpffs,
         })
+    }
+
+    /// Blocks a host, for good; again is no mistake.
+    pub(crate) fn block(&mut self, host: Ipv4Addr, seed: u64) -> Result<()> {
+        let address = IpAddress::v4(host.octets());
+        let place = BlockPlace::Address(AddressHash::new(address, seed));
+        let block = Block {
+            address,
+            until_ns: u64::MAX,
+        };
+        self.response.remove_block(0, place)?;
+        let made = self.response.add_block(0, place, block)?;
+        ensure!(made, "there is no room for a block");
+        Ok(())
     }
 
     pub(crate) fn program(&mut self) -> Result<&Xdp> {
@@ -66,12 +91,12 @@ pub(crate) struct Floor {
 }
 
 impl Floor {
-    /// Loads them, with a `random_sender` that draws from the source MACs under `senders_mask`.
+    /// Loads them, with programs that draw from the sources under `senders_mask`.
     pub(crate) fn load(senders_mask: u32) -> Result<Self> {
         let mut object = EbpfLoader::new()
             .override_global("SENDERS_MASK", &senders_mask, true)
             .load(BENCH_OBJECT)?;
-        for name in ["floor_drop", "floor_pass", "random_sender"] {
+        for name in ["floor_drop", "floor_pass", "random_sender", "random_host"] {
             load(&mut object, name)?;
         }
         let next = object.take_map("NEXT").context("no map NEXT")?.try_into()?;
@@ -86,20 +111,21 @@ impl Floor {
         })
     }
 
-    /// What `program` costs for a packet with a sender by chance, without what drawing the sender costs; and what becomes of
+    /// What `program` costs for a packet with a source by chance, without what drawing the source costs; and what becomes of
     /// the packet. `base` is the cost of the empty program.
-    pub(crate) fn run_random_senders(
+    pub(crate) fn run_random(
         &mut self,
+        random: Random,
         program: &Xdp,
         frame: &[u8],
         base: f64,
     ) -> Result<(f64, Verdict)> {
         self.next.set(0, program.fd()?, 0)?;
         let (with_program, verdict) =
-            repeat(self.program("random_sender")?, frame, REPEAT_SENDERS)?;
+            repeat(self.program(random.program())?, frame, REPEAT_SENDERS)?;
         let floor = self.of(verdict)?.fd()?.try_clone()?;
         self.next.set(0, &floor, 0)?;
-        let (alone, _) = repeat(self.program("random_sender")?, frame, REPEAT_SENDERS)?;
+        let (alone, _) = repeat(self.program(random.program())?, frame, REPEAT_SENDERS)?;
         Ok((with_program - alone + base, verdict))
     }
 
