@@ -208,7 +208,7 @@ mod tests {
     #[test]
     fn the_records_have_the_sizes_of_this_abi_version() {
         assert_eq!(ABI_VERSION, 3);
-        assert_eq!(size_of::<Config>(), 216);
+        assert_eq!(size_of::<Config>(), 264);
         assert_eq!(size_of::<Event>(), 112);
         assert_eq!(size_of::<SourceKey>(), 24);
         assert_eq!(size_of::<SourceState>(), 80);

@@ -72,9 +72,8 @@ impl Policy {
             Self::Off => 0,
             Self::Count => Response::RUNS,
             Self::Alert => Response::RUNS | Response::REPORTS,
-            Self::Drop | Self::Limit | Self::Block => {
-                Response::RUNS | Response::REPORTS | Response::DROPS
-            }
+            Self::Drop | Self::Block => Response::RUNS | Response::REPORTS | Response::DROPS,
+            Self::Limit => Response::RUNS | Response::REPORTS | Response::DROPS | Response::LIMITS,
         }
     }
 }
@@ -93,6 +92,7 @@ impl Response {
     const REPORTS: u8 = 2;
     const DROPS: u8 = 4;
     const ENFORCES: u8 = 8;
+    const LIMITS: u8 = 16;
 
     /// Whether the detector runs.
     #[inline(always)]
@@ -106,6 +106,13 @@ impl Response {
     #[must_use]
     pub fn reports(self) -> bool {
         self.bits & Self::REPORTS != 0
+    }
+
+    /// Whether only the excess over a limit is dropped.
+    #[inline(always)]
+    #[must_use]
+    pub fn limits(self) -> bool {
+        self.bits & Self::LIMITS != 0
     }
 
     /// What becomes of a packet that was flagged.
@@ -317,6 +324,7 @@ const fn scan_rule(short: u32, long: u32) -> scan::Rule {
         Threshold::new(short, 60 * SECOND_NS),
         Threshold::new(long, 600 * SECOND_NS),
         scan::ANSWER_WITHIN_NS,
+        Limit::new(1, SECOND_NS),
     )
 }
 

@@ -3,6 +3,7 @@
 //! The kernel decides without it. So nothing here may end for want of a reader: neither a closed standard output nor a
 //! control socket that breaks stops the filtering.
 
+pub mod arp;
 pub mod attach;
 mod confirm;
 pub mod control;

@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod arp;
 mod block;
 mod check;
 mod confirm;
@@ -34,6 +35,7 @@ enum Command {
     Stats(stats::Arguments),
     Status(status::Arguments),
     Offenders(offenders::Arguments),
+    Arp(arp::Arguments),
     Block(block::Arguments),
     Protect(protect::Arguments),
     Confirm(confirm::Arguments),
@@ -49,6 +51,7 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Stats(arguments) => stats::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Offenders(arguments) => offenders::run(&arguments),
+        Command::Arp(arguments) => arp::run(&arguments),
         Command::Block(arguments) => block::run(arguments),
         Command::Protect(arguments) => protect::run(arguments),
         Command::Confirm(arguments) => confirm::run(&arguments),

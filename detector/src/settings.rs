@@ -11,7 +11,7 @@ mod file;
 mod quota;
 mod section;
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use detector_common::{
     config::{Config, GATEWAYS_MAX, Mode, Policy},
@@ -19,7 +19,7 @@ use detector_common::{
 };
 
 pub use block::BlockSettings;
-pub use detectors::{ArpFloodSettings, PolicySettings, SweepSettings};
+pub use detectors::{ArpFloodSettings, ArpSpoofSettings, SignatureSettings, SweepSettings};
 pub use error::SettingsError;
 use error::{Place, Problem};
 use file::File;
@@ -45,7 +45,7 @@ pub struct Settings {
     /// `report_interval_ms`: at most one report of a finding in this time.
     pub report_interval_ms: u32,
     /// `[signature]`.
-    pub signature: PolicySettings,
+    pub signature: SignatureSettings,
     /// `protected`: addresses and prefixes that nothing is ever done against, besides those that the machine depends on.
     pub protected: Vec<Prefix>,
     /// `[block]`.
@@ -57,7 +57,7 @@ pub struct Settings {
     /// `[arp_sweep]`.
     pub arp_sweep: SweepSettings,
     /// `[arp_spoof]`.
-    pub arp_spoof: PolicySettings,
+    pub arp_spoof: ArpSpoofSettings,
     /// `[scan]`.
     pub scan: SweepSettings,
     /// `[udp_sweep]`.
@@ -75,7 +75,10 @@ impl Default for Settings {
             mode: Mode::Monitor,
             http_ports: vec![80, 8080],
             report_interval_ms: 1000,
-            signature: PolicySettings::new(Policy::Drop),
+            signature: SignatureSettings {
+                policy: Policy::Drop,
+                block_unproven: false,
+            },
             arp_flood: ArpFloodSettings {
                 policy: Policy::Limit,
                 sender: Quota::new(30, 2),
@@ -87,7 +90,10 @@ impl Default for Settings {
             block: BlockSettings::DEFAULT,
             gateways: Vec::new(),
             arp_sweep: SweepSettings::new(Quota::new(20, 10), Quota::new(60, 600)),
-            arp_spoof: PolicySettings::new(Policy::Alert),
+            arp_spoof: ArpSpoofSettings {
+                policy: Policy::Alert,
+                bindings: BTreeMap::new(),
+            },
             scan: SweepSettings::new(Quota::new(10, 60), Quota::new(25, 600)),
             udp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
             icmp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
@@ -191,7 +197,7 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
                 report_interval_ms,
             )?,
             signature: root.section("signature", |section| {
-                PolicySettings::read_signature(section, &signature)
+                SignatureSettings::read(section, &signature)
             })?,
             protected: root.prefixes("protected", ADDED_MAX)?,
             block: root.section("block", BlockSettings::read)?,
@@ -203,7 +209,7 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
                 SweepSettings::read_arp(section, &arp_sweep)
             })?,
             arp_spoof: root.section("arp_spoof", |section| {
-                PolicySettings::read_arp(section, &arp_spoof)
+                ArpSpoofSettings::read(section, &arp_spoof)
             })?,
             scan: root.section("scan", |section| SweepSettings::read_scan(section, &scan))?,
             udp_sweep: root.section("udp_sweep", |section| {
@@ -275,6 +281,7 @@ mod tests {
             [udp_sweep]
             policy = 'off'
             short = '11/6s'
+            limit = '3/2s'
             [icmp_sweep]
             policy = 'count'
             long = '12/6s'",
@@ -290,14 +297,20 @@ mod tests {
             .with_policy(Detector::UdpSweep, Policy::Off)
             .with_policy(Detector::IcmpSweep, Policy::Count)
             .with_gateways([MacAddress::new([2, 0, 0, 0, 0, 1])]);
-        let scan = |short, long: (u32, u64)| {
+        let scan = |short, long: (u32, u64), limit| {
             let threshold =
                 |(hosts, seconds): (u32, u64)| Threshold::new(hosts, seconds * 1_000_000_000);
-            scan::Rule::new(threshold(short), threshold(long), scan::ANSWER_WITHIN_NS)
+            scan::Rule::new(
+                threshold(short),
+                threshold(long),
+                scan::ANSWER_WITHIN_NS,
+                limit,
+            )
         };
-        expected.scan = scan((9, 5), (10, 5));
-        expected.udp_sweep = scan((11, 6), (50, 600));
-        expected.icmp_sweep = scan((20, 60), (12, 6));
+        let once = Limit::new(1, 1_000_000_000);
+        expected.scan = scan((9, 5), (10, 5), once);
+        expected.udp_sweep = scan((11, 6), (50, 600), Limit::new(3, 2_000_000_000));
+        expected.icmp_sweep = scan((20, 60), (12, 6), once);
         expected.arp_sender = Limit::new(4, 2_000_000_000);
         expected.arp_gateway = Limit::new(5, 1_000_000_000);
         expected.arp_replies = Limit::new(6, 1_000_000_000);
@@ -444,6 +457,33 @@ mod tests {
                 "protected = ['192.0.2.7/24']",
                 13,
                 r#"protected: "192.0.2.7/24": the address has bits beyond the prefix: write 192.0.2.0/24"#,
+            ),
+        ] {
+            assert_eq!(refusal(text), (at, message.to_owned()));
+        }
+    }
+
+    #[test]
+    fn owners_of_addresses_are_read_and_what_is_no_address_or_no_mac_is_refused() {
+        let named = settings("[arp_spoof.bindings]\n'192.0.2.1' = '02:00:00:00:00:01'");
+        let bindings: Vec<_> = named.arp_spoof.bindings.into_iter().collect();
+        let mac = Mac::from(MacAddress::new([2, 0, 0, 0, 0, 1]));
+        assert_eq!(bindings, [([192, 0, 2, 1].into(), mac)]);
+        for (text, at, message) in [
+            (
+                "arp_spoof.bindings = { '192.0.2' = '02:00:00:00:00:01' }",
+                23,
+                r#"bindings in [arp_spoof]: "192.0.2" is no IPv4 address: write "192.0.2.1""#,
+            ),
+            (
+                "arp_spoof.bindings = { '192.0.2.1' = '02' }",
+                37,
+                r#"bindings in [arp_spoof]: "02" is no MAC address: write "02:00:00:00:00:01""#,
+            ),
+            (
+                "arp_spoof.bindings = { '192.0.2.1' = 2 }",
+                37,
+                "bindings in [arp_spoof]: expected a string, found an integer",
             ),
         ] {
             assert_eq!(refusal(text), (at, message.to_owned()));

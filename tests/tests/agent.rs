@@ -1,5 +1,7 @@
 //! The agent from end to end, on private cables: what it counts, drops, says, refuses and leaves behind.
 
+#[path = "agent/arp.rs"]
+mod arp;
 #[path = "agent/counting.rs"]
 mod counting;
 #[path = "agent/ends.rs"]

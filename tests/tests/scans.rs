@@ -13,7 +13,14 @@ use detector::{
     replay::runtime::Replay,
     tables::{HashSeed, Tables},
 };
-use detector_common::{config::Config, detect::Detector, packet::Frame, reason::Reason, sketch};
+use detector_common::{
+    config::{Config, Mode, Policy},
+    detect::Detector,
+    packet::Frame,
+    reason::Reason,
+    sketch,
+    verdict::Verdict,
+};
 use detector_tests::{
     builder::{ACK, Arp, Mac, PacketBuilder, RST, SYN},
     fixtures::HTTP_PORTS,
@@ -362,13 +369,42 @@ fn a_poisoner_is_told_and_a_router_with_a_virtual_address_is_not() -> Result<()>
 #[test]
 fn a_sweep_is_alerted_and_nothing_of_it_is_dropped_by_default_even_when_enforcing() -> Result<()> {
     let mut network = Network::new()?;
-    network.tables.config = Config::DEFAULT.with_mode(detector_common::config::Mode::Enforce);
+    network.tables.config = Config::DEFAULT.with_mode(Mode::Enforce);
     let mut replay = Replay::new(&network.tables);
     for (at, packet) in tries(200, SECOND / 4, None) {
         let decision = replay.classify(&Frame::whole(&packet.build()), 0, SECOND + at);
-        assert_eq!(decision.verdict, detector_common::verdict::Verdict::PASS);
+        assert_eq!(decision.verdict, Verdict::PASS);
     }
     let scans = replay.counters().any(|(reason, ..)| reason == Reason::Scan);
     assert!(scans);
+    Ok(())
+}
+
+#[test]
+fn a_limited_scanner_goes_on_at_the_limit_and_its_other_ports_are_free() -> Result<()> {
+    let mut network = Network::new()?;
+    network.tables.config = Config::DEFAULT
+        .with_mode(Mode::Enforce)
+        .with_policy(Detector::Scan, Policy::Limit);
+    let mut replay = Replay::new(&network.tables);
+    let mut dropped = 0;
+    let seconds = 100_u32;
+    for (at, packet) in tries(4 * seconds, SECOND / 4, None) {
+        let decision = replay.classify(&Frame::whole(&packet.build()), 0, SECOND + at);
+        dropped += u32::from(!decision.verdict.passes());
+    }
+    let found = replay.counters();
+    let scans = found.filter(|(reason, ..)| *reason == Reason::Scan);
+    let scans: u64 = scans.map(|(_, _, counter)| counter.packets).sum();
+    // Of four a second, one passes.
+    let expected = scans * 3 / 4;
+    assert!(
+        expected.abs_diff(dropped.into()) <= 2,
+        "{dropped} of {scans}"
+    );
+    assert!(scans > 300, "{scans}");
+    let other = syn(host(9), 443).build();
+    let decision = replay.classify(&Frame::whole(&other), 0, 200 * SECOND);
+    assert!(decision.verdict.passes());
     Ok(())
 }

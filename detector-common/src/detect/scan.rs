@@ -14,6 +14,7 @@ use bytemuck::{Pod, Zeroable};
 use crate::{
     services::{ServiceHash, Standing},
     sketch,
+    token_bucket::Limit,
     window::{Threshold, coarse},
 };
 
@@ -34,6 +35,9 @@ pub struct Rule {
     pub short: Threshold,
     /// In minutes.
     pub long: Threshold,
+    /// How often a source that scans may still try a host where policy limits it: what is left of a worm so throttled is slow
+    /// (Williamson 2002).
+    pub limit: Limit,
     /// How long a host has to answer, in [`coarse`] time.
     answer_within: u32,
     reserved: u32,
@@ -42,10 +46,16 @@ pub struct Rule {
 impl Rule {
     /// So many silent hosts in a short time, or in a long one, of which each had `answer_within_ns` to answer.
     #[must_use]
-    pub const fn new(short: Threshold, long: Threshold, answer_within_ns: u64) -> Self {
+    pub const fn new(
+        short: Threshold,
+        long: Threshold,
+        answer_within_ns: u64,
+        limit: Limit,
+    ) -> Self {
         Self {
             short,
             long,
+            limit,
             answer_within: coarse(answer_within_ns),
             reserved: 0,
         }
@@ -207,6 +217,7 @@ mod tests {
         Threshold::new(5, 60 * SECOND),
         Threshold::new(8, 600 * SECOND),
         ANSWER_WITHIN_NS,
+        Limit::new(1, SECOND),
     );
 
     fn service(host: u32) -> ServiceHash {

@@ -75,10 +75,12 @@ pub struct Found {
 
 impl Found {
     /// It as a word, which is never [`u64::MAX`].
+    ///
+    /// VERIFIER: the row in the upper half. Of a bound on a number's lower bits Linux 5.10 and 6.1 learn none of the number's.
     #[inline(always)]
     #[must_use]
     pub fn to_word(self) -> u64 {
-        self.row as u64 & 0xffff | u64::from(self.acknowledged) << 32
+        (self.row as u64) << 32 | u64::from(self.acknowledged)
     }
 
     /// What a word was made of.
@@ -86,8 +88,8 @@ impl Found {
     #[must_use]
     pub fn from_word(word: u64) -> Self {
         Self {
-            row: usize::from(word as u16),
-            acknowledged: (word >> 32) as u32,
+            row: (word >> 32) as usize,
+            acknowledged: word as u32,
         }
     }
 }

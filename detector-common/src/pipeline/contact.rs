@@ -233,7 +233,12 @@ where
     if !source.scan().is_scan(rule) {
         return passed;
     }
-    let decision = unless_protected(runtime, contact.source, response.decide(reason));
+    let conforms = response.limits() && source.state.bucket.take(&rule.limit, now_ns);
+    let decision = if conforms {
+        Decision::pass(reason)
+    } else {
+        unless_protected(runtime, contact.source, response.decide(reason))
+    };
     let source = runtime.source_set(set).and_then(|set| set.known(hash));
     let Some(source) = source else {
         return decision;

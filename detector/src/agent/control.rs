@@ -21,6 +21,8 @@ use crate::output::Prefix;
 const STATS: &str = "/v1/stats";
 /// The path of [`super::status::Status`].
 const STATUS: &str = "/v1/status";
+/// GET: an [`super::arp::ArpTable`].
+const ARP: &str = "/v1/arp";
 /// GET: a [`super::response::BlockList`]; POST a [`super::response::BlockOrder`]; DELETE a [`Whom`].
 const BLOCKS: &str = "/v1/blocks";
 /// GET: a [`super::response::ProtectedList`]; POST and DELETE a [`Whom`].

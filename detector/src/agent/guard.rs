@@ -5,7 +5,9 @@
 mod signals;
 
 use std::{
+    collections::BTreeMap,
     io,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -16,6 +18,7 @@ use tokio::{task::spawn_blocking, time::MissedTickBehavior};
 
 use self::signals::StopSignals;
 use super::{
+    arp::Bindings,
     attach::{AttachError, Guarded, attach_all, refuse_foreign},
     control::{Control, ControlSocket, SocketError, serve},
     events::Events,
@@ -34,7 +37,7 @@ use super::{
 };
 use crate::{
     exit::Exit,
-    output::{FileName, Prefix, StreamFormat},
+    output::{FileName, Mac, Prefix, StreamFormat},
     tables::Tables,
 };
 
@@ -55,6 +58,8 @@ pub struct Options {
     pub tables: Tables,
     /// The gateways that the operator names.
     pub gateways: Vec<MacAddress>,
+    /// The owners of addresses that the operator names.
+    pub bindings: BTreeMap<Ipv4Addr, Mac>,
     /// How long findings block.
     pub terms: Terms,
     /// Whom the operator protects.
@@ -126,6 +131,10 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let maps = maps.ok_or(KernelError::Missing("BLOCKS"))?;
     let seed = tables.config.hash_seed;
     let response = Response::new(maps, seed, options.terms, &options.protected)?;
+    let bindings = kernel.maps_mut().take_bindings();
+    let bindings = bindings.ok_or(KernelError::Missing("BINDINGS"))?;
+    let mut bindings = Bindings::new(bindings, seed, options.bindings);
+    bindings.insist()?;
     let attached = attach_all(&mut kernel, &options.interfaces, options.mode, &netlink).await?;
     let (interfaces, links): (Vec<_>, Vec<_>) = attached.into_iter().unzip();
     let decided = Decided {
@@ -133,7 +142,9 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
         gateways: options.gateways,
         is_to_be_confirmed: options.confirm_within.is_some(),
     };
-    let view = Arc::new(View::new(kernel, interfaces, decided, config, response)?);
+    let view = Arc::new(View::new(
+        kernel, interfaces, decided, config, response, bindings,
+    )?);
 
     let control = Control {
         view: Arc::clone(&view),

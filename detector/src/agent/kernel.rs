@@ -19,7 +19,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 pub use self::{
     clock::Clock,
     error::KernelError,
-    maps::{ConfigMap, Counted, Maps, PerCpu},
+    maps::{BindingMap, ConfigMap, Counted, Maps, PerCpu},
     pins::Pins,
     response::{BlockPlace, ResponseMaps},
 };

@@ -97,7 +97,7 @@ impl Response {
     }
 
     /// The configuration of the classifier while these are blocked.
-    pub(super) fn configure(&self, config: Config) -> Config {
+    pub(super) fn configure(&self, config: &Config) -> Config {
         let (addresses, prefixes) = self.blocks.kinds();
         config.with_blocks(addresses, prefixes)
     }

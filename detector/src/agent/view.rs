@@ -15,6 +15,7 @@ use detector_common::{
 };
 
 use super::{
+    arp::Bindings,
     attach::Guarded,
     confirm::Confirmation,
     interface::Interface,
@@ -53,6 +54,7 @@ pub(super) struct View {
     /// What the program was told.
     config: Mutex<ConfigMap>,
     response: Mutex<Response>,
+    bindings: Mutex<Bindings>,
     /// The gateways that the operator named.
     named: Vec<MacAddress>,
     surroundings: Mutex<Arc<Surroundings>>,
@@ -78,6 +80,7 @@ impl View {
         decided: Decided,
         config: ConfigMap,
         response: Response,
+        bindings: Bindings,
     ) -> Result<Self, KernelError> {
         let Decided {
             config: decided,
@@ -89,6 +92,7 @@ impl View {
             decided,
             config: Mutex::new(config),
             response: Mutex::new(response),
+            bindings: Mutex::new(bindings),
             verified_instructions: kernel.verified_instructions()?,
             clock: Mutex::new(kernel.clock()?),
             sampler: Mutex::new(Sampler::new(interfaces.len())),
@@ -108,7 +112,7 @@ impl View {
         let learnt = self.surroundings().arp_gateways();
         let learnt = learnt.into_iter().map(Mac::address);
         let config = self.decided.with_gateways(named.chain(learnt));
-        self.response().configure(config.with_mode(self.mode()))
+        self.response().configure(&config.with_mode(self.mode()))
     }
 
     /// Whether what policy says is dropped now.
@@ -140,6 +144,11 @@ impl View {
     /// It is part of this from now on.
     pub(super) fn set_surroundings(&self, surroundings: &Surroundings) {
         *lock(&self.surroundings) = Arc::new(surroundings.clone());
+    }
+
+    /// Who owns which address.
+    pub(super) fn bindings(&self) -> MutexGuard<'_, Bindings> {
+        lock(&self.bindings)
     }
 
     /// The interface in `slot`, under its present name.
@@ -193,11 +202,13 @@ impl View {
         })
     }
 
-    /// Looks at the counters, for the rates, at the clock, and at which blocks are over.
+    /// Looks at the counters, for the rates, at the clock, and at which blocks are over; insists on the owners
+    /// that the operator named.
     pub(super) fn sample(&self) -> Result<(), KernelError> {
         let now = self.now()?;
         let counters = self.kernel.maps().counters()?;
         lock(&self.sampler).sample(Instant::now(), &counters);
+        self.bindings().insist()?;
         if self.response().expire(now)? {
             self.apply()?;
         }

@@ -77,6 +77,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         format: arguments.output,
         tables,
         gateways: settings.gateways.iter().map(|mac| mac.address()).collect(),
+        bindings: settings.arp_spoof.bindings.clone(),
         terms: settings.terms(),
         protected: settings.protected,
         confirm_within: arguments.confirm_timeout,

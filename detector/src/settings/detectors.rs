@@ -1,5 +1,7 @@
 //! What the operator decides of each detector: a section of the file each.
 
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
 use detector_common::{
     config::Policy,
     detect::{
@@ -13,13 +15,16 @@ use super::{
     quota::Quota,
     section::{Fault, Section},
 };
+use crate::output::Mac;
 
+/// The most addresses whose owners the operator names: of more, some would share a slot of the table of owners.
+const BINDINGS_MAX: usize = 1024;
 /// The most packets of a limit. Beyond a million at once it is none.
 const PACKETS_MAX: u32 = 1_000_000;
 /// The policies of an ARP detector without a rate that could be limited. ARP is never blocked: what a gateway asks, somebody behind it
 /// makes it ask.
 const UNLIMITED: [Policy; 4] = [Policy::Off, Policy::Count, Policy::Alert, Policy::Drop];
-/// The policies of a detector whose sources have IP addresses.
+/// The policies of a detector whose sources have IP addresses, and of whom one packet is enough.
 const BLOCKING: [Policy; 5] = [
     Policy::Off,
     Policy::Count,
@@ -27,14 +32,32 @@ const BLOCKING: [Policy; 5] = [
     Policy::Drop,
     Policy::Block,
 ];
+/// The same of one that sees many packets of a source, whose rate can be limited.
+const LIMITING: [Policy; 6] = [
+    Policy::Off,
+    Policy::Count,
+    Policy::Alert,
+    Policy::Limit,
+    Policy::Drop,
+    Policy::Block,
+];
 
-/// `[signature]` and `[arp_spoof]`: one packet is enough.
+/// `[signature]`: one packet is enough.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PolicySettings {
+pub struct SignatureSettings {
     /// `policy`: what a finding leads to.
     pub policy: Policy,
     /// `block_unproven`: whether that blocks whom anybody can have sent the packet in the name of.
     pub block_unproven: bool,
+}
+
+/// `[arp_spoof]`: claims of what is another's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ArpSpoofSettings {
+    /// `policy`: what a claim leads to.
+    pub policy: Policy,
+    /// `bindings`: addresses outside of VLANs whose owners are known for good.
+    pub bindings: BTreeMap<Ipv4Addr, Mac>,
 }
 
 /// `[arp_flood]`: ARP messages above a rate.
@@ -63,23 +86,21 @@ pub struct SweepSettings {
     pub short: Quota,
     /// `long`: so many are a slow scan.
     pub long: Quota,
+    /// `limit`: so many hosts may a source that scans still try where `policy` is to limit it.
+    pub limit: Quota,
 }
 
-impl PolicySettings {
-    /// This policy.
-    pub(super) const fn new(policy: Policy) -> Self {
-        Self {
-            policy,
-            block_unproven: false,
-        }
+impl ArpSpoofSettings {
+    pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
+        Ok(Self {
+            policy: section.choice("policy", &UNLIMITED, Policy::name, default.policy)?,
+            bindings: section.bindings("bindings", BINDINGS_MAX)?,
+        })
     }
+}
 
-    pub(super) fn read_arp(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
-        let policy = section.choice("policy", &UNLIMITED, Policy::name, default.policy)?;
-        Ok(Self::new(policy))
-    }
-
-    pub(super) fn read_signature(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
+impl SignatureSettings {
+    pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
         Ok(Self {
             policy: section.choice("policy", &BLOCKING, Policy::name, default.policy)?,
             block_unproven: section.flag("block_unproven", default.block_unproven)?,
@@ -114,6 +135,7 @@ impl SweepSettings {
             block_unproven: false,
             short,
             long,
+            limit: Quota::new(1, 1),
         }
     }
 
@@ -124,6 +146,7 @@ impl SweepSettings {
             block_unproven: false,
             short: section.quota("short", 2 * arp_sweep::SHORT_BITS, default.short)?,
             long: section.quota("long", 2 * arp_sweep::LONG_BITS, default.long)?,
+            limit: default.limit,
         })
     }
 
@@ -133,8 +156,9 @@ impl SweepSettings {
             |key, default| section.sampled_quota(key, HOSTS_BITS / 2, WATCHED as u32 / 2, default);
         let (short, long) = (quota("short", default.short)?, quota("long", default.long)?);
         Ok(Self {
-            policy: section.choice("policy", &BLOCKING, Policy::name, default.policy)?,
+            policy: section.choice("policy", &LIMITING, Policy::name, default.policy)?,
             block_unproven: section.flag("block_unproven", default.block_unproven)?,
+            limit: section.quota("limit", PACKETS_MAX, default.limit)?,
             short,
             long,
         })
@@ -156,6 +180,7 @@ impl SweepSettings {
             threshold(self.short),
             threshold(self.long),
             scan::ANSWER_WITHIN_NS,
+            self.limit.to_limit(),
         )
     }
 }

@@ -3,7 +3,7 @@
 //! Which keys there are is known from which were asked for; what is left over at the end is unknown. So the code that
 //! reads a table is all there is to say about it.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, net::Ipv4Addr, ops::RangeInclusive, time::Duration};
 
 use jiff::SignedDuration;
 use toml::{
@@ -232,14 +232,55 @@ impl<'t> Section<'t> {
 
     /// An array of MAC addresses, `max` at most.
     pub(super) fn macs(&mut self, key: &'static str, max: usize) -> Result<Vec<Mac>, Fault> {
-        self.texts(key, max, |section, at, text| {
-            Mac::try_from(text.to_owned()).map_err(|_| Fault {
-                at,
-                problem: Problem::NoMac {
-                    key: section.key(key),
+        self.texts(key, max, |section, at, text| section.mac(key, at, text))
+    }
+
+    /// A table of addresses, `max` at most, each with its MAC.
+    pub(super) fn bindings(
+        &mut self,
+        key: &'static str,
+        max: usize,
+    ) -> Result<BTreeMap<Ipv4Addr, Mac>, Fault> {
+        let Some(value) = self.value(key) else {
+            return Ok(BTreeMap::new());
+        };
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(self.wrong_type(key, value, "a table of addresses with their MACs"));
+        };
+        if table.len() > max {
+            return Err(Fault {
+                at: value.span().start,
+                problem: Problem::TooMany {
+                    key: self.key(key),
+                    count: table.len(),
+                    max,
+                },
+            });
+        }
+        let binding = |(address, mac): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+            let text: &str = address.get_ref();
+            let address = text.parse().map_err(|_| Fault {
+                at: address.span().start,
+                problem: Problem::NoIpv4 {
+                    key: self.key(key),
                     value: text.into(),
                 },
-            })
+            })?;
+            let DeValue::String(text) = mac.get_ref() else {
+                return Err(self.wrong_type(key, mac, "a string"));
+            };
+            Ok((address, self.mac(key, mac.span().start, text)?))
+        };
+        table.iter().map(binding).collect()
+    }
+
+    fn mac(&self, key: &'static str, at: usize, text: &str) -> Result<Mac, Fault> {
+        Mac::try_from(text.to_owned()).map_err(|_| Fault {
+            at,
+            problem: Problem::NoMac {
+                key: self.key(key),
+                value: text.into(),
+            },
         })
     }
 

@@ -78,6 +78,7 @@ pub fn configurations() -> Result<Vec<Tables>> {
             Threshold::new(2, 500_000_000),
             Threshold::new(4, 5_000_000_000),
             4_000_000,
+            Limit::new(3, 100_000_000),
         );
         (config.scan, config.udp_sweep, config.icmp_sweep) = (scan, scan, scan);
         config.arp_replies = Limit::new(5, 80_000_000);

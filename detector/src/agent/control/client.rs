@@ -20,9 +20,10 @@ use serde::{
 use serde_json::Value;
 use tokio::{net::UnixStream, runtime, time::timeout};
 
-use super::{BLOCKS, CONFIRM, PROTECTED, STATS, STATUS, Whom};
+use super::{ARP, BLOCKS, CONFIRM, PROTECTED, STATS, STATUS, Whom};
 use crate::{
     agent::{
+        arp::ArpTable,
         response::{BlockList, BlockOrder, ProtectedList},
         stats::Stats,
         status::Status,
@@ -105,6 +106,15 @@ pub fn stats(socket: &Path, per_cpu: bool) -> Result<Stats, ClientError> {
 /// It gives no answer.
 pub fn status(socket: &Path) -> Result<Status, ClientError> {
     ask(socket, STATUS)
+}
+
+/// Asks the agent that listens on `socket` who speaks ARP and who owns which address.
+///
+/// # Errors
+///
+/// It gives no answer.
+pub fn arp(socket: &Path) -> Result<ArpTable, ClientError> {
+    ask(socket, ARP)
 }
 
 /// Asks whom the agent that listens on `socket` blocks.

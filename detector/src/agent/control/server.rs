@@ -19,12 +19,13 @@ use hyper_util::{rt::TokioIo, service::TowerToHyperService};
 use serde::Deserialize;
 use tokio::{
     net::{UnixListener, UnixStream},
-    task::AbortHandle,
+    task::{AbortHandle, spawn_blocking},
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use super::{STATS, STATUS, collector::Collector, orders};
+use super::{ARP, STATS, STATUS, collector::Collector, orders};
 use crate::agent::{
+    arp,
     netlink::Netlink,
     status::{self, Places},
     view::View,
@@ -62,6 +63,7 @@ pub(in crate::agent) async fn serve(
             get(stats).with_state(Collector::new(Arc::clone(&control.view))),
         )
         .route(STATUS, get(status))
+        .route(ARP, get(arp_table))
         .with_state(control)
         .merge(orders);
     let mut open = VecDeque::new();
@@ -121,6 +123,15 @@ async fn stats(State(collector): State<Collector>, Query(query): Query<StatsQuer
 async fn status(State(control): State<Control>) -> Response {
     match status::status(&control.view, &control.places, &control.netlink).await {
         Ok(status) => Json(status).into_response(),
+        Err(error) => failed(&error),
+    }
+}
+
+async fn arp_table(State(control): State<Control>) -> Response {
+    let collected = spawn_blocking(move || arp::collect(&control.view)).await;
+    match collected {
+        Ok(Ok(table)) => Json(table).into_response(),
+        Ok(Err(error)) => failed(&error),
         Err(error) => failed(&error),
     }
 }

@@ -11,9 +11,10 @@ use detector_common::{
         self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter,
         Tally, map,
     },
+    bindings::{self, AddressHash, Owner},
     config::Config,
     detect::signature::table::SignatureTable,
-    net::Vlan,
+    net::{MacAddress, Vlan},
     reason::Reason,
     sources::{Source, SourceKey, SourceSet, SourceState},
     verdict::Verdict,
@@ -60,10 +61,36 @@ impl ConfigMap {
     }
 }
 
+/// Which MAC an address belongs to, by the slot of its hash.
+pub struct BindingMap(Array<MapData, u64>);
+
+impl BindingMap {
+    /// Whose the address of this hash is.
+    ///
+    /// # Errors
+    ///
+    /// The map cannot be read.
+    pub fn owner(&self, address: AddressHash) -> Result<Owner, KernelError> {
+        let word = self.0.get(&address.slot(), 0)?;
+        Ok(bindings::owner(word, address))
+    }
+
+    /// It is this MAC's from now on.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn bind(&mut self, address: AddressHash, mac: MacAddress) -> Result<(), KernelError> {
+        let word = bindings::word(address, mac);
+        Ok(self.0.set(address.slot(), word, 0)?)
+    }
+}
+
 /// The maps.
 pub struct Maps {
     config: Option<ConfigMap>,
     response: Option<ResponseMaps>,
+    bindings: Option<BindingMap>,
     signatures: Array<MapData, Record<SignatureTable>>,
     counters: PerCpuArray<MapData, Record<Counter>>,
     signature_hits: PerCpuArray<MapData, Record<SignatureCounter>>,
@@ -78,6 +105,7 @@ impl Maps {
         Ok(Self {
             config: Some(ConfigMap(take(object, map::CONFIG)?)),
             response: Some(ResponseMaps::take(object)?),
+            bindings: Some(BindingMap(take(object, map::BINDINGS)?)),
             signatures: take(object, map::SIGNATURES)?,
             counters: take(object, map::COUNTERS)?,
             signature_hits: take(object, map::SIGNATURE_HITS)?,
@@ -111,6 +139,11 @@ impl Maps {
     /// Who is blocked and who is protected; `None` if somebody has taken it already.
     pub fn take_response(&mut self) -> Option<ResponseMaps> {
         self.response.take()
+    }
+
+    /// Who owns which address; `None` if somebody has taken it already.
+    pub fn take_bindings(&mut self) -> Option<BindingMap> {
+        self.bindings.take()
     }
 
     /// The ring buffer of events; `None` if somebody has taken it already.

@@ -68,13 +68,13 @@ pub(crate) fn measure(rounds: u32) -> Result<Vec<Growth>> {
 
 fn signatures(rounds: u32) -> Result<Growth> {
     let counts = [1, 10, 20, 30, 40, 50, ROWS_MAX];
-    let mut detector = Detector::load(&enforced(Config::DEFAULT)?)?;
+    let mut detector = Detector::load(&enforced(&Config::DEFAULT)?)?;
     let floor = Floor::load(0)?;
     let route = Route::default();
     let clean = http_request(&route, FULL_SEGMENT);
     let (mut searched, mut found) = (Vec::new(), Vec::new());
     for count in counts {
-        let mut tables = enforced(Config::DEFAULT)?;
+        let mut tables = enforced(&Config::DEFAULT)?;
         let rows = synthetic(count);
         compile(&mut tables.signatures, &rows, HTTP_PORTS)?;
         detector.kernel.maps_mut().set_tables(&tables)?;
@@ -96,7 +96,7 @@ fn signatures(rounds: u32) -> Result<Growth> {
         }
     }
     let more = compile(
-        &mut enforced(Config::DEFAULT)?.signatures,
+        &mut enforced(&Config::DEFAULT)?.signatures,
         &synthetic(ROWS_MAX + 1),
         HTTP_PORTS,
     );
@@ -136,7 +136,7 @@ fn synthetic(count: usize) -> Vec<Signature> {
 }
 
 fn sources(rounds: u32) -> Result<Growth> {
-    let mut detector = Detector::load(&enforced(Config::DEFAULT)?)?;
+    let mut detector = Detector::load(&enforced(&Config::DEFAULT)?)?;
     let frame = benign::arp_request(&Route::default()).build();
     let mut points = Vec::new();
     for bits in (0..=20).step_by(4) {
@@ -163,7 +163,7 @@ fn sources(rounds: u32) -> Result<Growth> {
 }
 
 fn payload(rounds: u32) -> Result<Growth> {
-    let mut detector = Detector::load(&enforced(Config::DEFAULT)?)?;
+    let mut detector = Detector::load(&enforced(&Config::DEFAULT)?)?;
     let floor = Floor::load(0)?;
     let route = Route::default();
     let (mut watched, mut unwatched) = (Vec::new(), Vec::new());
@@ -196,7 +196,7 @@ fn payload(rounds: u32) -> Result<Growth> {
 
 /// Every CPU runs the program at the same time as the others; what a packet costs each of them.
 fn cpus(rounds: u32) -> Result<Growth> {
-    let mut detector = Detector::load(&enforced(Config::DEFAULT)?)?;
+    let mut detector = Detector::load(&enforced(&Config::DEFAULT)?)?;
     let program = detector.program()?;
     let floor = Floor::load(0)?;
     let empty = floor.of(Verdict::DROP)?;

@@ -79,7 +79,7 @@ impl Detector {
 }
 
 /// The tables of `config`, enforced.
-pub(crate) fn enforced(config: Config) -> Result<Tables> {
+pub(crate) fn enforced(config: &Config) -> Result<Tables> {
     let config = config.with_mode(Mode::Enforce);
     Ok(Tables::new(config, HashSeed::secret(), HTTP_PORTS)?)
 }
