@@ -5,10 +5,7 @@ use detector_common::{
     abi::{self, SignatureCounter, Tally},
     blocks::{Block, BlockSet, Blocked},
     config::Config,
-    detect::signature::{
-        Found, Search,
-        table::{ROWS_MAX, SignatureTable},
-    },
+    detect::signature::{Found, Search, table::SignatureTable},
     event::Event,
     net::IpAddress,
     pipeline::{
@@ -145,8 +142,8 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
 
     #[inline(always)]
     fn search(&self, packet: &XdpPacket, search: Search, _: &SignatureTable) -> Option<Found> {
-        let found = Found::from_word(search_packet(packet.ctx, search.to_word()));
-        (found.row < ROWS_MAX).then_some(found)
+        let found = search_packet(packet.ctx, search.to_word());
+        (found != u64::MAX).then_some(Found::from_word(found))
     }
 
     #[inline(always)]

@@ -6,6 +6,7 @@ use std::{env, ffi::OsString, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use detector::agent::stats::Stats;
+use serde_json::Value;
 
 use crate::lab::{Host, Process, wait_until};
 
@@ -47,6 +48,13 @@ impl<'host> Agent<'host> {
     pub fn stats(&self) -> Result<Stats> {
         let answer = self.host.output_of_binary(&["stats", "-o", "json"])?;
         serde_json::from_str(&answer).context("`detector stats -o json` is not what it promises")
+    }
+
+    /// What a command of the asking kind answers, as JSON.
+    pub fn answer(&self, command: &[&str]) -> Result<Value> {
+        let arguments = [command, &["-o", "json"]].concat();
+        let answer = self.host.output_of_binary(&arguments)?;
+        serde_json::from_str(&answer).with_context(|| format!("{command:?} is not JSON"))
     }
 
     /// The lines it has printed so far: findings.

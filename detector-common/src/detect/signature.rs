@@ -69,18 +69,20 @@ pub struct Search {
 pub struct Found {
     /// The row of the signature in the table.
     pub row: usize,
+    /// Its number.
+    ///
+    /// VERIFIER: taken along, for outside of the search Linux 5.10 and 6.1 forget how large a row can be.
+    pub id: u16,
     /// The acknowledgement number of TCP; 0 for another protocol.
     pub acknowledged: u32,
 }
 
 impl Found {
     /// It as a word, which is never [`u64::MAX`].
-    ///
-    /// VERIFIER: the row in the upper half. Of a bound on a number's lower bits Linux 5.10 and 6.1 learn none of the number's.
     #[inline(always)]
     #[must_use]
     pub fn to_word(self) -> u64 {
-        (self.row as u64) << 32 | u64::from(self.acknowledged)
+        u64::from(self.row as u16) | u64::from(self.id) << 16 | u64::from(self.acknowledged) << 32
     }
 
     /// What a word was made of.
@@ -88,8 +90,9 @@ impl Found {
     #[must_use]
     pub fn from_word(word: u64) -> Self {
         Self {
-            row: (word >> 32) as usize,
-            acknowledged: word as u32,
+            row: usize::from(word as u16),
+            id: (word >> 16) as u16,
+            acknowledged: (word >> 32) as u32,
         }
     }
 }
@@ -147,6 +150,7 @@ impl Search {
         let row = self.row(packet, table, start)?;
         Some(Found {
             row,
+            id: table.id(row),
             acknowledged: self.acknowledged(packet, start),
         })
     }

@@ -58,7 +58,12 @@ where
         return decision;
     };
 
-    let Found { row, acknowledged } = found;
+    let Found {
+        row,
+        id,
+        acknowledged,
+    } = found;
+    let key = SourceKey::of_host(id, runtime.interface(), link.vlan, ip.source);
     let so_far = decision;
     let mut decision = unless_protected(runtime, ip.source, response.decide(Reason::Signature));
     if decision.verdict == Verdict::PASS {
@@ -70,7 +75,6 @@ where
         counter.bytes = counter.bytes.wrapping_add(bytes);
         counter.dropped = counter.dropped.wrapping_add(u64::from(dropped));
     }
-    let key = SourceKey::of_host(table.id(row), runtime.interface(), link.vlan, ip.source);
     let companion = Companion::mac(link.source);
     let now_ns = now_ns.unwrap_or_else(|| runtime.now_ns());
     let report = account(runtime, &key, config, now_ns, true, |source| {

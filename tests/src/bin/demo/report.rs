@@ -51,6 +51,7 @@ fn worms(round: &Round) -> Table {
         let (found, dropped) = match kind {
             Kind::Storm => round.storm(),
             Kind::Sweep | Kind::Scan => round.hunt(kind),
+            Kind::Forged => (round.spared(), 0),
             Kind::Worm(_) | Kind::Ordinary | Kind::OrdinaryArp | Kind::Captured => {
                 round.matches(kind)
             }

@@ -12,16 +12,17 @@ use detector::agent::stats::{ReasonStats, Stats};
 use detector_common::{reason::Reason, verdict::Verdict};
 use detector_tests::{
     agent::Agent,
-    lab::{ETH0, INFECTED, LAN, Lab, Receiver, Sender, WAN},
+    lab::{ETH0, INFECTED, LAN, Lab, OUTSIDE, Receiver, Sender, WAN, wait_until},
     worms::benign,
 };
 use tempfile::NamedTempFile;
 
-use crate::traffic::{Kind, Planned, Traffic};
+use crate::traffic::{FORGED_WORM, Kind, Planned, Traffic};
 
 /// A slow sweep takes minutes, which nobody waits for: as many times faster as it goes here, the window of seconds is shorter, so
-/// that it is the long window that finds it.
-const CONFIG: &str = "[arp_sweep]\nshort = \"30/s\"\nlong = \"30/600s\"\n";
+/// that it is the long window that finds it. And whoever proves who it is and shows a worm is blocked: here nobody does.
+const CONFIG: &str =
+    "[arp_sweep]\nshort = \"30/s\"\nlong = \"30/600s\"\n[signature]\npolicy = \"block\"\n";
 /// How long the last frame may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(10);
 /// The last frame of each direction: a ping with a sequence number that no other has.
@@ -36,6 +37,8 @@ pub(crate) struct Round {
     pub(crate) tally: BTreeMap<Kind, Tally>,
     /// What the agent says.
     pub(crate) stats: Stats,
+    /// How many it has blocked.
+    pub(crate) blocks: usize,
     /// The lines it printed.
     pub(crate) findings: Vec<String>,
 }
@@ -58,6 +61,11 @@ pub(crate) fn play(lab: &Lab, traffic: &Traffic, enforce: bool) -> Result<Round>
         arguments.push("--enforce");
     }
     let agent = Agent::start(&lab.gateway, &arguments)?;
+
+    wait_until("the router to be protected", ARRIVAL, || {
+        let list = agent.answer(&["protect", "list"])?;
+        Ok(list.to_string().contains(&OUTSIDE.ipv4.to_string()))
+    })?;
 
     let mut tally = BTreeMap::new();
     let (inbound, outbound) = thread::scope(|scope| {
@@ -98,6 +106,8 @@ pub(crate) fn play(lab: &Lab, traffic: &Traffic, enforce: bool) -> Result<Round>
         }
     }
     let stats = agent.stats()?;
+    let blocks = agent.answer(&["block", "list"])?;
+    let blocks = blocks["blocks"].as_array().context("no list of blocks")?;
     let findings = agent.findings();
     agent.stop()?;
     Ok(Round {
@@ -105,6 +115,7 @@ pub(crate) fn play(lab: &Lab, traffic: &Traffic, enforce: bool) -> Result<Round>
         sent: traffic.inbound.len() + traffic.outbound.len(),
         tally,
         stats,
+        blocks: blocks.len(),
         findings,
     })
 }
@@ -138,7 +149,9 @@ fn direction(
         let part = tally.entry(planned.kind.clone()).or_default();
         part.sent += 1;
         let left = match planned.kind {
-            Kind::Worm(_) | Kind::Ordinary => at_far.get_mut(&comparable(&planned.frame)),
+            Kind::Worm(_) | Kind::Forged | Kind::Ordinary => {
+                at_far.get_mut(&comparable(&planned.frame))
+            }
             // What is looked for is not there, so the way ends at the gateway.
             Kind::Storm | Kind::Sweep | Kind::Scan | Kind::OrdinaryArp | Kind::Captured => {
                 at_near.get_mut(&planned.frame)
@@ -164,8 +177,18 @@ impl Round {
         signatures
             .filter(|signature| matches!(kind, Kind::Worm(name) if *name == Kind::group(&signature.name)))
             .fold((0, 0), |(packets, dropped), signature| {
-                (packets + signature.packets, dropped + signature.dropped)
+                let forged = if signature.name == FORGED_WORM {
+                    self.spared()
+                } else {
+                    0
+                };
+                (packets + signature.packets - forged, dropped + signature.dropped)
             })
+    }
+
+    /// Packets that passed because their source is protected.
+    pub(crate) fn spared(&self) -> u64 {
+        self.stats.table.protected_spared
     }
 
     /// ARP requests above a limit, and how many of those were dropped.
@@ -224,6 +247,12 @@ impl Round {
                     "{kind}: {sent} packets were sent, {found} found, {dropped} dropped, {arrived} arrived"
                 );
             }
+            Kind::Forged => ensure!(
+                self.spared() == sent && arrived == sent && self.blocks == 0,
+                "{kind}: {sent} packets were sent, {} spared, {arrived} arrived; {} are blocked",
+                self.spared(),
+                self.blocks
+            ),
             Kind::Storm => {
                 let (flagged, dropped) = self.storm();
                 let expected = if self.enforce { flagged } else { 0 };

@@ -22,6 +22,12 @@ const SWEEP_EVERY: Duration = Duration::from_millis(90);
 const SCANNED: u8 = 90;
 const SCAN_EVERY: Duration = Duration::from_millis(100);
 const TELNET: u16 = 23;
+/// Who sends worms from outside.
+const STRANGER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
+/// What is forged in the router's name, how often, and as which worm.
+const FORGED: u32 = 200;
+const FORGED_EVERY: Duration = Duration::from_millis(20);
+pub(crate) const FORGED_WORM: &str = "sql-slammer";
 
 /// What a frame is, and so what should become of it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +40,8 @@ pub(crate) enum Kind {
     Sweep,
     /// A first packet of its, which tries one port on host after host outside.
     Scan,
+    /// A worm's probe that somebody outside forged in the name of the gateway's own router, to have it cut off.
+    Forged,
     /// An ordinary IP packet, which the gateway forwards.
     Ordinary,
     /// An ordinary ARP message, which ends at the gateway.
@@ -64,6 +72,7 @@ impl fmt::Display for Kind {
             Self::Storm => "ARP storm",
             Self::Sweep => "ARP sweep",
             Self::Scan => "scan for telnet",
+            Self::Forged => "forged in a router's name",
             Self::Ordinary => "ordinary IP",
             Self::OrdinaryArp => "ordinary ARP",
             Self::Captured => "capture",
@@ -89,7 +98,12 @@ pub(crate) struct Traffic {
 impl Traffic {
     /// The demo's own.
     pub(crate) fn of_worms() -> Self {
-        let mut inbound = mixed(&Lab::inbound());
+        // Not the router that everything outside is behind: nothing is ever done against that.
+        let mut inbound = mixed(&Route {
+            src_ip: STRANGER,
+            ..Lab::inbound()
+        });
+        inbound.extend(forged());
         inbound.extend(worms::arp_storm().map(|timed| Planned {
             at: timed.at / STORM_SPEED,
             kind: Kind::Storm,
@@ -101,6 +115,15 @@ impl Traffic {
         outbound.sort_by_key(|planned| planned.at);
         Self { inbound, outbound }
     }
+}
+
+/// Somebody outside forges worms in the name of the router.
+fn forged() -> impl Iterator<Item = Planned> {
+    (0..FORGED).map(|number| Planned {
+        at: FORGED_EVERY * number,
+        kind: Kind::Forged,
+        frame: worms::slammer(&Lab::inbound()).build(),
+    })
 }
 
 /// The infected host looks for victims: eleven neighbours a second, none of whom is there, and ten hosts outside.
