@@ -12,6 +12,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt, io,
     net::IpAddr,
+    time::Instant,
 };
 
 use detector_common::net::MacAddress;
@@ -19,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::spawn_blocking;
 
 pub(super) use self::follow::follow;
+use self::ssh::Connections;
 use super::netlink::{Hop, Netlink};
 use crate::output::Mac;
 
@@ -32,7 +34,7 @@ pub enum Why {
     DefaultGateway,
     /// The machine asks it for names.
     Resolver,
-    /// It has a connection to the machine's SSH server.
+    /// It is logged in to the machine's SSH server.
     SshPeer,
     /// The operator said so.
     Operator,
@@ -53,7 +55,7 @@ impl Surroundings {
     /// # Errors
     ///
     /// The kernel does not say.
-    async fn read(netlink: &Netlink) -> io::Result<Self> {
+    async fn read(netlink: &Netlink, connections: &mut Connections) -> io::Result<Self> {
         let own = netlink.own_addresses().await?;
         let hops = netlink.default_hops().await?;
         let macs = netlink.macs(&hops).await?;
@@ -62,7 +64,8 @@ impl Surroundings {
             (hop, mac.map(MacAddress::new).map(Mac::from))
         });
         let files = spawn_blocking(|| (resolvers::read(), ssh::read()));
-        let (resolvers, ssh_peers) = files.await.map_err(io::Error::other)?;
+        let (resolvers, standing) = files.await.map_err(io::Error::other)?;
+        let ssh_peers = connections.see(&standing, Instant::now());
         Ok(Self {
             own,
             gateways: gateways.collect(),

@@ -79,6 +79,10 @@ impl ProtectedSet {
 
     /// Who of them has an address in common with `prefix`.
     pub(super) fn overlapping(&self, prefix: Prefix) -> Option<Protected> {
+        // Asked for every finding that may block, so it is not put together for those that may.
+        if !self.told.iter().any(|told| told.overlaps(prefix)) {
+            return None;
+        }
         self.iter().find(|one| one.address.overlaps(prefix))
     }
 

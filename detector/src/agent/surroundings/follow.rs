@@ -5,7 +5,7 @@ use std::{fmt, time::Duration};
 use futures_util::{Stream, StreamExt as _};
 use tokio::time::{Instant, sleep_until};
 
-use super::Surroundings;
+use super::{Surroundings, ssh::Connections};
 use crate::agent::{
     kernel::KernelError,
     netlink::{Change, Netlink},
@@ -26,6 +26,7 @@ pub(in crate::agent) async fn follow(
     mut on_change: impl FnMut(&Surroundings) -> Result<(), KernelError>,
 ) {
     let mut known = Surroundings::default();
+    let mut connections = Connections::default();
     let mut complained = false;
     let mut complain = |error: &dyn fmt::Display| {
         if !complained {
@@ -37,7 +38,7 @@ pub(in crate::agent) async fn follow(
     };
     loop {
         let began = Instant::now();
-        match Surroundings::read(&netlink).await {
+        match Surroundings::read(&netlink, &mut connections).await {
             Ok(found) if found == known => {}
             Ok(found) => match on_change(&found) {
                 Ok(()) => known = found,
