@@ -50,6 +50,9 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 
 fn human(status: &Status) -> String {
     let mode = match &*status.mode {
+        "enforce" if status.unconfirmed => {
+            "enforce: what policy says is dropped, for a moment: say `detector confirm` if it is to stay so"
+        }
         "enforce" => "enforce: what policy says is dropped",
         "monitor" => "monitor: nothing is dropped",
         other => other,
