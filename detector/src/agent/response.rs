@@ -22,6 +22,7 @@ use self::{
 use super::{
     kernel::{Clock, KernelError, ResponseMaps},
     surroundings::{self, Surroundings},
+    voice::say,
 };
 use crate::output::{Identity, Prefix};
 
@@ -161,6 +162,11 @@ impl Response {
         if self.blocks.is_blocked(prefix, now) || self.protected.overlapping(prefix).is_some() {
             return None;
         }
+        // Asked first: a flood of findings that find no room must cost the agent nothing more.
+        if self.blocks.is_full() {
+            self.refuse();
+            return None;
+        }
         let identity = Identity::of(&event.key, event.companion)?;
         let (times, time) = self.blocks.sentence(prefix, &self.terms, now);
         let order = Order {
@@ -179,10 +185,19 @@ impl Response {
             .add(order, now, self.seed, &mut self.maps)
             .is_err()
         {
-            self.blocks.refuse();
+            self.refuse();
             return None;
         }
         Some((prefix, time, times))
+    }
+
+    /// Takes note that a finding asked for a block that is not made, and says so once.
+    fn refuse(&mut self) {
+        if self.blocks.refuse() {
+            say(
+                "there is no room for another block: packets of worms are still dropped one by one, see `detector block list`",
+            );
+        }
     }
 
     /// Ends the blocks that are over; says whether there were any.

@@ -290,9 +290,15 @@ impl Blocks {
         (times, time)
     }
 
-    /// Takes note that there was no room for a block that a finding asked for.
-    pub(super) fn refuse(&mut self) {
+    /// Whether there are as many as there can be.
+    pub(super) fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    /// Takes note that there was no room for a block that a finding asked for; whether it is the first time.
+    pub(super) fn refuse(&mut self) -> bool {
         self.refused += 1;
+        self.refused == 1
     }
 
     /// The list.
