@@ -64,16 +64,26 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn handshake(&self, slot: u32) -> Option<u64>;
     /// Writes the word of a slot of the handshakes.
     fn set_handshake(&mut self, slot: u32, word: u64);
-    /// A set of the blocked addresses.
-    fn block_set(&self, index: u32) -> Option<BlockSet>;
+    /// A set of the blocked addresses. Where this and the next four are not there, nobody is blocked and nobody is protected.
+    fn block_set(&self, _index: u32) -> Option<BlockSet> {
+        None
+    }
     /// The record of the longest prefix that is blocked and holds `address`.
-    fn blocked_prefix(&self, address: IpAddress) -> Option<u32>;
+    fn blocked_prefix(&self, _address: IpAddress) -> Option<u32> {
+        None
+    }
     /// The block of a record.
-    fn block(&self, record: u32) -> Option<Block>;
+    fn block(&self, _record: u32) -> Option<Block> {
+        None
+    }
     /// What the block of a record cost its source.
-    fn blocked(&mut self, record: u32) -> Option<&mut Blocked>;
+    fn blocked(&mut self, _record: u32) -> Option<&mut Blocked> {
+        None
+    }
     /// Whether nothing may be done against who has this address.
-    fn is_protected(&self, address: IpAddress) -> bool;
+    fn is_protected(&self, _address: IpAddress) -> bool {
+        false
+    }
     /// A set of the source table.
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet>;
     /// The state of a segment, see [`abi::segment_index`].

@@ -19,11 +19,9 @@ use std::{collections::BTreeSet, mem};
 use detector::tables::Tables;
 use detector_common::{
     abi::{self, SignatureCounter, Tally},
-    blocks::{Block, BlockSet, Blocked},
     config::Config,
     detect::signature::table::SignatureTable,
     event::Event,
-    net::IpAddress,
     packet::Frame,
     pipeline::{self, Runtime},
     sources::{SourceSet, SourceState},
@@ -175,28 +173,6 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
         if let Some(place) = self.journal.handshakes.entry(handshakes, slot) {
             *place = word;
         }
-    }
-
-    // Nobody is blocked or protected where kernel and host are compared.
-
-    fn block_set(&self, _: u32) -> Option<BlockSet> {
-        None
-    }
-
-    fn blocked_prefix(&self, _: IpAddress) -> Option<u32> {
-        None
-    }
-
-    fn block(&self, _: u32) -> Option<Block> {
-        None
-    }
-
-    fn blocked(&mut self, _: u32) -> Option<&mut Blocked> {
-        None
-    }
-
-    fn is_protected(&self, _: IpAddress) -> bool {
-        false
     }
 
     fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {

@@ -8,14 +8,12 @@ use detector_common::{
     abi::{self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter},
     abi::{Tally, counter_index},
     bindings,
-    blocks::{Block, BlockSet, Blocked},
     config::Config,
     detect::signature::{
         table::{ROWS_MAX, SignatureTable},
         worms::{self, Signature},
     },
     event::Event,
-    net::IpAddress,
     packet::Frame,
     pipeline::{self, Runtime},
     proof,
@@ -159,28 +157,6 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
         if let Some(place) = self.handshakes.get_mut(slot as usize) {
             *place = word;
         }
-    }
-
-    // Nobody is blocked and nobody is protected: a capture is to show everything.
-
-    fn block_set(&self, _: u32) -> Option<BlockSet> {
-        None
-    }
-
-    fn blocked_prefix(&self, _: IpAddress) -> Option<u32> {
-        None
-    }
-
-    fn block(&self, _: u32) -> Option<Block> {
-        None
-    }
-
-    fn blocked(&mut self, _: u32) -> Option<&mut Blocked> {
-        None
-    }
-
-    fn is_protected(&self, _: IpAddress) -> bool {
-        false
     }
 
     fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
