@@ -51,8 +51,8 @@ pub mod map {
     pub const EVENTS: &str = "EVENTS";
     /// Per CPU: the ARP message that the program is at.
     pub const ARP_MESSAGE: &str = "ARP_MESSAGE";
-    /// Per CPU: the [`crate::pipeline::contact::Contact`] that the program is at.
-    pub const CONTACT: &str = "CONTACT";
+    /// Per CPU: the [`crate::pipeline::headers::Headers`] of the packet that the program is at.
+    pub const HEADERS: &str = "HEADERS";
     /// Per CPU: a number that the program writes and reads back.
     pub const SCRATCH: &str = "SCRATCH";
 
@@ -75,7 +75,7 @@ pub mod map {
         TALLIES,
         EVENTS,
         ARP_MESSAGE,
-        CONTACT,
+        HEADERS,
         SCRATCH,
     ];
 }

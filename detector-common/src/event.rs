@@ -6,8 +6,7 @@ use bytemuck::{Pod, Zeroable};
 
 use crate::{
     detect::scan::{Outcome, Scan},
-    net::{IpAddress, IpProtocol},
-    parse::{Ip, Protocol},
+    net::IpAddress,
     proof::Proof,
     reason::Reason,
     sources::{ArpSender, Companion, SourceKey},
@@ -123,27 +122,7 @@ impl Target {
     /// The target of an IP packet.
     #[inline(always)]
     #[must_use]
-    pub fn of_ip(ip: &Ip) -> Self {
-        let transport = &ip.transport;
-        Self {
-            address: ip.destination,
-            source_port: transport.source_port(),
-            port: transport.destination_port(),
-            protocol: match transport.protocol {
-                Protocol::Tcp => IpProtocol::TCP,
-                Protocol::Udp => IpProtocol::UDP,
-                Protocol::Icmp => IpProtocol::ICMP,
-                Protocol::Icmpv6 => IpProtocol::ICMPV6,
-            }
-            .0,
-            reserved: [0; 3],
-        }
-    }
-
-    /// The target of a packet that tries a host.
-    #[inline(always)]
-    #[must_use]
-    pub fn of_contact(address: IpAddress, source_port: u16, port: u16, protocol: u8) -> Self {
+    pub fn new(address: IpAddress, source_port: u16, port: u16, protocol: u8) -> Self {
         Self {
             address,
             source_port,
@@ -157,13 +136,7 @@ impl Target {
     #[inline(always)]
     #[must_use]
     pub fn of_arp(address: IpAddress) -> Self {
-        Self {
-            address,
-            source_port: 0,
-            port: 0,
-            protocol: 0,
-            reserved: [0; 3],
-        }
+        Self::new(address, 0, 0, 0)
     }
 }
 

@@ -57,11 +57,13 @@ impl MacAddress {
 
 /// An IPv4 or IPv6 address, an IPv4 one mapped as `::ffff:a.b.c.d` (RFC 4291 §2.5.5.2).
 ///
-/// Two words in memory order, for the reason that [`MacAddress`] is one.
+/// Two words in memory order, for the reason that [`MacAddress`] is one; and no array of them, which the compiler would compare as
+/// one number, and take apart into bytes for that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Pod, Zeroable)]
 #[repr(C)]
 pub struct IpAddress {
-    words: [u64; 2],
+    first: u64,
+    second: u64,
 }
 
 impl IpAddress {
@@ -81,10 +83,8 @@ impl IpAddress {
     pub fn from_v4_number(number: u32) -> Self {
         let [high, low] = Self::MAPPED;
         Self {
-            words: [
-                high.to_le(),
-                (low | u64::from(number.swap_bytes()) << 32).to_le(),
-            ],
+            first: high.to_le(),
+            second: (low | u64::from(number.swap_bytes()) << 32).to_le(),
         }
     }
 
@@ -92,16 +92,15 @@ impl IpAddress {
     #[inline(always)]
     #[must_use]
     pub fn to_v4_number(self) -> u32 {
-        let [_, low] = self.words;
-        ((u64::from_le(low) >> 32) as u32).swap_bytes()
+        ((u64::from_le(self.second) >> 32) as u32).swap_bytes()
     }
 
     /// Whether both are IPv4 addresses that share the first `bits`, 8 or 16.
     #[inline(always)]
     #[must_use]
     pub fn shares_v4(self, other: Self, bits: u32) -> bool {
-        let [high, low] = self.words;
-        let [other_high, other_low] = other.words;
+        let [high, low] = self.words();
+        let [other_high, other_low] = other.words();
         // What tells an IPv4 address, and then the first bytes of it.
         let shared = 32_u32.wrapping_add(bits) & 63;
         let mask = (1_u64 << shared).wrapping_sub(1);
@@ -113,7 +112,7 @@ impl IpAddress {
     #[inline(always)]
     #[must_use]
     pub fn is_v4(self) -> bool {
-        let [high, low] = self.words;
+        let [high, low] = self.words();
         let [mapped_high, mapped_low] = Self::MAPPED;
         u64::from_le(high) == mapped_high && u64::from_le(low) & 0xffff_ffff == mapped_low
     }
@@ -123,22 +122,23 @@ impl IpAddress {
     #[must_use]
     pub fn v6(first: u64, second: u64) -> Self {
         Self {
-            words: [first.to_le(), second.to_le()],
+            first: first.to_le(),
+            second: second.to_le(),
         }
     }
 
     /// The address whose [`Self::words`] these are.
     #[inline(always)]
     #[must_use]
-    pub fn from_words(words: [u64; 2]) -> Self {
-        Self { words }
+    pub fn from_words([first, second]: [u64; 2]) -> Self {
+        Self { first, second }
     }
 
     /// The words, in memory order.
     #[inline(always)]
     #[must_use]
     pub fn words(self) -> [u64; 2] {
-        self.words
+        [self.first, self.second]
     }
 
     /// A hash of the address with `context`, all of whose bits depend on all of both. `seed` is secret, so that nobody can choose
@@ -147,7 +147,7 @@ impl IpAddress {
     #[must_use]
     pub fn hash(self, context: u64, seed: u64) -> u64 {
         // As `sources::SourceKey` is hashed, and why so stands there.
-        let [first, second] = self.words;
+        let [first, second] = self.words();
         let mut hash = (first ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         hash ^= hash >> 32;
         hash = (hash ^ second.wrapping_mul(seed | 1)).wrapping_mul(0xff51_afd7_ed55_8ccd);
@@ -160,7 +160,7 @@ impl IpAddress {
     #[inline(always)]
     #[must_use]
     pub fn octets(self) -> [u8; 16] {
-        bytemuck::cast(self.words)
+        bytemuck::cast(self)
     }
 
     /// Whether it is `0.0.0.0`, no address yet (RFC 1122 §3.2.1.3).

@@ -73,6 +73,28 @@ pub struct Transport {
 }
 
 impl Transport {
+    /// The header as words, of which [`Self::from_words`] makes it again.
+    #[inline(always)]
+    pub(crate) fn to_words(self) -> [u64; 3] {
+        [self.protocol as u64, self.first.0, self.last.0]
+    }
+
+    /// The header that the words were made of.
+    #[inline(always)]
+    pub(crate) fn from_words([protocol, first, last]: [u64; 3]) -> Self {
+        let protocols = [
+            Protocol::Tcp,
+            Protocol::Udp,
+            Protocol::Icmp,
+            Protocol::Icmpv6,
+        ];
+        Self {
+            protocol: protocols[(protocol & 3) as usize],
+            first: Word(first),
+            last: Word(last),
+        }
+    }
+
     /// The source port of TCP and UDP.
     #[inline(always)]
     #[must_use]
@@ -144,6 +166,18 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// Its number in an IP header.
+    #[inline(always)]
+    #[must_use]
+    pub fn number(self) -> IpProtocol {
+        match self {
+            Self::Tcp => IpProtocol::TCP,
+            Self::Udp => IpProtocol::UDP,
+            Self::Icmp => IpProtocol::ICMP,
+            Self::Icmpv6 => IpProtocol::ICMPV6,
+        }
+    }
+
     #[inline(always)]
     fn has_ports(self) -> bool {
         matches!(self, Self::Tcp | Self::Udp)

@@ -5,7 +5,11 @@
 
 pub mod arp;
 pub mod contact;
-pub mod ip;
+pub mod headers;
+mod ip;
+pub mod signature;
+
+use headers::Headers;
 
 use crate::{
     abi::{SignatureCounter, Tally},
@@ -31,10 +35,6 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn config(&self) -> Option<&'t Config>;
     /// What the signature detector looks for.
     fn signatures(&self) -> Option<&'t SignatureTable>;
-    /// The signature of `table` that `packet` shows.
-    fn search(&self, packet: &P, search: Search, table: &SignatureTable) -> Option<Found> {
-        search.run(packet, table)
-    }
     /// What becomes of an ARP message.
     fn decide_arp(&mut self, message: &arp::Message) -> Decision
     where
@@ -43,18 +43,29 @@ pub trait Runtime<'t, P: PacketBytes> {
         arp::decide(message, self)
     }
     /// What becomes of a packet that tries a host or shows that one answers, as far as that goes.
-    fn decide_contact(&mut self, contact: &contact::Contact) -> Decision
+    fn decide_contact(&mut self, headers: &Headers) -> Decision
     where
         Self: Sized,
     {
-        contact::decide(contact, self)
+        contact::decide(headers, self)
     }
-    /// What a client proves by its `claim`, see [`ip::prove`].
+    /// The signature of `table` that `packet` shows.
+    fn search(&self, packet: &P, search: Search, table: &SignatureTable) -> Option<Found> {
+        search.run(packet, table)
+    }
+    /// What becomes of a packet in which this was found, and of which this became so far.
+    fn decide_signature(&mut self, headers: &Headers, found: Found, so_far: Decision) -> Decision
+    where
+        Self: Sized,
+    {
+        signature::decide(headers, found, so_far, self)
+    }
+    /// What a client proves by its `claim`, see [`signature::prove`].
     fn prove(&mut self, client: IpAddress, claim: u64) -> Proof
     where
         Self: Sized,
     {
-        ip::prove(client, claim, self)
+        signature::prove(client, claim, self)
     }
     /// The word of a slot of the services.
     fn service(&self, slot: u32) -> Option<u64>;

@@ -15,7 +15,7 @@ use detector_common::{
     config::Config,
     detect::signature::table::{ROWS_MAX, SignatureTable},
     net::IpAddress,
-    pipeline::{arp::Message, contact::Contact},
+    pipeline::{arp::Message, headers::Headers},
     proof, services,
     sources::{SETS, SourceSet, SourceState},
 };
@@ -87,9 +87,9 @@ pub static TALLIES: PerCpuArray<u64, { Tally::ALL.len() }> = PerCpuArray::new();
 #[btf_map]
 pub static ARP_MESSAGE: PerCpuArray<Message, 1> = PerCpuArray::new();
 
-/// The contact that the program is at.
+/// The headers of the IP packet that the program is at.
 #[btf_map]
-pub static CONTACT: PerCpuArray<Contact, 1> = PerCpuArray::new();
+pub static HEADERS: PerCpuArray<Headers, 1> = PerCpuArray::new();
 
 /// A number that is written and read back, so that the verifier forgets what it knew of it.
 #[btf_map]

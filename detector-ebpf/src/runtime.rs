@@ -11,8 +11,9 @@ use detector_common::{
     pipeline::{
         Runtime,
         arp::{self, Message},
-        contact::{self, Contact},
-        ip,
+        contact,
+        headers::Headers,
+        signature,
     },
     proof::Proof,
     reason::Reason,
@@ -22,22 +23,10 @@ use detector_common::{
 
 use crate::{maps, packet::XdpPacket};
 
-/// Searches the packet of `ctx`: what was found as a word, or [`u64::MAX`].
-///
-/// VERIFIER: a global function, which is verified once and for itself. Inlined, it would be verified anew for each of
-/// the many ways to parse a packet, a quarter of a million instructions in all. Only packets to a watched port pay for the call.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn search_packet(ctx: *mut xdp_md, search: u64) -> u64 {
-    maps::SIGNATURES
-        .get(0)
-        .and_then(|table| Search::from_word(search).run(&XdpPacket::new(ctx), table))
-        .map_or(u64::MAX, Found::to_word)
-}
-
 /// Takes the message in `ARP_MESSAGE`, which came in by `interface`, its way, and gives the decision as a word.
 ///
-/// VERIFIER: a global function, for the reason that [`search_packet`] is one.
+/// VERIFIER: a global function, as all that follow: it is verified once and for itself. Inlined, it would be verified anew for each of the
+/// many ways to parse a packet. Only packets that take this way pay for the call.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn decide_arp(interface: u64) -> u64 {
@@ -52,31 +41,60 @@ pub extern "C" fn decide_arp(interface: u64) -> u64 {
     decision.to_word()
 }
 
-/// Takes the contact in `CONTACT`, which came in by `interface`, its way, and gives the decision as a word.
-///
-/// VERIFIER: a global function, for the reason that [`search_packet`] is one.
+/// Takes the packet whose headers are in `HEADERS` the way of a contact, and gives the decision as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn decide_contact(interface: u64) -> u64 {
-    let mut runtime = KernelRuntime {
-        interface: interface as u32,
+pub extern "C" fn decide_contact() -> u64 {
+    with_headers(contact::decide::<XdpPacket, _>)
+}
+
+/// Searches the packet of `ctx`: what was found as a word, or [`u64::MAX`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn search_packet(ctx: *mut xdp_md, search: u64) -> u64 {
+    maps::SIGNATURES
+        .get(0)
+        .and_then(|table| Search::from_word(search).run(&XdpPacket::new(ctx), table))
+        .map_or(u64::MAX, Found::to_word)
+}
+
+/// What becomes of the packet whose headers are in `HEADERS`, given what was found and what is decided so far, as a word.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn decide_signature(found: u64, so_far: u64) -> u64 {
+    let (found, so_far) = (Found::from_word(found), Decision::from_word(so_far));
+    with_headers(|headers, runtime| {
+        signature::decide::<XdpPacket, _>(headers, found, so_far, runtime)
+    })
+}
+
+/// Puts the headers of a packet where the functions above look for them; `false` if there is no such place.
+#[inline(always)]
+fn keep(headers: &Headers) -> bool {
+    let Some(place) = maps::HEADERS.get_ptr_mut(0) else {
+        return false;
     };
-    let decision = match maps::CONTACT.get_ptr(0) {
+    // SAFETY: as in `decide_arp`.
+    unsafe { place.write(*headers) };
+    true
+}
+
+#[inline(always)]
+fn with_headers(decide: impl FnOnce(&Headers, &mut KernelRuntime) -> Decision) -> u64 {
+    let decision = match maps::HEADERS.get_ptr(0) {
         // SAFETY: as in `decide_arp`.
-        Some(contact) => contact::decide(unsafe { &*contact }, &mut runtime),
+        Some(headers) => decide(unsafe { &*headers }, &mut KernelRuntime::new()),
         None => Decision::pass(Reason::StateMissing),
     };
     decision.to_word()
 }
 
 /// What the client whose address these words are proves by its `claim`, as a word.
-///
-/// VERIFIER: a global function, as the next two, for the reason that [`search_packet`] is one. Few packets pay for the call.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn prove(first: u64, second: u64, claim: u64) -> u64 {
     let client = IpAddress::from_words([first, second]);
-    ip::prove(client, claim, &mut KernelRuntime::new()).word()
+    signature::prove(client, claim, &mut KernelRuntime::new()).word()
 }
 
 /// The record of the longest prefix that is blocked and holds the address whose words these are, or [`u64::MAX`].
@@ -141,12 +159,6 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn search(&self, packet: &XdpPacket, search: Search, _: &SignatureTable) -> Option<Found> {
-        let found = search_packet(packet.ctx, search.to_word());
-        (found != u64::MAX).then_some(Found::from_word(found))
-    }
-
-    #[inline(always)]
     fn decide_arp(&mut self, message: &Message) -> Decision {
         let Some(place) = maps::ARP_MESSAGE.get_ptr_mut(0) else {
             return Decision::pass(Reason::StateMissing);
@@ -157,13 +169,25 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn decide_contact(&mut self, contact: &Contact) -> Decision {
-        let Some(place) = maps::CONTACT.get_ptr_mut(0) else {
+    fn decide_contact(&mut self, headers: &Headers) -> Decision {
+        if !keep(headers) {
             return Decision::pass(Reason::StateMissing);
-        };
-        // SAFETY: as in `decide_arp`.
-        unsafe { place.write(*contact) };
-        Decision::from_word(decide_contact(self.interface.into()))
+        }
+        Decision::from_word(decide_contact())
+    }
+
+    #[inline(always)]
+    fn search(&self, packet: &XdpPacket, search: Search, _: &SignatureTable) -> Option<Found> {
+        let found = search_packet(packet.ctx, search.to_word());
+        (found != u64::MAX).then_some(Found::from_word(found))
+    }
+
+    #[inline(always)]
+    fn decide_signature(&mut self, headers: &Headers, found: Found, so_far: Decision) -> Decision {
+        if !keep(headers) {
+            return so_far;
+        }
+        Decision::from_word(decide_signature(found.to_word(), so_far.to_word()))
     }
 
     #[inline(always)]

@@ -1,18 +1,16 @@
 //! The way of a packet that tries a host, or shows that one answers: is its source looking for victims?
 
-use bytemuck::{Pod, Zeroable};
-
-use super::{Runtime, account, hand_on, unless_protected};
+use super::{Runtime, account, hand_on, headers::Headers, unless_protected};
 use crate::{
     config::Config,
     detect::{
         Detector,
         scan::{Noted, Rule},
     },
-    event::{Event, Head, Reach, Target},
-    net::{IpAddress, IpProtocol, MacAddress, TcpFlags, Vlan},
+    event::{Event, Head, Reach},
+    net::TcpFlags,
     packet::PacketBytes,
-    parse::{Ip, Protocol, ethernet::Link, icmp::Icmp},
+    parse::{Protocol, Transport, ethernet::Link, icmp::Icmp},
     proof::{Handshake, Proof},
     reason::Reason,
     services::{ServiceHash, Standing},
@@ -20,141 +18,87 @@ use crate::{
     verdict::{Decision, Verdict},
 };
 
-/// A packet that tries a host or shows that one answers, with all that its way needs.
-///
-/// VERIFIER: words only, so that the kernel can hand it to a function of its own, see [`Runtime::decide_contact`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub struct Contact {
-    source: IpAddress,
-    destination: IpAddress,
-    source_mac: u64,
-    /// When it came, in nanoseconds of the runtime's clock.
-    now_ns: u64,
-    /// From the lowest: the outer and the inner VLAN (16 bits each), the length of the frame (32).
-    frame: u64,
-    /// From the lowest: the source port, the port (16 bits each), what the packet says of its source (a [`Standing`]), whether it
-    /// tries its destination, and the protocol (8 each). Both an answer and a try can be in one datagram.
-    segment: u64,
-    /// The sequence number of TCP.
-    sequence: u64,
+const SYN_OR_RST: u8 = TcpFlags::SYN.0 | TcpFlags::RST.0;
+
+/// Whether a packet tries a host or shows that one answers, as those of a TCP connection that stands do not.
+#[inline(always)]
+pub(super) fn is_made(link: &Link, transport: &Transport) -> bool {
+    let makes = match transport.protocol {
+        Protocol::Tcp => transport.tcp().flags.0 & SYN_OR_RST != 0,
+        Protocol::Udp => true,
+        Protocol::Icmp => is_echo(transport.icmp()),
+        Protocol::Icmpv6 => is_echo(transport.icmp()),
+    };
+    makes && !link.destination.is_group()
 }
 
-const ANSWERS: u8 = 2;
-const REFUSES: u8 = 3;
+/// What a packet says that makes a contact. A datagram may both try its destination and answer.
+#[derive(Clone, Copy)]
+struct Contact {
+    tries: bool,
+    answers: bool,
+    refuses: bool,
+}
 
 impl Contact {
-    /// The contact that a packet makes; `None` of one that makes none, as those of a TCP connection that stands do.
     #[inline(always)]
-    pub(super) fn of<P: PacketBytes>(
-        packet: &P,
-        link: &Link,
-        ip: &Ip,
-        now_ns: impl FnOnce() -> u64,
-    ) -> Option<Self> {
-        if link.destination.is_group() {
-            return None;
-        }
-        let transport = &ip.transport;
-        let (protocol, tries, standing) = match transport.protocol {
+    fn of(transport: &Transport) -> Self {
+        let none = Self {
+            tries: false,
+            answers: false,
+            refuses: false,
+        };
+        match transport.protocol {
             Protocol::Tcp => {
                 let flags = transport.tcp().flags;
-                if flags.0 & (TcpFlags::SYN.0 | TcpFlags::RST.0) == 0 {
-                    return None;
+                let refuses = flags.0 & TcpFlags::RST.0 != 0;
+                Self {
+                    tries: flags.is_opening(),
+                    answers: flags.0 & TcpFlags::ACK.0 != 0 && !refuses,
+                    refuses,
                 }
-                let standing = if flags.0 & TcpFlags::RST.0 != 0 {
-                    REFUSES
-                } else {
-                    // Of a first packet this is never looked at, for it has no ACK.
-                    (flags.0 & TcpFlags::ACK.0) >> 3
-                };
-                (IpProtocol::TCP, u8::from(flags.is_opening()), standing)
             }
-            Protocol::Udp => (IpProtocol::UDP, 1, ANSWERS),
+            Protocol::Udp => Self {
+                tries: true,
+                answers: true,
+                ..none
+            },
             Protocol::Icmp | Protocol::Icmpv6 => {
-                let icmp = transport.icmp();
-                let tries = icmp == Icmp::ECHO_REQUEST || icmp == Icmp::ECHO_REQUEST_V6;
-                if !tries && icmp != Icmp::ECHO_REPLY && icmp != Icmp::ECHO_REPLY_V6 {
-                    return None;
+                let tries = is_request(transport.icmp());
+                Self {
+                    tries,
+                    answers: !tries,
+                    ..none
                 }
-                let standing = if tries { 0 } else { ANSWERS };
-                (IpProtocol::ICMP, u8::from(tries), standing)
             }
-        };
-        Some(Self {
-            source: ip.source,
-            destination: ip.destination,
-            source_mac: link.source.to_word(),
-            now_ns: now_ns(),
-            frame: u64::from(link.vlan.outer)
-                | u64::from(link.vlan.inner) << 16
-                | (packet.wire_len() as u64) << 32,
-            segment: u64::from(transport.source_port())
-                | u64::from(transport.destination_port()) << 16
-                | u64::from(standing) << 32
-                | u64::from(tries) << 40
-                | u64::from(protocol.0) << 48,
-            sequence: transport.tcp().sequence.into(),
-        })
-    }
-
-    #[inline(always)]
-    fn vlan(&self) -> Vlan {
-        Vlan {
-            outer: self.frame as u16,
-            inner: (self.frame >> 16) as u16,
         }
     }
+}
 
-    #[inline(always)]
-    fn bytes(&self) -> u32 {
-        (self.frame >> 32) as u32
-    }
+#[inline(always)]
+fn is_request(icmp: Icmp) -> bool {
+    icmp == Icmp::ECHO_REQUEST || icmp == Icmp::ECHO_REQUEST_V6
+}
 
-    #[inline(always)]
-    fn source_port(&self) -> u16 {
-        self.segment as u16
-    }
+#[inline(always)]
+fn is_echo(icmp: Icmp) -> bool {
+    is_request(icmp) || icmp == Icmp::ECHO_REPLY || icmp == Icmp::ECHO_REPLY_V6
+}
 
-    #[inline(always)]
-    fn port(&self) -> u16 {
-        (self.segment >> 16) as u16
-    }
-
-    #[inline(always)]
-    fn standing(&self) -> u8 {
-        (self.segment >> 32) as u8
-    }
-
-    #[inline(always)]
-    fn tries(&self) -> bool {
-        self.segment >> 40 & 1 == 1
-    }
-
-    #[inline(always)]
-    fn protocol(&self) -> IpProtocol {
-        IpProtocol((self.segment >> 48) as u8)
-    }
-
-    /// Whether it is a SYN-ACK.
-    #[inline(always)]
-    fn accepts(&self) -> bool {
-        self.protocol() == IpProtocol::TCP && self.standing() == ANSWERS
-    }
-
-    #[inline(always)]
-    fn detector<'c>(&self, config: &'c Config) -> (Detector, Reason, &'c Rule) {
-        match self.protocol() {
-            IpProtocol::TCP => (Detector::Scan, Reason::Scan, &config.scan),
-            IpProtocol::UDP => (Detector::UdpSweep, Reason::UdpSweep, &config.udp_sweep),
-            _ => (Detector::IcmpSweep, Reason::IcmpSweep, &config.icmp_sweep),
+#[inline(always)]
+fn rule(protocol: Protocol, config: &Config) -> (Detector, Reason, &Rule) {
+    match protocol {
+        Protocol::Tcp => (Detector::Scan, Reason::Scan, &config.scan),
+        Protocol::Udp => (Detector::UdpSweep, Reason::UdpSweep, &config.udp_sweep),
+        Protocol::Icmp | Protocol::Icmpv6 => {
+            (Detector::IcmpSweep, Reason::IcmpSweep, &config.icmp_sweep)
         }
     }
 }
 
 /// What becomes of a packet that makes a contact, as far as that goes.
 #[inline(always)]
-pub fn decide<'t, P, R>(contact: &Contact, runtime: &mut R) -> Decision
+pub fn decide<'t, P, R>(headers: &Headers, runtime: &mut R) -> Decision
 where
     P: PacketBytes,
     R: Runtime<'t, P>,
@@ -163,46 +107,51 @@ where
     let Some(config) = runtime.config() else {
         return Decision::pass(Reason::StateMissing);
     };
-    remember(contact, config, runtime);
-    let (detector, reason, rule) = contact.detector(config);
+    let transport = &headers.transport();
+    let contact = Contact::of(transport);
+    if contact.answers {
+        remember(headers, transport, config, runtime);
+    }
+    let (detector, reason, rule) = rule(transport.protocol, config);
     let response = config.response(detector);
     if !response.runs() {
         return passed;
     }
     // An answer is no try.
-    if contact.standing() > 1 && answers(contact, config, runtime) {
+    if contact.answers | contact.refuses && is_answer(headers, transport, contact, config, runtime)
+    {
         return passed;
     }
-    if !contact.tries() {
+    if !contact.tries {
         return passed;
     }
 
     let service = ServiceHash::new(
-        contact.destination,
-        contact.protocol(),
-        contact.port(),
+        headers.destination,
+        transport.protocol.number(),
+        transport.destination_port(),
         config.hash_seed,
     );
-    if contact.protocol() == IpProtocol::UDP {
+    if transport.protocol == Protocol::Udp {
         // A datagram may be one of many to a service that answers, of which nothing more is to be learnt.
         let word = runtime.service(service.slot()).unwrap_or(0);
         if Standing::of(word, service) == Standing::ANSWERS {
             return passed;
         }
     }
-    let now_ns = contact.now_ns;
-    let vlan = contact.vlan();
+    let now_ns = headers.now_ns;
+    let (vlan, port) = (headers.vlan(), transport.destination_port());
     let interface = runtime.interface();
-    let key = SourceKey::of_scanner(detector, contact.port(), interface, vlan, contact.source);
-    let near = [8, 16].map(|bits| contact.source.shares_v4(contact.destination, bits));
-    let companion = Companion::mac(MacAddress::from_word(contact.source_mac));
+    let key = SourceKey::of_scanner(detector, port, interface, vlan, headers.source);
+    let near = [8, 16].map(|bits| headers.source.shares_v4(headers.destination, bits));
+    let companion = Companion::mac(headers.source_mac());
     let mut noted = Noted {
         is_first: false,
         due: 0,
     };
     let mut scans = false;
     let _ = account(runtime, &key, config, now_ns, false, |source| {
-        source.state.see(now_ns, contact.bytes().into(), companion);
+        source.state.see(now_ns, headers.bytes().into(), companion);
         let scan = source.scan_mut();
         noted = scan.note(service, near, now_ns, rule);
         scans = scan.is_scan(rule);
@@ -237,7 +186,7 @@ where
     let decision = if conforms {
         Decision::pass(reason)
     } else {
-        unless_protected(runtime, contact.source, response.decide(reason))
+        unless_protected(runtime, headers.source, response.decide(reason))
     };
     let source = runtime.source_set(set).and_then(|set| set.known(hash));
     let Some(source) = source else {
@@ -248,16 +197,11 @@ where
     let count = objections.report(now_ns, config.report_interval_ns);
     let reach = Reach::of_scan(source.scan());
     hand_on(runtime, response, count != 0, || Event {
-        head: Head::new(decision, contact.bytes()),
+        head: Head::new(decision, headers.bytes()),
         at_ns: now_ns,
         key,
         companion,
-        target: Target::of_contact(
-            contact.destination,
-            contact.source_port(),
-            contact.port(),
-            contact.protocol().0,
-        ),
+        target: headers.target(),
         count: count.max(1),
         reach,
         proof: Proof::SPOOFABLE,
@@ -267,42 +211,48 @@ where
 
 /// Keeps the number with which a server inside accepts a connection.
 #[inline(always)]
-fn remember<'t, P, R>(contact: &Contact, config: &Config, runtime: &mut R)
+fn remember<'t, P, R>(headers: &Headers, transport: &Transport, config: &Config, runtime: &mut R)
 where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    if contact.accepts() && config.is_lan(runtime.interface()) {
+    if transport.protocol == Protocol::Tcp && config.is_lan(runtime.interface()) {
         let handshake = Handshake::new(
-            contact.destination,
-            contact.port(),
-            contact.source_port(),
+            headers.destination,
+            transport.destination_port(),
+            transport.source_port(),
             config.hash_seed,
         );
-        runtime.set_handshake(handshake.slot(), handshake.word(contact.sequence as u32));
+        let word = handshake.word(transport.tcp().sequence);
+        runtime.set_handshake(handshake.slot(), word);
     }
 }
 
 /// Takes note that the source speaks, and says whether it is an answer: whether somebody tried the service it speaks from.
 #[inline(always)]
-fn answers<'t, P, R>(contact: &Contact, config: &Config, runtime: &mut R) -> bool
+fn is_answer<'t, P, R>(
+    headers: &Headers,
+    transport: &Transport,
+    contact: Contact,
+    config: &Config,
+    runtime: &mut R,
+) -> bool
 where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
     let own = ServiceHash::new(
-        contact.source,
-        contact.protocol(),
-        contact.source_port(),
+        headers.source,
+        transport.protocol.number(),
+        transport.source_port(),
         config.hash_seed,
     );
     let word = runtime.service(own.slot()).unwrap_or(0);
     let standing = Standing::of(word, own);
-    let is_refusal = contact.standing() == REFUSES;
     // A connection may be reset that was accepted before.
-    if is_refusal && standing == Standing::ASKED {
+    if contact.refuses && standing == Standing::ASKED {
         runtime.set_service(own.slot(), Standing::REFUSES.word(own));
-    } else if !is_refusal && standing != Standing::ANSWERS && standing != Standing::UNKNOWN {
+    } else if contact.answers && standing != Standing::ANSWERS && standing != Standing::UNKNOWN {
         runtime.set_service(own.slot(), Standing::ANSWERS.word(own));
     }
     standing != Standing::UNKNOWN

@@ -1,21 +1,15 @@
-//! The way of an IP packet: is its source blocked, does it try a host, and is there a worm's signature in it?
+//! The way of an IP packet: is its source blocked, and does it deserve a closer look?
 
-use super::{Runtime, account, contact::Contact, hand_on, unless_protected};
+use super::{Runtime, contact, headers::Headers};
 use crate::{
     blocks::{self, AddressHash},
     config::Config,
-    detect::{
-        Detector,
-        signature::{Found, Search},
-    },
-    event::{Event, Head, Reach, Target},
+    detect::{Detector, signature::Search},
     net::IpAddress,
     packet::PacketBytes,
-    parse::{Carried, Ip, ethernet::Link, parse_transport},
-    proof::{Handshake, Proof},
+    parse::{Carried, ethernet::Link, parse_transport},
     reason::Reason,
-    sources::{Companion, SourceKey},
-    verdict::{Decision, Verdict},
+    verdict::Decision,
 };
 
 /// What becomes of an IP packet.
@@ -42,65 +36,28 @@ where
         Err(reason) => return Decision::pass(reason),
     };
     let ip = &ip;
-    // The clock is looked at once, and only by who needs it: it may tick while a packet is on its way.
-    let mut now_ns = None;
-    let decision = match Contact::of(packet, link, ip, || *now_ns.insert(runtime.now_ns())) {
-        Some(contact) => runtime.decide_contact(&contact),
-        None => Decision::pass(Reason::Clean),
-    };
-    let response = config.response(Detector::Signature);
-    if !response.runs() {
-        return decision;
-    }
-    let Some(found) =
-        Search::of(ip, table).and_then(|search| runtime.search(packet, search, table))
-    else {
-        return decision;
-    };
-
-    let Found {
-        row,
-        id,
-        acknowledged,
-    } = found;
-    let key = SourceKey::of_host(id, runtime.interface(), link.vlan, ip.source);
-    let so_far = decision;
-    let mut decision = unless_protected(runtime, ip.source, response.decide(Reason::Signature));
-    if decision.verdict == Verdict::PASS {
-        decision.verdict = so_far.verdict;
-    }
-    let dropped = decision.verdict == Verdict::DROP;
-    if let Some(counter) = runtime.signature_counter(row) {
-        counter.packets = counter.packets.wrapping_add(1);
-        counter.bytes = counter.bytes.wrapping_add(bytes);
-        counter.dropped = counter.dropped.wrapping_add(u64::from(dropped));
-    }
-    let companion = Companion::mac(link.source);
-    let now_ns = now_ns.unwrap_or_else(|| runtime.now_ns());
-    let report = account(runtime, &key, config, now_ns, true, |source| {
-        source.state.see(now_ns, bytes, companion);
-        let objections = &mut source.state.objections;
-        objections.flag(dropped);
-        objections.report(now_ns, config.report_interval_ns)
-    });
-    // A source without an entry cannot be said not to have been reported: then it is not, and its packet counted.
-    let count = report.unwrap_or(0);
-    let proof = if count == 0 {
-        Proof::SPOOFABLE
+    let makes_contact = contact::is_made(link, &ip.transport);
+    let search = if config.response(Detector::Signature).runs() {
+        Search::of(ip, table)
     } else {
-        runtime.prove(ip.source, claim(ip, acknowledged))
+        None
     };
-    hand_on(runtime, response, count != 0, || Event {
-        head: Head::new(decision, bytes as u32),
-        at_ns: now_ns,
-        key,
-        companion,
-        target: Target::of_ip(ip),
-        count: count.max(1),
-        reach: Reach::default(),
-        proof,
-    });
-    decision
+    if !makes_contact && search.is_none() {
+        return Decision::pass(Reason::Clean);
+    }
+
+    // The clock is looked at once, and only for who needs it: it may tick while a packet is on its way.
+    let now_ns = runtime.now_ns();
+    let headers = || Headers::new(packet.wire_len(), link, ip, now_ns);
+    let decision = if makes_contact {
+        runtime.decide_contact(&headers())
+    } else {
+        Decision::pass(Reason::Clean)
+    };
+    match search.and_then(|search| runtime.search(packet, search, table)) {
+        Some(found) => runtime.decide_signature(&headers(), found, decision),
+        None => decision,
+    }
 }
 
 /// Whether `source` is blocked. Then its packet of `bytes` is counted.
@@ -149,36 +106,4 @@ fn charge<'t, P: PacketBytes, R: Runtime<'t, P>>(record: u32, bytes: u64, runtim
         blocked.bytes = blocked.bytes.wrapping_add(bytes);
         blocked.last_ns = now_ns;
     }
-}
-
-/// What is asked of [`prove`]: the client's port and the server's in the lower half, what is acknowledged in the upper.
-#[inline(always)]
-fn claim(ip: &Ip, acknowledged: u32) -> u64 {
-    u64::from(ip.transport.source_port())
-        | u64::from(ip.transport.destination_port()) << 16
-        | u64::from(acknowledged) << 32
-}
-
-/// What a client proves by its `claim`.
-#[inline(always)]
-pub fn prove<'t, P, R>(client: IpAddress, claim: u64, runtime: &mut R) -> Proof
-where
-    P: PacketBytes,
-    R: Runtime<'t, P>,
-{
-    let acknowledged = (claim >> 32) as u32;
-    let Some(config) = runtime.config() else {
-        return Proof::SPOOFABLE;
-    };
-    // Servers inside have clients outside.
-    if acknowledged == 0 || config.is_lan(runtime.interface()) {
-        return Proof::SPOOFABLE;
-    }
-    let handshake = Handshake::new(client, claim as u16, (claim >> 16) as u16, config.hash_seed);
-    let word = runtime.handshake(handshake.slot()).unwrap_or(0);
-    if !handshake.is_in(word) {
-        return Proof::SPOOFABLE;
-    }
-    runtime.set_handshake(handshake.slot(), 0);
-    handshake.proof(word, acknowledged)
 }

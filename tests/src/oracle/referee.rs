@@ -7,7 +7,6 @@
 use std::{net::Ipv4Addr, ops::Range};
 
 use detector_common::{
-    event::Target,
     net::{IpAddress, IpProtocol},
     parse::{self, Packet, arp::Operation},
 };
@@ -143,7 +142,7 @@ impl Headers {
                     source: ip.source.octets(),
                     destination: ip.destination.octets(),
                     transport: Transport {
-                        protocol: Target::of_ip(ip).protocol,
+                        protocol: ip.transport.protocol.number().0,
                         ports: (transport.source_port(), transport.destination_port()),
                         sequence: tcp.sequence,
                         flags: [0x01, 0x02, 0x04, 0x10].map(|flag| tcp.flags.0 & flag != 0),

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use detector_common::{event::Target, parse};
+use detector_common::parse;
 
 /// What is asked of every packet. Of what occurs more than once in it, all is given, the outermost first.
 const FIELDS: [&str; 27] = [
@@ -99,7 +99,7 @@ pub fn ours(packet: &parse::Packet, frame: &[u8]) -> Reading {
         }
         parse::Network::Ip(packet) => {
             let transport = &packet.transport;
-            let protocol = match Target::of_ip(packet).protocol {
+            let protocol = match packet.transport.protocol.number().0 {
                 6 => "tcp",
                 17 => "udp",
                 1 => "icmp",

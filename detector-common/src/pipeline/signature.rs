@@ -1,0 +1,108 @@
+//! The way of a packet in which a worm's signature was found: who does it come from, and how sure is that?
+
+use super::{Runtime, account, hand_on, headers::Headers, unless_protected};
+use crate::{
+    detect::{Detector, signature::Found},
+    event::{Event, Head, Reach},
+    net::IpAddress,
+    packet::PacketBytes,
+    proof::{Handshake, Proof},
+    reason::Reason,
+    sources::{Companion, SourceKey},
+    verdict::{Decision, Verdict},
+};
+
+/// What becomes of a packet in which this was found, and of which this became so far.
+#[inline(always)]
+pub fn decide<'t, P, R>(
+    headers: &Headers,
+    found: Found,
+    so_far: Decision,
+    runtime: &mut R,
+) -> Decision
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    let Some(config) = runtime.config() else {
+        return Decision::pass(Reason::StateMissing);
+    };
+    let Found {
+        row,
+        id,
+        acknowledged,
+    } = found;
+    let response = config.response(Detector::Signature);
+    let source = headers.source;
+    let key = SourceKey::of_host(id, runtime.interface(), headers.vlan(), source);
+    let mut decision = unless_protected(runtime, source, response.decide(Reason::Signature));
+    if decision.verdict == Verdict::PASS {
+        decision.verdict = so_far.verdict;
+    }
+    let dropped = decision.verdict == Verdict::DROP;
+    let bytes = headers.bytes().into();
+    if let Some(counter) = runtime.signature_counter(row) {
+        counter.packets = counter.packets.wrapping_add(1);
+        counter.bytes = counter.bytes.wrapping_add(bytes);
+        counter.dropped = counter.dropped.wrapping_add(u64::from(dropped));
+    }
+    let companion = Companion::mac(headers.source_mac());
+    let now_ns = headers.now_ns;
+    let report = account(runtime, &key, config, now_ns, true, |source| {
+        source.state.see(now_ns, bytes, companion);
+        let objections = &mut source.state.objections;
+        objections.flag(dropped);
+        objections.report(now_ns, config.report_interval_ns)
+    });
+    // A source without an entry cannot be said not to have been reported: then it is not, and its packet counted.
+    let count = report.unwrap_or(0);
+    let proof = if count == 0 {
+        Proof::SPOOFABLE
+    } else {
+        runtime.prove(source, claim(headers, acknowledged))
+    };
+    hand_on(runtime, response, count != 0, || Event {
+        head: Head::new(decision, headers.bytes()),
+        at_ns: now_ns,
+        key,
+        companion,
+        target: headers.target(),
+        count: count.max(1),
+        reach: Reach::default(),
+        proof,
+    });
+    decision
+}
+
+/// What is asked of [`prove`]: the client's port and the server's in the lower half, what is acknowledged in the upper.
+#[inline(always)]
+fn claim(headers: &Headers, acknowledged: u32) -> u64 {
+    let transport = headers.transport();
+    u64::from(transport.source_port())
+        | u64::from(transport.destination_port()) << 16
+        | u64::from(acknowledged) << 32
+}
+
+/// What a client proves by its `claim`.
+#[inline(always)]
+pub fn prove<'t, P, R>(client: IpAddress, claim: u64, runtime: &mut R) -> Proof
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    let acknowledged = (claim >> 32) as u32;
+    let Some(config) = runtime.config() else {
+        return Proof::SPOOFABLE;
+    };
+    // Servers inside have clients outside.
+    if acknowledged == 0 || config.is_lan(runtime.interface()) {
+        return Proof::SPOOFABLE;
+    }
+    let handshake = Handshake::new(client, claim as u16, (claim >> 16) as u16, config.hash_seed);
+    let word = runtime.handshake(handshake.slot()).unwrap_or(0);
+    if !handshake.is_in(word) {
+        return Proof::SPOOFABLE;
+    }
+    runtime.set_handshake(handshake.slot(), 0);
+    handshake.proof(word, acknowledged)
+}
