@@ -188,13 +188,13 @@ impl Protocol {
 pub(crate) enum Opened {
     /// An ARP message.
     Arp(Arp),
-    /// What an IP header says of what it carries.
-    Ip(Carried),
+    /// The source of an IP packet, and what its header says of what it carries, or why it says nothing.
+    Ip(IpAddress, Result<Carried, Reason>),
 }
 
 /// What an IP header says of what it carries.
 pub(crate) struct Carried {
-    pub(crate) source: IpAddress,
+    source: IpAddress,
     destination: IpAddress,
     protocol: IpProtocol,
     /// Where the transport header begins, in bytes from the start of the frame.
@@ -223,7 +223,7 @@ pub fn parse<P: PacketBytes>(packet: &P) -> Result<Packet, Reason> {
     let (link, opened) = open(packet)?;
     let network = match opened {
         Opened::Arp(arp) => Network::Arp(arp),
-        Opened::Ip(carried) => Network::Ip(parse_transport(packet, &carried)?),
+        Opened::Ip(_, carried) => Network::Ip(parse_transport(packet, &carried?)?),
     };
     Ok(Packet { link, network })
 }
@@ -234,8 +234,8 @@ pub(crate) fn open<P: PacketBytes>(packet: &P) -> Result<(Link, Opened), Reason>
     let (link, ethertype, offset) = ethernet::parse(packet)?;
     let opened = match ethertype {
         EtherType::ARP => Opened::Arp(arp::parse(packet, offset)?),
-        EtherType::IPV4 => Opened::Ip(ipv4::parse(packet, offset)?),
-        EtherType::IPV6 => Opened::Ip(ipv6::parse(packet, offset)?),
+        EtherType::IPV4 => ipv4::parse(packet, offset)?,
+        EtherType::IPV6 => ipv6::parse(packet, offset)?,
         EtherType(_) => return Err(Reason::EtherTypeUnknown),
     };
     Ok((link, opened))

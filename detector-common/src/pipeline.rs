@@ -61,11 +61,11 @@ pub trait Runtime<'t, P: PacketBytes> {
         signature::decide(headers, found, so_far, self)
     }
     /// What a client proves by its `claim`, see [`signature::prove`].
-    fn prove(&mut self, client: IpAddress, claim: u64) -> Proof
+    fn prove(&mut self, client: IpAddress, claim: u64, now_ns: u64) -> Proof
     where
         Self: Sized,
     {
-        signature::prove(client, claim, self)
+        signature::prove(client, claim, now_ns, self)
     }
     /// The word of a slot of the services.
     fn service(&self, slot: u32) -> Option<u64>;
@@ -124,7 +124,9 @@ where
 {
     let decision = match open(packet) {
         Ok((link, Opened::Arp(arp))) => runtime.decide_arp(&arp::Message::new(packet, &link, &arp)),
-        Ok((link, Opened::Ip(carried))) => ip::decide(packet, &link, &carried, runtime),
+        Ok((link, Opened::Ip(source, carried))) => {
+            ip::decide(packet, &link, source, carried, runtime)
+        }
         Err(reason) => Decision::pass(reason),
     };
     runtime.count(decision, packet.wire_len() as u64);

@@ -92,9 +92,9 @@ fn with_headers(decide: impl FnOnce(&Headers, &mut KernelRuntime) -> Decision) -
 /// What the client whose address these words are proves by its `claim`, as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn prove(first: u64, second: u64, claim: u64) -> u64 {
+pub extern "C" fn prove(first: u64, second: u64, claim: u64, now_ns: u64) -> u64 {
     let client = IpAddress::from_words([first, second]);
-    signature::prove(client, claim, &mut KernelRuntime::new()).word()
+    signature::prove(client, claim, now_ns, &mut KernelRuntime::new()).word()
 }
 
 /// The record of the longest prefix that is blocked and holds the address whose words these are, or [`u64::MAX`].
@@ -191,9 +191,9 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn prove(&mut self, client: IpAddress, claim: u64) -> Proof {
+    fn prove(&mut self, client: IpAddress, claim: u64, now_ns: u64) -> Proof {
         let [first, second] = client.words();
-        Proof::from_word(prove(first, second, claim))
+        Proof::from_word(prove(first, second, claim, now_ns))
     }
 
     #[inline(always)]

@@ -20,7 +20,7 @@ use detector_common::{
     verdict::Verdict,
 };
 use detector_tests::{
-    builder::{ACK, PacketBuilder, Route, SYN},
+    builder::{ACK, CLIENT_IPV6, PacketBuilder, Route, SYN},
     fixtures,
     kernel::TestKernel,
     lab::wait_until,
@@ -102,7 +102,7 @@ fn a_blocked_address_is_dropped_until_its_block_ends_and_no_other_is() -> Result
     }
     let mut blocking = Blocking::new(Mode::Enforce, true, false)?;
     assert!(blocking.block(0, "198.51.100.7", HOUR_NS)?);
-    assert!(blocking.block(BLOCKS_MAX - 1, "2001:db8::7", 200_000_000)?);
+    assert!(blocking.block(BLOCKS_MAX - 1, "2001:db8::7", 2_000_000_000)?);
     for source in ["198.51.100.7", "2001:db8::7"] {
         assert!(!blocking.passes(source)?, "{source}");
     }
@@ -118,6 +118,22 @@ fn a_blocked_address_is_dropped_until_its_block_ends_and_no_other_is() -> Result
     assert_eq!(blocking.kernel.run(0, &esp.build())?, Verdict::DROP);
     let cost = blocking.maps.blocked(0)?;
     assert_eq!(cost.packets, 2);
+    // Nor what has an IP header that leads nowhere.
+    let ipv6 = || from("2001:db8::7");
+    let deep = PacketBuilder::new().ipv6("2001:db8::7".parse::<Ipv6Addr>()?, CLIENT_IPV6);
+    let deep = (0..7).fold(deep, |packet, _| packet.destination_options(&[]));
+    for (what, packet) in [
+        (
+            "a later fragment",
+            benign::syn(&route, 80).fragment(7, true),
+        ),
+        ("no header length", benign::syn(&route, 80).ihl(0)),
+        ("beyond the frame", ipv6()?.payload_length(9000)),
+        ("too many extensions", deep.udp(1024, 53)),
+    ] {
+        let verdict = blocking.kernel.run(0, &packet.build())?;
+        assert_eq!(verdict, Verdict::DROP, "{what}");
+    }
     assert!(cost.last_ns > 0 && cost.bytes > 100, "{cost:?}");
     wait_until("the block to end", Duration::from_secs(20), || {
         blocking.passes("2001:db8::7")

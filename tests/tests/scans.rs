@@ -408,3 +408,28 @@ fn a_limited_scanner_goes_on_at_the_limit_and_its_other_ports_are_free() -> Resu
     assert!(decision.verdict.passes());
     Ok(())
 }
+
+/// A scan can be forged, in the name of whoever is to lose his connections.
+#[test]
+fn a_source_in_whose_name_somebody_scans_still_reaches_what_answers() -> Result<()> {
+    let mut network = Network::new()?;
+    network.tables.config = Config::DEFAULT
+        .with_mode(Mode::Enforce)
+        .with_policy(Detector::Scan, Policy::Drop);
+    let mut replay = Replay::new(&network.tables);
+    let mut run = |packet: PacketBuilder, at: u64| {
+        let decision = replay.classify(&Frame::whole(&packet.build()), 0, SECOND + at);
+        decision.verdict
+    };
+    let server = host(1_000);
+    assert!(run(syn(server, 445), 0).passes());
+    assert!(run(answer(server, 445, SYN | ACK), SECOND / 10).passes());
+    let mut dropped = 0;
+    for number in 0..200 {
+        let at = SECOND + u64::from(number) * SECOND / 4;
+        dropped += u32::from(!run(syn(host(number), 445), at).passes());
+        assert!(run(syn(server, 445), at + SECOND / 8).passes(), "{number}");
+    }
+    assert!(dropped > 100, "{dropped}");
+    Ok(())
+}

@@ -1,9 +1,9 @@
 //! IPv6 (RFC 8200): the fixed header and a bounded walk over the extension headers.
 
-use super::{Carried, PAYLOAD_OFFSET_MAX};
+use super::{Carried, Opened, PAYLOAD_OFFSET_MAX};
 use crate::{
     net::{IpAddress, IpProtocol},
-    packet::PacketBytes,
+    packet::{PacketBytes, Word},
     reason::Reason,
 };
 
@@ -16,24 +16,48 @@ pub const EXTENSIONS_MAX: usize = 6;
 /// The farthest that a transport header may begin: the longest one still ends before [`PAYLOAD_OFFSET_MAX`].
 const TRANSPORT_OFFSET_MAX: usize = PAYLOAD_OFFSET_MAX - 60;
 
-/// Reads the IPv6 header at `offset` and walks to the transport header.
+/// Reads the IPv6 header at `offset`: the source, and what the packet carries or why that cannot be said.
 #[inline(always)]
-pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Carried, Reason> {
+pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Opened, Reason> {
     let [header, source, source_end] = packet
         .three_words::<8, 16>(offset)
         .or(Reason::Ipv6Truncated)?;
     let [destination, destination_end] = packet
         .two_words::<8>(offset.saturating_add(24))
         .or(Reason::Ipv6Truncated)?;
-
     if header.u8(0) >> 4 != 6 {
         return Err(Reason::Ipv6Version);
     }
-    let payload_len = usize::from(header.u16(4));
-    let next_header = IpProtocol(header.u8(6));
+    let source = IpAddress::v6(source.0, source_end.0);
     let transport = offset.saturating_add(HEADER_LEN);
+    let carried = end(packet, header, transport).and_then(|end| {
+        walk(
+            packet,
+            Carried {
+                source,
+                destination: IpAddress::v6(destination.0, destination_end.0),
+                protocol: next_header(header),
+                offset: transport,
+                end,
+                fragmented: false,
+                udp_length_of_zero: 0,
+            },
+        )
+    });
+    Ok(Opened::Ip(source, carried))
+}
+
+#[inline(always)]
+fn next_header(header: Word) -> IpProtocol {
+    IpProtocol(header.u8(6))
+}
+
+/// Where the packet ends whose fixed header begins so and ends at `transport`.
+#[inline(always)]
+fn end<P: PacketBytes>(packet: &P, header: Word, transport: usize) -> Result<usize, Reason> {
+    let payload_len = usize::from(header.u16(4));
     let mut end = transport.saturating_add(payload_len);
-    if payload_len == 0 && next_header == IpProtocol::HOP_BY_HOP {
+    if payload_len == 0 && next_header(header) == IpProtocol::HOP_BY_HOP {
         // RFC 2675 §3: a jumbogram says 0 here and its length in a hop-by-hop option. Without that option Linux takes
         // what there is for the packet.
         let [options] = packet.word(transport).or(Reason::Ipv6ExtensionTruncated)?;
@@ -45,18 +69,7 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Carried
     if end > packet.wire_len() {
         return Err(Reason::Ipv6BeyondFrame);
     }
-    walk(
-        packet,
-        Carried {
-            source: IpAddress::v6(source.0, source_end.0),
-            destination: IpAddress::v6(destination.0, destination_end.0),
-            protocol: next_header,
-            offset: transport,
-            end,
-            fragmented: false,
-            udp_length_of_zero: 0,
-        },
-    )
+    Ok(end)
 }
 
 /// Steps over the extension headers that `carried` begins with.

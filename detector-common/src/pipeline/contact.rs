@@ -168,6 +168,8 @@ where
     }
 
     // What few packets need: one of a scan, and one that finds that a host should have answered.
+    let word = runtime.service(service.slot()).unwrap_or(0);
+    let answers = Standing::of(word, service) == Standing::ANSWERS;
     let due = ServiceHash::from_word(noted.due);
     let word = runtime.service(due.slot()).unwrap_or(0);
     let hash = key.hash(config.hash_seed);
@@ -179,7 +181,8 @@ where
     if noted.due != 0 {
         source.scan_mut().judge(Standing::of(word, due));
     }
-    if !source.scan().is_scan(rule) {
+    // Who tries what answers harms nobody by it, and a scan can be forged: its victim keeps what it uses.
+    if !source.scan().is_scan(rule) || answers {
         return passed;
     }
     let conforms = response.limits() && source.state.bucket.take(&rule.limit, now_ns);
@@ -223,7 +226,7 @@ where
             transport.source_port(),
             config.hash_seed,
         );
-        let word = handshake.word(transport.tcp().sequence);
+        let word = handshake.word(transport.tcp().sequence, headers.now_ns);
         runtime.set_handshake(handshake.slot(), word);
     }
 }

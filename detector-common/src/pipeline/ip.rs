@@ -17,7 +17,8 @@ use crate::{
 pub(super) fn decide<'t, P, R>(
     packet: &P,
     link: &Link,
-    carried: &Carried,
+    source: IpAddress,
+    carried: Result<Carried, Reason>,
     runtime: &mut R,
 ) -> Decision
 where
@@ -28,10 +29,11 @@ where
         return Decision::pass(Reason::StateMissing);
     };
     let bytes = packet.wire_len() as u64;
-    if is_blocked(carried.source, bytes, config, runtime) {
+    // Asked before anything else, so that no odd header takes a packet past it.
+    if is_blocked(source, bytes, config, runtime) {
         return config.blocked();
     }
-    let ip = match parse_transport(packet, carried) {
+    let ip = match carried.and_then(|carried| parse_transport(packet, &carried)) {
         Ok(ip) => ip,
         Err(reason) => return Decision::pass(reason),
     };

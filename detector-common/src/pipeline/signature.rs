@@ -59,7 +59,7 @@ where
     let proof = if count == 0 {
         Proof::SPOOFABLE
     } else {
-        runtime.prove(source, claim(headers, acknowledged))
+        runtime.prove(source, claim(headers, acknowledged), now_ns)
     };
     hand_on(runtime, response, count != 0, || Event {
         head: Head::new(decision, headers.bytes()),
@@ -85,7 +85,7 @@ fn claim(headers: &Headers, acknowledged: u32) -> u64 {
 
 /// What a client proves by its `claim`.
 #[inline(always)]
-pub fn prove<'t, P, R>(client: IpAddress, claim: u64, runtime: &mut R) -> Proof
+pub fn prove<'t, P, R>(client: IpAddress, claim: u64, now_ns: u64, runtime: &mut R) -> Proof
 where
     P: PacketBytes,
     R: Runtime<'t, P>,
@@ -104,5 +104,5 @@ where
         return Proof::SPOOFABLE;
     }
     runtime.set_handshake(handshake.slot(), 0);
-    handshake.proof(word, acknowledged)
+    handshake.proof(word, acknowledged, now_ns)
 }
