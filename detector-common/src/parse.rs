@@ -82,14 +82,13 @@ impl Transport {
     /// The header that the words were made of.
     #[inline(always)]
     pub(crate) fn from_words([protocol, first, last]: [u64; 3]) -> Self {
-        let protocols = [
-            Protocol::Tcp,
-            Protocol::Udp,
-            Protocol::Icmp,
-            Protocol::Icmpv6,
-        ];
         Self {
-            protocol: protocols[(protocol & 3) as usize],
+            protocol: match protocol {
+                0 => Protocol::Tcp,
+                1 => Protocol::Udp,
+                2 => Protocol::Icmp,
+                _ => Protocol::Icmpv6,
+            },
             first: Word(first),
             last: Word(last),
         }

@@ -493,7 +493,9 @@ mod tests {
     #[test]
     fn a_block_on_what_can_be_forged_is_warned_of_and_so_is_one_that_never_comes() {
         let warned = |text| settings(text).warnings();
-        assert!(warned("[signature]\npolicy = 'block'").is_empty());
+        assert!(warned("").is_empty() && warned("[signature]\npolicy = 'drop'").is_empty());
+        let proven = "[signature]\npolicy = 'block'";
+        assert!(warned(proven)[0].contains("an innocent's browser"));
         let forged = "[signature]\npolicy = 'block'\nblock_unproven = true";
         assert!(warned(forged)[0].contains("in the name of another"));
         let never = "[udp_sweep]\npolicy = 'block'";

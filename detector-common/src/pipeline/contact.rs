@@ -26,8 +26,7 @@ pub(super) fn is_made(link: &Link, transport: &Transport) -> bool {
     let makes = match transport.protocol {
         Protocol::Tcp => transport.tcp().flags.0 & SYN_OR_RST != 0,
         Protocol::Udp => true,
-        Protocol::Icmp => is_echo(transport.icmp()),
-        Protocol::Icmpv6 => is_echo(transport.icmp()),
+        Protocol::Icmp | Protocol::Icmpv6 => is_echo(transport.icmp()),
     };
     makes && !link.destination.is_group()
 }
@@ -134,8 +133,7 @@ where
     );
     if transport.protocol == Protocol::Udp {
         // A datagram may be one of many to a service that answers, of which nothing more is to be learnt.
-        let word = runtime.service(service.slot()).unwrap_or(0);
-        if Standing::of(word, service) == Standing::ANSWERS {
+        if standing(service, runtime) == Standing::ANSWERS {
             return passed;
         }
     }
@@ -157,8 +155,7 @@ where
         scans = scan.is_scan(rule);
     });
     if noted.is_first {
-        let word = runtime.service(service.slot()).unwrap_or(0);
-        let standing = Standing::of(word, service);
+        let standing = standing(service, runtime);
         if standing != Standing::ANSWERS && standing != Standing::ASKED {
             runtime.set_service(service.slot(), Standing::ASKED.word(service));
         }
@@ -168,10 +165,8 @@ where
     }
 
     // What few packets need: one of a scan, and one that finds that a host should have answered.
-    let word = runtime.service(service.slot()).unwrap_or(0);
-    let answers = Standing::of(word, service) == Standing::ANSWERS;
-    let due = ServiceHash::from_word(noted.due);
-    let word = runtime.service(due.slot()).unwrap_or(0);
+    let answers = standing(service, runtime) == Standing::ANSWERS;
+    let due = standing(ServiceHash::from_word(noted.due), runtime);
     let hash = key.hash(config.hash_seed);
     let set = key.set(hash, config.is_lan(interface));
     let source = runtime.source_set(set).and_then(|set| set.known(hash));
@@ -179,7 +174,7 @@ where
         return passed;
     };
     if noted.due != 0 {
-        source.scan_mut().judge(Standing::of(word, due));
+        source.scan_mut().judge(due);
     }
     // Who tries what answers harms nobody by it, and a scan can be forged: its victim keeps what it uses.
     if !source.scan().is_scan(rule) || answers {
@@ -210,6 +205,13 @@ where
         proof: Proof::SPOOFABLE,
     });
     decision
+}
+
+/// What is known of a service.
+#[inline(always)]
+fn standing<'t, P: PacketBytes, R: Runtime<'t, P>>(service: ServiceHash, runtime: &R) -> Standing {
+    let word = runtime.service(service.slot()).unwrap_or(0);
+    Standing::of(word, service)
 }
 
 /// Keeps the number with which a server inside accepts a connection.
@@ -250,8 +252,7 @@ where
         transport.source_port(),
         config.hash_seed,
     );
-    let word = runtime.service(own.slot()).unwrap_or(0);
-    let standing = Standing::of(word, own);
+    let standing = standing(own, runtime);
     // A connection may be reset that was accepted before.
     if contact.refuses && standing == Standing::ASKED {
         runtime.set_service(own.slot(), Standing::REFUSES.word(own));

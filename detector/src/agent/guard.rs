@@ -30,7 +30,7 @@ use super::{
     rates::{INTERVAL, Totals},
     response::{Response, Terms},
     status::Places,
-    surroundings::follow,
+    surroundings::{Surroundings, follow},
     view::{Decided, View},
     voice::{self, say},
     watch::watch,
@@ -130,7 +130,10 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let maps = kernel.maps_mut().take_response();
     let maps = maps.ok_or(KernelError::Missing("BLOCKS"))?;
     let seed = tables.config.hash_seed;
-    let response = Response::new(maps, seed, options.terms, &options.protected)?;
+    let mut response = Response::new(maps, seed, options.terms, &options.protected)?;
+    // Known before the first packet is dropped, and kept current from then on.
+    let surroundings = Surroundings::now(&netlink).await;
+    response.learn(&surroundings.map_err(io_error("see gateways and own addresses"))?)?;
     let bindings = kernel.maps_mut().take_bindings();
     let bindings = bindings.ok_or(KernelError::Missing("BINDINGS"))?;
     let mut bindings = Bindings::new(bindings, seed, options.bindings);
@@ -162,13 +165,9 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
         let view = Arc::clone(&view);
         move |surroundings| {
             view.set_surroundings(surroundings);
-            let released = view.response().learn(surroundings)?;
-            for prefix in released {
-                say(&format!(
-                    "{prefix} is not blocked any more: it is protected now"
-                ));
-            }
-            view.apply()
+            // What the kernel does not take must not keep the rest from it.
+            let learnt = view.response().learn(surroundings);
+            learnt.and(view.release())
         }
     }));
     if let Some(within) = options.confirm_within {
@@ -290,9 +289,13 @@ fn respond(event: &Event, view: &View, clock: Clock) {
         1 => String::new(),
         times => format!(", as {times} times lately"),
     };
+    let meaning = match view.mode() {
+        Switch::Enforce => "",
+        Switch::Monitor => ", which in monitor mode is only counted",
+    };
     match view.apply() {
         Ok(()) => say(&format!(
-            "{prefix} is blocked for {} s{again}",
+            "{prefix} is blocked for {} s{again}{meaning}",
             time.as_secs()
         )),
         Err(error) => say(&format!("{prefix} cannot be blocked: {error}")),

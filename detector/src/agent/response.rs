@@ -140,8 +140,8 @@ impl Response {
 
     /// Ends a block, and forgets that there was one.
     pub(super) fn unblock(&mut self, prefix: Prefix) -> Result<(), Refused> {
-        self.blocks.forgive(prefix);
         if self.blocks.remove(prefix, &mut self.maps)? {
+            self.blocks.forgive(prefix);
             Ok(())
         } else {
             Err(Refused::NotThere(prefix, "blocked"))
@@ -159,16 +159,19 @@ impl Response {
         }
         let address = Ipv6Addr::from(event.key.ip()?.octets());
         let prefix = Prefix::of_address(address.into());
-        if self.blocks.is_blocked(prefix, now) || self.protected.overlapping(prefix).is_some() {
+        if self.blocks.is_blocked(prefix, now) {
             return None;
         }
         // Asked first: a flood of findings that find no room must cost the agent nothing more.
-        if self.blocks.is_full() {
+        if self.blocks.is_full_for_findings() {
             self.refuse();
             return None;
         }
+        if self.protected.overlapping(prefix).is_some() {
+            return None;
+        }
         let identity = Identity::of(&event.key, event.companion)?;
-        let (times, time) = self.blocks.sentence(prefix, &self.terms, now);
+        let (times, time) = self.blocks.sentence(prefix, &self.terms);
         let order = Order {
             prefix,
             why: Why::Finding {
@@ -188,6 +191,7 @@ impl Response {
             self.refuse();
             return None;
         }
+        self.blocks.remember(prefix, times, time, &self.terms, now);
         Some((prefix, time, times))
     }
 
@@ -215,19 +219,18 @@ impl Response {
         self.protected.list()
     }
 
-    /// Takes note of what the machine is part of now; gives whom that ends the block of.
-    pub(super) fn learn(
-        &mut self,
-        surroundings: &Surroundings,
-    ) -> Result<Vec<Prefix>, KernelError> {
-        self.protected.learn(surroundings, &mut self.maps)?;
-        self.release()
+    /// Takes note of what the machine is part of now.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take all of it.
+    pub(super) fn learn(&mut self, surroundings: &Surroundings) -> Result<(), KernelError> {
+        self.protected.learn(surroundings, &mut self.maps)
     }
 
-    /// Protects what the operator says; gives whom that ends the block of.
-    pub(super) fn protect(&mut self, prefix: Prefix) -> Result<Vec<Prefix>, Refused> {
-        self.protected.add(prefix, &mut self.maps)?;
-        Ok(self.release()?)
+    /// Protects what the operator says; see [`Self::release`].
+    pub(super) fn protect(&mut self, prefix: Prefix) -> Result<(), Refused> {
+        self.protected.add(prefix, &mut self.maps)
     }
 
     /// Protects what the operator added no longer.
@@ -235,8 +238,8 @@ impl Response {
         self.protected.remove(prefix, &mut self.maps)
     }
 
-    /// Ends the blocks of who is protected, where nobody forced them.
-    fn release(&mut self) -> Result<Vec<Prefix>, KernelError> {
+    /// Ends the blocks of who is protected, where nobody forced them, and gives them.
+    pub(super) fn release(&mut self) -> Result<Vec<Prefix>, KernelError> {
         let protected: Vec<_> = self.protected.iter().map(|one| one.address).collect();
         let mut released = Vec::new();
         for blocked in protected

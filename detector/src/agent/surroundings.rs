@@ -50,6 +50,15 @@ pub(super) struct Surroundings {
 }
 
 impl Surroundings {
+    /// What there is as the agent starts.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not say.
+    pub(super) async fn now(netlink: &Netlink) -> io::Result<Self> {
+        Self::read(netlink, &mut Connections::default()).await
+    }
+
     /// What there is now.
     ///
     /// # Errors

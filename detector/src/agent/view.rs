@@ -131,6 +131,22 @@ impl View {
         told.set(self.config())
     }
 
+    /// Ends the blocks of who is protected, and applies that.
+    ///
+    /// # Errors
+    ///
+    /// The kernel does not take it.
+    pub(super) fn release(&self) -> Result<(), KernelError> {
+        let released = self.response().release();
+        for prefix in released.iter().flatten() {
+            say(&format!(
+                "{prefix} is not blocked any more: it is protected now"
+            ));
+        }
+        self.apply()?;
+        released.map(drop)
+    }
+
     /// Who is blocked and who is protected. Whoever changes that applies it afterwards, see [`Self::apply`].
     pub(super) fn response(&self) -> MutexGuard<'_, Response> {
         lock(&self.response)

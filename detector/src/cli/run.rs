@@ -65,6 +65,12 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
     for warning in settings.warnings() {
         complain(format_args!("warning: {warning}"));
     }
+    let mut blocking = settings.terms().detectors.into_iter();
+    if arguments.lan.is_empty() && blocking.any(|(_, unproven)| !unproven) {
+        complain(
+            "warning: nobody is blocked for a worm: without --lan no handshake with a server inside is seen, and so no source is confirmed",
+        );
+    }
     let mut tables = settings.tables(HashSeed::secret()).or_exit(Exit::Usage)?;
     let slots = (0..).zip(&interfaces);
     let lan = slots.filter(|(_, interface)| interface.side == Side::Lan);

@@ -22,6 +22,18 @@ impl Prefix {
         Self(address.to_canonical().into())
     }
 
+    /// One of IPv4 that is written as IPv6 is one of IPv4.
+    fn canonical(net: IpNet) -> Self {
+        let bits = net.prefix_len().checked_sub(MAPPED_BITS);
+        let short = match (net.network().to_canonical(), bits) {
+            (first @ IpAddr::V4(_), Some(bits)) if net.max_prefix_len() == 128 => {
+                IpNet::new(first, bits).ok()
+            }
+            _ => None,
+        };
+        Self(short.unwrap_or(net))
+    }
+
     /// Its first address.
     #[must_use]
     pub fn first(self) -> IpAddr {
@@ -111,7 +123,7 @@ impl FromStr for Prefix {
         if net.trunc() != net {
             return Err(NoPrefix::HostBits(Self(net.trunc())));
         }
-        Ok(Self(net))
+        Ok(Self::canonical(net))
     }
 }
 
@@ -144,6 +156,22 @@ mod tests {
         }
         assert_eq!(prefix("192.0.2.7/32").to_string(), "192.0.2.7");
         assert_eq!(prefix("::ffff:192.0.2.7").to_string(), "192.0.2.7");
+    }
+
+    #[test]
+    fn a_prefix_of_ipv4_is_one_however_it_is_written() {
+        for (long, short) in [
+            ("::ffff:192.0.2.0/120", "192.0.2.0/24"),
+            ("::ffff:192.0.2.7/128", "192.0.2.7"),
+            ("::ffff:0:0/97", "0.0.0.0/1"),
+            ("::ffff:0:0/96", "0.0.0.0/0"),
+        ] {
+            assert_eq!(prefix(long), prefix(short));
+            assert_eq!(prefix(long).to_string(), short);
+        }
+        assert_ne!(prefix("::fffe:0:0/95"), prefix("0.0.0.0/0"));
+        assert!(prefix("::ffff:0:0/97").is_too_wide() && prefix("::fffe:0:0/95").is_too_wide());
+        assert!(!prefix("::ffff:10.0.0.0/104").is_too_wide());
     }
 
     #[test]

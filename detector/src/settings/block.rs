@@ -69,7 +69,12 @@ impl Settings {
         let mut warnings = Vec::new();
         for (detector, policy, unproven) in self.blocking() {
             let name = detector.name();
-            if policy == Policy::Block && unproven {
+            if policy == Policy::Block && !unproven && detector == Detector::Signature {
+                warnings.push(format!(
+                    "[{name}] blocks who shows a worm over a connection of its own: a page or a link can make an innocent's browser \
+                     do so, and a host on a lan interface that is in league with somebody outside can forge it"
+                ));
+            } else if policy == Policy::Block && unproven {
                 warnings.push(format!(
                     "[{name}] blocks on evidence that can be forged: whoever sends a packet in the name of another gets that \
                      one blocked, unless it is protected"

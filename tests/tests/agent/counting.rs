@@ -252,7 +252,12 @@ fn each_interface_of_a_gateway_has_counts_and_a_side_of_its_own() -> Result<()> 
     }
     let lab = Lab::new()?;
     let _agent = start(&lab.gateway, &["--wan", WAN, "--lan", LAN])?;
-    let inbound = worms::slammer(&Lab::inbound()).build();
+    // Of a stranger: the next hop itself is the gateway's default gateway, and protected.
+    let inbound = Route {
+        src_ip: [203, 0, 113, 66].into(),
+        ..Lab::inbound()
+    };
+    let inbound = worms::slammer(&inbound).build();
     let outbound = worms::welchia_ping(&Lab::outbound()).build();
     lab.outside.sender(ETH0)?.send_all(vec![&inbound; 5])?;
     lab.infected.sender(ETH0)?.send_all(vec![&outbound; 7])?;

@@ -82,6 +82,21 @@ fn hundreds_who_ask_and_do_not_read_do_not_starve_who_does() -> Result<()> {
     Ok(())
 }
 
+/// An order to block somebody, with this note.
+fn order(note: &[u8]) -> Vec<u8> {
+    let body = [
+        br#"{"prefix":"192.0.2.7","for_s":60,"force":false,"note":""#.as_slice(),
+        note,
+        b"\"}",
+    ]
+    .concat();
+    let head = format!(
+        "POST /v1/blocks HTTP/1.1\r\nhost: detector\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.into_bytes(), body].concat()
+}
+
 /// Whatever is sent to the control socket, the agent goes on to answer, and keeps no descriptor of it.
 #[test]
 fn garbage_and_requests_without_end_cost_the_agent_nothing() -> Result<()> {
@@ -113,6 +128,7 @@ fn garbage_and_requests_without_end_cost_the_agent_nothing() -> Result<()> {
         .concat(),
         b"GET /v1/../../etc/passwd HTTP/1.1\r\n\r\n".to_vec(),
         b"DELETE /v1/stats HTTP/1.1\r\n\r\n".to_vec(),
+        order(&long),
     ];
     for question in &questions {
         let mut client = pair.server.run(|| UnixStream::connect(SOCKET))??;
@@ -127,6 +143,19 @@ fn garbage_and_requests_without_end_cost_the_agent_nothing() -> Result<()> {
         assert!(stats(&pair.server).is_ok());
     }
     taken::wait_for_descriptors(&pair.server, descriptors)?;
+    // What is longer than any order is not even read to its end.
+    for (note, status) in [(&long[..100], 200), (&long[..300], 409), (&long[..], 400)] {
+        let mut client = pair.server.run(|| UnixStream::connect(SOCKET))??;
+        client.set_read_timeout(Some(SOON))?;
+        let _ = client.write_all(&order(note));
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer);
+        let answer = answer.escape_ascii().to_string();
+        assert!(
+            answer.starts_with(&format!("HTTP/1.1 {status}")),
+            "{answer}"
+        );
+    }
     assert_eq!(agent.stop(SOON)?.code(), Some(0));
     assert!(!agent.stderr().join("\n").contains("panicked"));
     Ok(())

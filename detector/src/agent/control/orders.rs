@@ -117,14 +117,9 @@ async fn protected(State(view): State<Arc<View>>) -> Answer<ProtectedList> {
 
 async fn protect(State(view): State<Arc<View>>, order: Order<Whom>) -> Answer<Done> {
     let Json(Whom { prefix }) = order?;
-    let released = view.response().protect(prefix)?;
-    view.apply()?;
+    view.response().protect(prefix)?;
     say(&format!("{prefix} is protected: the operator says so"));
-    for prefix in released {
-        say(&format!(
-            "{prefix} is not blocked any more: it is protected now"
-        ));
-    }
+    view.release()?;
     Ok(Json(Done {}))
 }
 

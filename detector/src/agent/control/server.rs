@@ -9,7 +9,7 @@ use std::{collections::VecDeque, convert::Infallible, io, os::unix, sync::Arc, t
 
 use axum::{
     Json, Router,
-    extract::{Query, State},
+    extract::{DefaultBodyLimit, Query, State},
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
@@ -65,7 +65,8 @@ pub(in crate::agent) async fn serve(
         .route(STATUS, get(status))
         .route(ARP, get(arp_table))
         .with_state(control)
-        .merge(orders);
+        .merge(orders)
+        .layer(DefaultBodyLimit::max(QUESTION_BYTES_MAX));
     let mut open = VecDeque::new();
     loop {
         let Ok((stream, _)) = listener.accept().await else {

@@ -64,10 +64,7 @@ impl ResponseMaps {
         block: Block,
     ) -> Result<bool, KernelError> {
         self.blocks.set(record, Record(block), 0)?;
-        let cpus = nr_cpus().map_err(|(_, error)| KernelError::Cpus(error))?;
-        let nothing = vec![Record(Blocked::default()); cpus];
-        let nothing = PerCpuValues::try_from(nothing).map_err(KernelError::Cpus)?;
-        self.blocked.set(record, nothing, 0)?;
+        self.reset_block(record)?;
         match place {
             BlockPlace::Address(address) => {
                 let Record(mut set) = self.sets.get(&address.set(), 0)?;
@@ -82,6 +79,18 @@ impl ResponseMaps {
             }
         }
         Ok(true)
+    }
+
+    /// Forgets what a block cost its source.
+    ///
+    /// # Errors
+    ///
+    /// The kernel refuses.
+    pub fn reset_block(&mut self, record: u32) -> Result<(), KernelError> {
+        let cpus = nr_cpus().map_err(|(_, error)| KernelError::Cpus(error))?;
+        let nothing = vec![Record(Blocked::default()); cpus];
+        let nothing = PerCpuValues::try_from(nothing).map_err(KernelError::Cpus)?;
+        Ok(self.blocked.set(record, nothing, 0)?)
     }
 
     /// Sets when a block ends.

@@ -18,6 +18,9 @@ use crate::{
     output::{Prefix, SCHEMA_VERSION, Time},
 };
 
+/// Blocks that only the operator makes: whoever has many addresses to show worms from must not take the last.
+pub(super) const KEPT_FOR_THE_OPERATOR: usize = 256;
+
 /// The answer to `detector block list`; its keys are stable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BlockList {
@@ -96,6 +99,8 @@ pub struct Terms {
 #[derive(Debug)]
 pub(super) struct Blocks {
     entries: BTreeMap<Prefix, Kept>,
+    /// How many of them are no single address.
+    prefixes: usize,
     /// Records that no block has. Who had one last waits longest, for a packet may still be on its way there.
     free: VecDeque<u32>,
     /// Who was blocked by findings lately.
@@ -135,6 +140,7 @@ impl Blocks {
     pub(super) fn new() -> Self {
         Self {
             entries: BTreeMap::new(),
+            prefixes: 0,
             free: (0..BLOCKS_MAX).collect(),
             repeaters: BTreeMap::new(),
             refused: 0,
@@ -149,9 +155,7 @@ impl Blocks {
 
     /// Whether addresses, and whether prefixes, are blocked.
     pub(super) fn kinds(&self) -> (bool, bool) {
-        let mut prefixes = self.entries.keys();
-        let wider = prefixes.clone().any(|prefix| !prefix.is_address());
-        (prefixes.any(|prefix| prefix.is_address()), wider)
+        (self.prefixes < self.entries.len(), self.prefixes > 0)
     }
 
     /// Blocks somebody, or anew who is blocked already.
@@ -178,13 +182,18 @@ impl Blocks {
         match self.entries.entry(prefix) {
             Entry::Occupied(mut entry) => {
                 let kept = entry.get_mut();
+                let is_over = kept.block.until_ns <= now.kernel_ns;
+                if is_over {
+                    maps.reset_block(kept.record)?;
+                }
                 maps.set_block(kept.record, block)?;
                 *kept = Kept {
                     block,
+                    since: if is_over { since } else { kept.since },
                     why,
                     forced,
                     times,
-                    ..kept.clone()
+                    ..*kept
                 };
             }
             Entry::Vacant(entry) => {
@@ -201,6 +210,7 @@ impl Blocks {
                         return Err(other.map_or_else(Refused::from, |_| Refused::NoRoom));
                     }
                 }
+                self.prefixes += usize::from(!prefix.is_address());
                 entry.insert(Kept {
                     record,
                     place,
@@ -226,6 +236,7 @@ impl Blocks {
         };
         maps.remove_block(kept.record, kept.place)?;
         self.free.push_back(kept.record);
+        self.prefixes -= usize::from(!prefix.is_address());
         self.entries.remove(&prefix);
         Ok(true)
     }
@@ -263,20 +274,23 @@ impl Blocks {
             .collect()
     }
 
-    /// How often findings have blocked somebody, with this time, and how long that is for.
-    pub(super) fn sentence(
+    /// How often findings will have blocked somebody, with this time, and how long that is for.
+    pub(super) fn sentence(&self, prefix: Prefix, terms: &Terms) -> (u32, Duration) {
+        let repeater = self.repeaters.get(&prefix);
+        let times = repeater.map_or(0, |repeater| repeater.times) + 1;
+        let factor = 1_u32.checked_shl(times - 1).unwrap_or(u32::MAX);
+        (times, terms.time.saturating_mul(factor).min(terms.time_max))
+    }
+
+    /// Remembers that findings have blocked somebody for the so-manieth time, and for how long.
+    pub(super) fn remember(
         &mut self,
         prefix: Prefix,
+        times: u32,
+        time: Duration,
         terms: &Terms,
         now: Clock,
-    ) -> (u32, Duration) {
-        let times = self
-            .repeaters
-            .get(&prefix)
-            .map_or(0, |repeater| repeater.times)
-            + 1;
-        let factor = 1_u32.checked_shl(times - 1).unwrap_or(u32::MAX);
-        let time = terms.time.saturating_mul(factor).min(terms.time_max);
+    ) {
         let forgotten = nanoseconds(time).saturating_add(nanoseconds(terms.time_max));
         let until_ns = now.kernel_ns.saturating_add(forgotten);
         // As many are remembered as can be blocked: of more, who would be forgotten first.
@@ -287,12 +301,11 @@ impl Blocks {
             }
         }
         self.repeaters.insert(prefix, Repeater { times, until_ns });
-        (times, time)
     }
 
-    /// Whether there are as many as there can be.
-    pub(super) fn is_full(&self) -> bool {
-        self.free.is_empty()
+    /// Whether there are as many as findings can make.
+    pub(super) fn is_full_for_findings(&self) -> bool {
+        self.free.len() <= KEPT_FOR_THE_OPERATOR
     }
 
     /// Takes note that there was no room for a block that a finding asked for; whether it is the first time.
@@ -369,7 +382,9 @@ mod tests {
         let who: Prefix = "192.0.2.7".parse().unwrap();
         let mut sentences = Vec::new();
         for again in 0..40 {
-            sentences.push(blocks.sentence(who, &terms, at(again)).1 / 60);
+            let (times, time) = blocks.sentence(who, &terms);
+            blocks.remember(who, times, time, &terms, at(again));
+            sentences.push(time / 60);
         }
         assert_eq!(sentences[..4], [1, 2, 4, 5].map(Duration::from_secs));
         assert!(
@@ -378,9 +393,9 @@ mod tests {
                 .all(|time| *time == Duration::from_secs(5))
         );
         let other = "192.0.2.8".parse().unwrap();
-        assert_eq!(blocks.sentence(other, &terms, at(0)), (1, MINUTE));
+        assert_eq!(blocks.sentence(other, &terms), (1, MINUTE));
         blocks.forgive(who);
-        assert_eq!(blocks.sentence(who, &terms, at(0)), (1, MINUTE));
+        assert_eq!(blocks.sentence(who, &terms), (1, MINUTE));
     }
 
     #[test]
@@ -393,7 +408,7 @@ mod tests {
         let mut blocks = Blocks::new();
         for number in 0..BLOCKS_MAX + 10 {
             let who = Prefix::of_address(std::net::Ipv4Addr::from(number).into());
-            blocks.sentence(who, &terms, at(number.into()));
+            blocks.remember(who, 1, MINUTE, &terms, at(number.into()));
         }
         assert_eq!(blocks.repeaters.len(), BLOCKS_MAX as usize);
         let first = Prefix::of_address([0, 0, 0, 0].into());

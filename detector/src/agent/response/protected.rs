@@ -80,7 +80,8 @@ impl ProtectedSet {
     /// Who of them has an address in common with `prefix`.
     pub(super) fn overlapping(&self, prefix: Prefix) -> Option<Protected> {
         // Asked for every finding that may block, so it is not put together for those that may.
-        if !self.told.iter().any(|told| told.overlaps(prefix)) {
+        let learnt = self.learnt.iter().map(|(learnt, _)| learnt);
+        if !learnt.chain(&self.added).any(|one| one.overlaps(prefix)) {
             return None;
         }
         self.iter().find(|one| one.address.overlaps(prefix))
@@ -90,7 +91,7 @@ impl ProtectedSet {
     ///
     /// # Errors
     ///
-    /// The kernel does not take it; what it has stays.
+    /// The kernel does not take all of it; the agent blocks none of it even so.
     pub(super) fn learn(
         &mut self,
         surroundings: &Surroundings,
@@ -112,8 +113,13 @@ impl ProtectedSet {
         if self.added.len() >= ADDED_MAX && !self.added.contains(&prefix) {
             return Err(Refused::NoRoom);
         }
-        self.added.insert(prefix);
-        Ok(self.tell(maps)?)
+        let is_new = self.added.insert(prefix);
+        self.tell(maps).map_err(|error| {
+            if is_new {
+                self.added.remove(&prefix);
+            }
+            error.into()
+        })
     }
 
     /// Takes back what the operator added.
@@ -136,17 +142,27 @@ impl ProtectedSet {
         Ok(self.tell(maps)?)
     }
 
-    /// Tells the kernel: first who is protected from now on, then who is not any more.
+    /// Tells the kernel: first who is protected from now on, what the machine depends on before all else; then who is not any more.
+    /// What the kernel refuses stops nothing of the rest, and is told again next time.
     fn tell(&mut self, maps: &mut ResponseMaps) -> Result<(), KernelError> {
-        let wanted: BTreeSet<_> = self.iter().map(|one| one.address).collect();
-        for prefix in wanted.difference(&self.told.clone()) {
-            maps.protect(prefix.to_key())?;
-            self.told.insert(*prefix);
+        let mut outcome = Ok(());
+        let mut wanted: Vec<_> = self.iter().map(|one| (one.why, one.address)).collect();
+        wanted.sort_unstable();
+        for (_, prefix) in &wanted {
+            if !self.told.contains(prefix) {
+                match maps.protect(prefix.to_key()) {
+                    Ok(()) => drop(self.told.insert(*prefix)),
+                    Err(error) => outcome = outcome.and(Err(error)),
+                }
+            }
         }
+        let wanted: BTreeSet<_> = wanted.into_iter().map(|(_, prefix)| prefix).collect();
         for prefix in self.told.clone().difference(&wanted) {
-            maps.unprotect(prefix.to_key())?;
-            self.told.remove(prefix);
+            match maps.unprotect(prefix.to_key()) {
+                Ok(()) => drop(self.told.remove(prefix)),
+                Err(error) => outcome = outcome.and(Err(error)),
+            }
         }
-        Ok(())
+        outcome
     }
 }
