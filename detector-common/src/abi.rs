@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// The version of everything in this module.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// The name of the XDP program.
 pub const PROGRAM: &str = "detector";
@@ -49,8 +49,8 @@ pub mod map {
     pub const TALLIES: &str = "TALLIES";
     /// Ring buffer of [`crate::event::Event`].
     pub const EVENTS: &str = "EVENTS";
-    /// Per CPU: the ARP message that the program is at.
-    pub const ARP_MESSAGE: &str = "ARP_MESSAGE";
+    /// Per CPU: the [`crate::pipeline::neighbour::Message`] that the program is at.
+    pub const NEIGHBOUR: &str = "NEIGHBOUR";
     /// Per CPU: the [`crate::pipeline::headers::Headers`] of the packet that the program is at.
     pub const HEADERS: &str = "HEADERS";
     /// Per CPU: a number that the program writes and reads back.
@@ -74,7 +74,7 @@ pub mod map {
         PROTECTED,
         TALLIES,
         EVENTS,
-        ARP_MESSAGE,
+        NEIGHBOUR,
         HEADERS,
         SCRATCH,
     ];
@@ -207,7 +207,7 @@ mod tests {
     /// A change of any of these is a new [`ABI_VERSION`].
     #[test]
     fn the_records_have_the_sizes_of_this_abi_version() {
-        assert_eq!(ABI_VERSION, 3);
+        assert_eq!(ABI_VERSION, 4);
         assert_eq!(size_of::<Config>(), 264);
         assert_eq!(size_of::<Event>(), 112);
         assert_eq!(size_of::<SourceKey>(), 24);

@@ -141,7 +141,7 @@ pub const GATEWAYS_MAX: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Config {
-    /// The limit of one ARP sender's requests.
+    /// The limit of one sender's requests, of ARP or of neighbour discovery; so are the next.
     pub arp_sender: Limit,
     /// The same of a gateway: what scanners outside make it ask is not its fault.
     pub arp_gateway: Limit,
@@ -167,12 +167,12 @@ pub struct Config {
     gateways: [u64; GATEWAYS_MAX],
     /// A bit for each interface, by slot, that faces hosts of ours.
     lan: u16,
-    reserved: [u8; 5],
+    reserved: [u8; 2],
     /// Whether anybody is blocked, see [`Self::blocks_addresses`].
     blocks: u8,
     mode: u8,
     /// The bits of each detector's policy, see [`Response`].
-    policies: [u8; 7],
+    policies: [u8; 10],
 }
 
 impl Config {
@@ -193,7 +193,7 @@ impl Config {
         hash_seed: 0,
         gateways: [u64::MAX; GATEWAYS_MAX],
         lan: 0,
-        reserved: [0; 5],
+        reserved: [0; 2],
         blocks: 0,
         mode: Mode::Monitor as u8,
         policies: [
@@ -202,6 +202,9 @@ impl Config {
             Policy::Alert.bits(),
             Policy::Alert.bits(),
             Policy::Alert.bits(),
+            Policy::Alert.bits(),
+            Policy::Alert.bits(),
+            Policy::Limit.bits(),
             Policy::Alert.bits(),
             Policy::Alert.bits(),
         ],
@@ -339,5 +342,8 @@ fn slot(detector: Detector) -> usize {
         Detector::Scan => 4,
         Detector::UdpSweep => 5,
         Detector::IcmpSweep => 6,
+        Detector::NdFlood => 7,
+        Detector::NdSweep => 8,
+        Detector::NdSpoof => 9,
     }
 }

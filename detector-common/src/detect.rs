@@ -26,11 +26,17 @@ pub enum Detector {
     UdpSweep = 7,
     /// The same with ICMP echo requests.
     IcmpSweep = 8,
+    /// A sender of IPv6 neighbour discovery asks, or advertises, more than its limit.
+    NdFlood = 9,
+    /// A sender of neighbour discovery asks for many addresses that do not answer.
+    NdSweep = 10,
+    /// A sender of neighbour discovery claims an address that is another's.
+    NdSpoof = 11,
 }
 
 impl Detector {
     /// Every detector.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Signature,
         Self::ArpFlood,
         Self::ArpFloodSegment,
@@ -39,6 +45,9 @@ impl Detector {
         Self::Scan,
         Self::UdpSweep,
         Self::IcmpSweep,
+        Self::NdFlood,
+        Self::NdSweep,
+        Self::NdSpoof,
     ];
 
     /// The detector of a number in a key.
@@ -61,6 +70,9 @@ impl Detector {
             Self::Scan => "scan",
             Self::UdpSweep => "udp_sweep",
             Self::IcmpSweep => "icmp_sweep",
+            Self::NdFlood => "nd_flood",
+            Self::NdSweep => "nd_sweep",
+            Self::NdSpoof => "nd_spoof",
         }
     }
 }

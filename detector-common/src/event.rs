@@ -197,7 +197,7 @@ mod tests {
         let record = event();
         let bytes = bytemuck::bytes_of(&record);
         assert_eq!(Event::from_bytes(&bytes[1..]), None);
-        for (at, value) in [(0, 1), (2, 255), (39, 9)] {
+        for (at, value) in [(0, 1), (2, 255), (39, 99)] {
             let mut changed = [0; Event::SIZE];
             changed.copy_from_slice(bytes);
             changed[at] = value;

@@ -146,11 +146,13 @@ impl IpAddress {
     #[inline(always)]
     #[must_use]
     pub fn hash(self, context: u64, seed: u64) -> u64 {
-        // As `sources::SourceKey` is hashed, and why so stands there.
+        // As `sources::SourceKey` is hashed, and why so stands there. But of an IPv4 address only the upper half of one word differs,
+        // and a product has it in its upper half alone: it is spread before the next.
         let [first, second] = self.words();
         let mut hash = (first ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         hash ^= hash >> 32;
-        hash = (hash ^ second.wrapping_mul(seed | 1)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        hash ^= second.wrapping_mul(seed | 1);
+        hash = (hash ^ hash >> 29).wrapping_mul(0xff51_afd7_ed55_8ccd);
         hash ^= hash >> 32;
         hash = (hash ^ context).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
         hash ^ hash >> 32
@@ -168,6 +170,13 @@ impl IpAddress {
     #[must_use]
     pub fn is_unspecified_v4(self) -> bool {
         self == Self::v4([0; 4])
+    }
+
+    /// Whether it is `::`, no address yet (RFC 4291 §2.5.2).
+    #[inline(always)]
+    #[must_use]
+    pub fn is_unspecified_v6(self) -> bool {
+        self == Self::default()
     }
 
     /// Whether it is the IPv4 address that is this number in network order.
@@ -254,5 +263,33 @@ impl TcpFlags {
     #[must_use]
     pub fn is_opening(self) -> bool {
         self.0 & (Self::SYN.0 | Self::ACK.0 | Self::RST.0 | Self::FIN.0) == Self::SYN.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec;
+
+    use super::*;
+
+    /// Tables and sketches take different bits of a hash, and of IPv4 addresses only a few bits differ.
+    #[test]
+    fn the_addresses_of_a_network_spread_in_every_part_of_the_hash() {
+        let of_v4 = |host: u16| IpAddress::from_v4_number(0x0a00_0000 | u32::from(host));
+        let of_v6 = |host: u16| IpAddress::v6(0x7, u64::from(host.swap_bytes()) << 48);
+        for address in [&of_v4 as &dyn Fn(u16) -> IpAddress, &of_v6] {
+            for part in [0, 8, 16, 32, 40, 48] {
+                let mut used = vec![0_u8; 1 << 16];
+                for host in 0..=u16::MAX {
+                    let hash = address(host).hash(7, 0x1234_5678_9abc_def0);
+                    used[(hash >> part & 0xffff) as usize] += 1;
+                }
+                // As many balls as bins: 63 % of the bins are hit.
+                let hit = used.iter().filter(|count| **count > 0).count() * 100 / used.len();
+                assert!((61..66).contains(&hit), "{part}: {hit} %");
+            }
+        }
     }
 }

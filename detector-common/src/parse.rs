@@ -9,6 +9,7 @@ pub mod ethernet;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
+pub mod ndp;
 pub mod tcp;
 pub mod udp;
 
@@ -73,6 +74,11 @@ pub struct Transport {
 }
 
 impl Transport {
+    #[inline(always)]
+    fn first_word(&self) -> Word {
+        self.first
+    }
+
     /// The header as words, of which [`Self::from_words`] makes it again.
     #[inline(always)]
     pub(crate) fn to_words(self) -> [u64; 3] {

@@ -3,10 +3,10 @@
 //! It stands here and not in the kernel's crate because `replay` and the tests go the same way. Whoever runs it brings
 //! a [`Runtime`]: tables, a clock, a place for reports. Without a table the packet passes, and that is counted.
 
-pub mod arp;
 pub mod contact;
 pub mod headers;
 mod ip;
+pub mod neighbour;
 pub mod signature;
 
 use headers::Headers;
@@ -35,12 +35,12 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn config(&self) -> Option<&'t Config>;
     /// What the signature detector looks for.
     fn signatures(&self) -> Option<&'t SignatureTable>;
-    /// What becomes of an ARP message.
-    fn decide_arp(&mut self, message: &arp::Message) -> Decision
+    /// What becomes of a message of ARP or of neighbour discovery.
+    fn decide_neighbour(&mut self, message: &neighbour::Message) -> Decision
     where
         Self: Sized,
     {
-        arp::decide(message, self)
+        neighbour::decide(message, self)
     }
     /// What becomes of a packet that tries a host or shows that one answers, as far as that goes.
     fn decide_contact(&mut self, headers: &Headers) -> Decision
@@ -123,7 +123,9 @@ where
     R: Runtime<'t, P>,
 {
     let decision = match open(packet) {
-        Ok((link, Opened::Arp(arp))) => runtime.decide_arp(&arp::Message::new(packet, &link, &arp)),
+        Ok((link, Opened::Arp(arp))) => {
+            runtime.decide_neighbour(&neighbour::Message::of_arp(packet, &link, &arp))
+        }
         Ok((link, Opened::Ip(source, carried))) => {
             ip::decide(packet, &link, source, carried, runtime)
         }

@@ -135,6 +135,26 @@ reasons! {
     IcmpSweep = 43, "icmp_sweep";
     /// A packet of a source that is blocked.
     Blocked = 44, "blocked";
+    /// A neighbour solicitation to a multicast group, within every limit.
+    NdSolicitation = 45, "nd_solicitation";
+    /// A neighbour solicitation to one host: a neighbour table is refreshed.
+    NdUnicastSolicitation = 46, "nd_unicast_solicitation";
+    /// A neighbour solicitation from no address, which asks whether anybody has one, RFC 4862.
+    NdProbe = 47, "nd_probe";
+    /// A neighbour advertisement that somebody asked for.
+    NdAdvertisement = 48, "nd_advertisement";
+    /// A neighbour advertisement that nobody asked for.
+    NdUnsolicitedAdvertisement = 49, "nd_unsolicited_advertisement";
+    /// A neighbour solicitation to a group above its sender's limit.
+    NdFlood = 50, "nd_flood";
+    /// A neighbour solicitation to a group above its segment's limit.
+    NdFloodSegment = 51, "nd_flood_segment";
+    /// A neighbour advertisement above its sender's limit.
+    NdAdvertisementFlood = 52, "nd_advertisement_flood";
+    /// A neighbour solicitation for one of many addresses that do not answer.
+    NdSweep = 53, "nd_sweep";
+    /// A message of neighbour discovery that claims another's address.
+    NdSpoof = 54, "nd_spoof";
 }
 
 #[cfg(test)]

@@ -88,9 +88,10 @@ impl Source {
         bytemuck::must_cast_mut::<[u64; DETAIL_WORDS - 5], _>(detail)
     }
 
+    /// Whether it is a sender of ARP or of neighbour discovery.
     #[inline(always)]
     fn is_arp_sender(&self) -> bool {
-        self.key.detector() == Some(Detector::ArpFlood)
+        self.key.is_sender()
     }
 
     /// A whole segment, whose senders are forged.
@@ -106,6 +107,7 @@ impl Source {
     /// What each detector objected to: the key of the source under it, and the objections.
     pub fn objections(&self) -> impl Iterator<Item = (SourceKey, Objections)> {
         let none = Objections::default();
+        let family = self.key.family();
         let (sweep, spoof) = if self.is_arp_sender() {
             let sender = self.arp_sender();
             (sender.sweep.objections, sender.spoof_objections)
@@ -114,8 +116,8 @@ impl Source {
         };
         [
             (self.key, self.state.objections),
-            (self.key.under(Detector::ArpSweep), sweep),
-            (self.key.under(Detector::ArpSpoof), spoof),
+            (self.key.under(family.detector(Detector::ArpSweep)), sweep),
+            (self.key.under(family.detector(Detector::ArpSpoof)), spoof),
         ]
         .into_iter()
         .filter(|(_, objections)| objections.flagged != 0)

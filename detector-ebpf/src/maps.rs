@@ -15,7 +15,7 @@ use detector_common::{
     config::Config,
     detect::signature::table::{ROWS_MAX, SignatureTable},
     net::IpAddress,
-    pipeline::{arp::Message, headers::Headers},
+    pipeline::{headers::Headers, neighbour::Message},
     proof, services,
     sources::{SETS, SourceSet, SourceState},
 };
@@ -83,9 +83,9 @@ pub static PROTECTED: LpmTrie<IpAddress, u32, { PROTECTED_MAX as usize }> = LpmT
 #[btf_map]
 pub static TALLIES: PerCpuArray<u64, { Tally::ALL.len() }> = PerCpuArray::new();
 
-/// The ARP message that the program is at.
+/// The message of ARP or of neighbour discovery that the program is at.
 #[btf_map]
-pub static ARP_MESSAGE: PerCpuArray<Message, 1> = PerCpuArray::new();
+pub static NEIGHBOUR: PerCpuArray<Message, 1> = PerCpuArray::new();
 
 /// The headers of the IP packet that the program is at.
 #[btf_map]

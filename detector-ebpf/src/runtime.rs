@@ -9,10 +9,9 @@ use detector_common::{
     event::Event,
     net::IpAddress,
     pipeline::{
-        Runtime,
-        arp::{self, Message},
-        contact,
+        Runtime, contact,
         headers::Headers,
+        neighbour::{self, Message},
         signature,
     },
     proof::Proof,
@@ -23,19 +22,19 @@ use detector_common::{
 
 use crate::{maps, packet::XdpPacket};
 
-/// Takes the message in `ARP_MESSAGE`, which came in by `interface`, its way, and gives the decision as a word.
+/// Takes the message in `NEIGHBOUR`, which came in by `interface`, its way, and gives the decision as a word.
 ///
 /// VERIFIER: a global function, as all that follow: it is verified once and for itself. Inlined, it would be verified anew for each of the
 /// many ways to parse a packet. Only packets that take this way pay for the call.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn decide_arp(interface: u64) -> u64 {
+pub extern "C" fn decide_neighbour(interface: u64) -> u64 {
     let mut runtime = KernelRuntime {
         interface: interface as u32,
     };
-    let decision = match maps::ARP_MESSAGE.get_ptr(0) {
+    let decision = match maps::NEIGHBOUR.get_ptr(0) {
         // SAFETY: the message is this CPU's, and XDP is not re-entered on a CPU.
-        Some(message) => arp::decide(unsafe { &*message }, &mut runtime),
+        Some(message) => neighbour::decide(unsafe { &*message }, &mut runtime),
         None => Decision::pass(Reason::StateMissing),
     };
     decision.to_word()
@@ -74,7 +73,7 @@ fn keep(headers: &Headers) -> bool {
     let Some(place) = maps::HEADERS.get_ptr_mut(0) else {
         return false;
     };
-    // SAFETY: as in `decide_arp`.
+    // SAFETY: as in `decide_neighbour`.
     unsafe { place.write(*headers) };
     true
 }
@@ -82,7 +81,7 @@ fn keep(headers: &Headers) -> bool {
 #[inline(always)]
 fn with_headers(decide: impl FnOnce(&Headers, &mut KernelRuntime) -> Decision) -> u64 {
     let decision = match maps::HEADERS.get_ptr(0) {
-        // SAFETY: as in `decide_arp`.
+        // SAFETY: as in `decide_neighbour`.
         Some(headers) => decide(unsafe { &*headers }, &mut KernelRuntime::new()),
         None => Decision::pass(Reason::StateMissing),
     };
@@ -159,13 +158,13 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn decide_arp(&mut self, message: &Message) -> Decision {
-        let Some(place) = maps::ARP_MESSAGE.get_ptr_mut(0) else {
+    fn decide_neighbour(&mut self, message: &Message) -> Decision {
+        let Some(place) = maps::NEIGHBOUR.get_ptr_mut(0) else {
             return Decision::pass(Reason::StateMissing);
         };
         // SAFETY: as in the function.
         unsafe { place.write(*message) };
-        Decision::from_word(decide_arp(self.interface.into()))
+        Decision::from_word(decide_neighbour(self.interface.into()))
     }
 
     #[inline(always)]

@@ -20,6 +20,7 @@ use detector_common::{
 
 pub use block::BlockSettings;
 pub use detectors::{ArpFloodSettings, ArpSpoofSettings, SignatureSettings, SweepSettings};
+use detectors::{FLOODING, UNLIMITED};
 pub use error::SettingsError;
 use error::{Place, Problem};
 use file::File;
@@ -58,6 +59,12 @@ pub struct Settings {
     pub arp_sweep: SweepSettings,
     /// `[arp_spoof]`.
     pub arp_spoof: ArpSpoofSettings,
+    /// `[nd_flood]`: as of ARP, within the same limits; so are the next two.
+    pub nd_flood: Policy,
+    /// `[nd_sweep]`.
+    pub nd_sweep: Policy,
+    /// `[nd_spoof]`.
+    pub nd_spoof: Policy,
     /// `[scan]`.
     pub scan: SweepSettings,
     /// `[udp_sweep]`.
@@ -94,6 +101,9 @@ impl Default for Settings {
                 policy: Policy::Alert,
                 bindings: BTreeMap::new(),
             },
+            nd_flood: Policy::Limit,
+            nd_sweep: Policy::Alert,
+            nd_spoof: Policy::Alert,
             scan: SweepSettings::new(Quota::new(10, 60), Quota::new(25, 600)),
             udp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
             icmp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
@@ -148,6 +158,9 @@ impl Settings {
             .with_policy(Detector::ArpFlood, flood.policy)
             .with_policy(Detector::ArpSweep, self.arp_sweep.policy)
             .with_policy(Detector::ArpSpoof, self.arp_spoof.policy)
+            .with_policy(Detector::NdFlood, self.nd_flood)
+            .with_policy(Detector::NdSweep, self.nd_sweep)
+            .with_policy(Detector::NdSpoof, self.nd_spoof)
             .with_policy(Detector::Scan, self.scan.policy)
             .with_policy(Detector::UdpSweep, self.udp_sweep.policy)
             .with_policy(Detector::IcmpSweep, self.icmp_sweep.policy)
@@ -181,6 +194,9 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
         arp_flood,
         arp_sweep,
         arp_spoof,
+        nd_flood,
+        nd_sweep,
+        nd_spoof,
         scan,
         udp_sweep,
         icmp_sweep,
@@ -210,6 +226,15 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
             })?,
             arp_spoof: root.section("arp_spoof", |section| {
                 ArpSpoofSettings::read(section, &arp_spoof)
+            })?,
+            nd_flood: root.section("nd_flood", |section| {
+                section.choice("policy", &FLOODING, Policy::name, nd_flood)
+            })?,
+            nd_sweep: root.section("nd_sweep", |section| {
+                section.choice("policy", &UNLIMITED, Policy::name, nd_sweep)
+            })?,
+            nd_spoof: root.section("nd_spoof", |section| {
+                section.choice("policy", &UNLIMITED, Policy::name, nd_spoof)
             })?,
             scan: root.section("scan", |section| SweepSettings::read_scan(section, &scan))?,
             udp_sweep: root.section("udp_sweep", |section| {
@@ -272,6 +297,12 @@ mod tests {
             policy = 'drop'
             short = '7/s'
             long = '8/3600s'
+            [nd_flood]
+            policy = 'alert'
+            [nd_sweep]
+            policy = 'off'
+            [nd_spoof]
+            policy = 'drop'
             [arp_spoof]
             policy = 'count'
             [scan]
@@ -293,6 +324,9 @@ mod tests {
             .with_policy(Detector::ArpFlood, Policy::Off)
             .with_policy(Detector::ArpSweep, Policy::Drop)
             .with_policy(Detector::ArpSpoof, Policy::Count)
+            .with_policy(Detector::NdFlood, Policy::Alert)
+            .with_policy(Detector::NdSweep, Policy::Off)
+            .with_policy(Detector::NdSpoof, Policy::Drop)
             .with_policy(Detector::Scan, Policy::Drop)
             .with_policy(Detector::UdpSweep, Policy::Off)
             .with_policy(Detector::IcmpSweep, Policy::Count)
@@ -347,7 +381,7 @@ mod tests {
             (
                 r#""\u001b[2J" = 1"#,
                 0,
-                r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, protected, block, gateways, arp_flood, arp_sweep, arp_spoof, scan, udp_sweep, icmp_sweep"#,
+                r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, protected, block, gateways, arp_flood, arp_sweep, arp_spoof, nd_flood, nd_sweep, nd_spoof, scan, udp_sweep, icmp_sweep"#,
             ),
         ] {
             assert_eq!(refusal(text), (at, message.to_owned()));

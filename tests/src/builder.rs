@@ -12,6 +12,7 @@ mod ethernet;
 mod icmp;
 mod ipv4;
 mod ipv6;
+mod ndp;
 mod route;
 mod tcp;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 pub use self::{
     arp::Arp,
     ethernet::Mac,
+    ndp::{OVERRIDE, SOLICITED},
     route::Route,
     tcp::{ACK, CWR, ECE, FIN, PSH, RST, SYN, SYN_OPTIONS, TIMESTAMP_OPTIONS, URG},
 };

@@ -11,6 +11,7 @@ mod extensions;
 mod fragments;
 mod malformed;
 mod mark;
+mod nd;
 mod patterns;
 mod ports;
 mod transport;
@@ -109,6 +110,11 @@ impl Fixture {
                 | Reason::ArpReplyFlood
                 | Reason::ArpSweep
                 | Reason::ArpSpoof
+                | Reason::NdFlood
+                | Reason::NdFloodSegment
+                | Reason::NdAdvertisementFlood
+                | Reason::NdSweep
+                | Reason::NdSpoof
         )
     }
 
@@ -149,6 +155,7 @@ pub fn all() -> Vec<Fixture> {
         extensions::fixtures(),
         benign::fixtures(),
         arp::fixtures(),
+        nd::fixtures(),
         malformed::fixtures(),
         transport::fixtures(),
         truncated::fixtures(),
@@ -169,6 +176,8 @@ pub fn tables(mode: Mode) -> anyhow::Result<Tables> {
     config = config
         .with_policy(Detector::ArpSweep, Policy::Drop)
         .with_policy(Detector::ArpSpoof, Policy::Drop)
+        .with_policy(Detector::NdSweep, Policy::Drop)
+        .with_policy(Detector::NdSpoof, Policy::Drop)
         // These have tests of their own: most packets try a host, and would leave a second mark.
         .with_policy(Detector::Scan, Policy::Off)
         .with_policy(Detector::UdpSweep, Policy::Off)

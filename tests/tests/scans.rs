@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
+    net::{Ipv4Addr, Ipv6Addr},
 };
 
 use anyhow::{Context as _, Result};
@@ -22,7 +22,7 @@ use detector_common::{
     verdict::Verdict,
 };
 use detector_tests::{
-    builder::{ACK, Arp, Mac, PacketBuilder, RST, SYN},
+    builder::{ACK, Arp, Mac, OVERRIDE, PacketBuilder, RST, SOLICITED, SYN},
     fixtures::HTTP_PORTS,
     generate::Dice,
 };
@@ -308,6 +308,51 @@ fn neighbours_that_answer_or_have_spoken_and_one_that_is_gone_are_no_sweep() -> 
         traffic.push((at + 2, ask(1_000_000)));
     }
     assert_eq!(network.found(&traffic), BTreeMap::new());
+    Ok(())
+}
+
+/// The same over IPv6: whoever looks for neighbours asks for every address of a prefix, and hardly any exists.
+#[test]
+fn a_sweep_by_neighbour_discovery_is_found_and_who_is_answered_sweeps_nothing() -> Result<()> {
+    let network = Network::new()?;
+    let own = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9);
+    let target = |number: u16| Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, number);
+    let ask = |number| PacketBuilder::new().solicitation(SENDER, own, target(number));
+    for (every, count) in [(SECOND / 8, 60), (5 * SECOND, 130)] {
+        let sweep = (0..count).map(|number| (u64::from(number) * every, ask(number)));
+        let found = network.found(&sweep.collect());
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&Detector::NdSweep]);
+    }
+    let mut answered = Traffic::new();
+    for number in 0..200_u16 {
+        let at = u64::from(number) * SECOND / 5;
+        let [high, low] = number.to_be_bytes();
+        let mac = [2, 0, 0, 2, high, low];
+        let says = PacketBuilder::new().advertisement(
+            mac,
+            target(number),
+            (SENDER, own),
+            SOLICITED | OVERRIDE,
+        );
+        answered.push((at, ask(number)));
+        answered.push((at + SECOND / 10, says));
+        // A refresh, and one that is gone.
+        answered.push((at + 1, ask(number).ethernet(SENDER, mac)));
+        answered.push((at + 2, ask(60_000)));
+    }
+    assert_eq!(network.found(&answered), BTreeMap::new());
+    // Asked without end, a host is a flood, and so is one that tells all without being asked.
+    let flood = (0..400).map(|number| (number * SECOND / 100, ask(7)));
+    let found = network.found(&flood.collect());
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&Detector::NdFlood]);
+    let all = (
+        [0x33, 0x33, 0, 0, 0, 1],
+        Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+    );
+    let tell = || PacketBuilder::new().advertisement(SENDER, own, all, OVERRIDE);
+    let flood = (0..2000).map(|number| (number * SECOND / 400, tell()));
+    let found = network.found(&flood.collect());
+    assert_eq!(found.keys().collect::<Vec<_>>(), [&Detector::NdFlood]);
     Ok(())
 }
 

@@ -5,25 +5,25 @@
 //! the unicast refreshes of neighbour tables, never feed a bucket.
 
 use crate::{
+    neighbour::Class,
     net::MacAddress,
     parse::arp::{Arp, Operation},
-    reason::Reason,
 };
 
-/// What kind of ARP message it is: [`Reason::ArpRequest`] and [`Reason::ArpReply`] are the only ones that feed a bucket.
+/// What kind of message it is.
 #[inline(always)]
 #[must_use]
-pub fn class(arp: &Arp, destination: MacAddress) -> Reason {
+pub fn class(arp: &Arp, destination: MacAddress) -> Class {
     if arp.is_probe() {
-        Reason::ArpProbe
+        Class::PROBE
     } else if arp.is_announcement() {
-        Reason::ArpAnnouncement
+        Class::ANNOUNCEMENT
     } else if arp.operation == Operation::Reply {
-        Reason::ArpReply
+        Class::REPLY
     } else if destination.is_group() {
         // A multicast group reaches every neighbour as well, and hosts answer.
-        Reason::ArpRequest
+        Class::REQUEST
     } else {
-        Reason::ArpUnicastRequest
+        Class::UNICAST_REQUEST
     }
 }

@@ -8,7 +8,6 @@
 use crate::{
     bindings::{self, AddressHash, Owner},
     net::MacAddress,
-    parse::arp::Arp,
 };
 
 /// What a message makes of an address's owner.
@@ -22,15 +21,15 @@ pub enum Claim {
     Foreign,
 }
 
-/// What `arp`, sent from `source`, claims of its sender's address, given the word in the address's slot.
+/// What a message from `source` claims that says that an address is `named`'s, given the word in the address's slot.
 #[inline(always)]
 #[must_use]
-pub fn claim(arp: &Arp, source: MacAddress, hash: AddressHash, word: u64) -> Claim {
-    if arp.sender_mac != source && !is_virtual(arp.sender_mac) {
+pub fn claim(named: MacAddress, source: MacAddress, hash: AddressHash, word: u64) -> Claim {
+    if named != source && !is_virtual(named) {
         return Claim::Foreign;
     }
     match bindings::owner(word, hash) {
-        Owner::Known(owner) if owner == arp.sender_mac => Claim::Own,
+        Owner::Known(owner) if owner == named => Claim::Own,
         Owner::Known(_) => Claim::Foreign,
         Owner::Unknown => Claim::New,
     }
@@ -56,10 +55,7 @@ pub fn is_virtual(mac: MacAddress) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        net::{IpAddress, Vlan},
-        parse::arp::Operation,
-    };
+    use crate::net::{IpAddress, Vlan};
 
     const OWNER: MacAddress = MacAddress::new([2, 0, 0, 0, 0, 1]);
     const OTHER: MacAddress = MacAddress::new([2, 0, 0, 0, 0, 2]);
@@ -67,15 +63,9 @@ mod tests {
 
     fn said_by(sender_mac: MacAddress, source: MacAddress, owner: Option<MacAddress>) -> Claim {
         let address = IpAddress::v4([192, 0, 2, 1]);
-        let arp = Arp {
-            operation: Operation::Reply,
-            sender_mac,
-            sender_ip: address,
-            target_ip: address,
-        };
         let hash = AddressHash::new(address, Vlan::default(), 7);
         let word = owner.map_or(0, |owner| bindings::word(hash, owner));
-        claim(&arp, source, hash, word)
+        claim(sender_mac, source, hash, word)
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The way of an IP packet: is its source blocked, and does it deserve a closer look?
 
-use super::{Runtime, contact, headers::Headers};
+use super::{Runtime, contact, headers::Headers, neighbour};
 use crate::{
     blocks::{self, AddressHash},
     config::Config,
@@ -45,7 +45,10 @@ where
         None
     };
     if !makes_contact && search.is_none() {
-        return Decision::pass(Reason::Clean);
+        return match neighbour::Message::of_ndp(packet, link, ip) {
+            Some(message) => runtime.decide_neighbour(&message),
+            None => Decision::pass(Reason::Clean),
+        };
     }
 
     // The clock is looked at once, and only for who needs it: it may tick while a packet is on its way.

@@ -5,6 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::SETS;
 use crate::{
     detect::Detector,
+    neighbour::Family,
     net::{IpAddress, MacAddress, Vlan},
 };
 
@@ -30,7 +31,7 @@ pub struct SourceKey {
 }
 
 impl SourceKey {
-    /// The key of an ARP sender.
+    /// The key of an ARP sender; [`Self::under`] makes that of a sender of neighbour discovery.
     #[inline(always)]
     #[must_use]
     pub fn of_sender(interface: u8, vlan: Vlan, sender: MacAddress) -> Self {
@@ -91,7 +92,24 @@ impl SourceKey {
     #[must_use]
     pub fn is_scanner(&self) -> bool {
         let [.., detector] = self.context.to_le_bytes();
-        detector >= Detector::Scan as u8
+        (Detector::Scan as u8..=Detector::IcmpSweep as u8).contains(&detector)
+    }
+
+    /// Whether the source is a sender of ARP or of neighbour discovery.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_sender(&self) -> bool {
+        let [.., detector] = self.context.to_le_bytes();
+        detector == Detector::ArpFlood as u8 || detector == Detector::NdFlood as u8
+    }
+
+    /// Of which family a sender is.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        match self.detector() {
+            Some(Detector::NdFlood | Detector::NdSweep | Detector::NdSpoof) => Family::ND,
+            _ => Family::ARP,
+        }
     }
 
     /// The port that a host tries on others.
@@ -102,13 +120,20 @@ impl SourceKey {
             .then_some(u16::from_le_bytes([low, high]))
     }
 
-    /// The MAC, where the source is an ARP sender.
+    /// The MAC, where the source is a sender of ARP or neighbour discovery.
     #[must_use]
     pub fn mac(&self) -> Option<MacAddress> {
         let [word, _] = self.address;
         matches!(
             self.detector(),
-            Some(Detector::ArpFlood | Detector::ArpSweep | Detector::ArpSpoof)
+            Some(
+                Detector::ArpFlood
+                    | Detector::ArpSweep
+                    | Detector::ArpSpoof
+                    | Detector::NdFlood
+                    | Detector::NdSweep
+                    | Detector::NdSpoof
+            )
         )
         .then_some(MacAddress::from_word(u64::from_le(word)))
     }

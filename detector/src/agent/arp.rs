@@ -1,4 +1,4 @@
-//! Who speaks ARP, and who owns which address: the answer to `detector arp`.
+//! Who speaks ARP or neighbour discovery, and who owns which address: the answer to `detector arp`.
 
 use std::{
     cmp::Reverse,
@@ -9,6 +9,7 @@ use std::{
 use detector_common::{
     bindings::{AddressHash, Owner},
     detect::Detector,
+    neighbour::Family,
     net::{IpAddress, Vlan},
     sources::Source as KernelSource,
 };
@@ -39,14 +40,16 @@ pub struct ArpTable {
     pub bindings: Vec<Binding>,
 }
 
-/// Who sent ARP messages on an interface.
+/// Who sent messages of ARP or of neighbour discovery on an interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ArpSender {
     /// The interface it came in by.
     pub interface: String,
     /// Which way that faces.
     pub side: Side,
-    /// Its MAC, the address that it called its own last, and its VLAN.
+    /// `arp`, or `nd`: neighbour discovery. Who speaks both is two senders.
+    pub protocol: String,
+    /// Its MAC, the address that it called its own last (`null` of neighbour discovery), and its VLAN.
     pub source: Source,
     /// Whether it is a gateway, or speaks for several networks as one does.
     pub relays: bool,
@@ -121,7 +124,7 @@ fn hash_of(address: Ipv4Addr, vlan: Vlan, seed: u64) -> AddressHash {
 /// What is known of ARP.
 pub(super) fn collect(view: &View) -> Result<ArpTable, KernelError> {
     let mut sources = view.kernel.maps().sources()?;
-    sources.retain(|source| source.key.detector() == Some(Detector::ArpFlood));
+    sources.retain(|source| source.key.is_sender());
     sources.sort_by_key(|source| (Reverse(source.state.packets), source.key));
     let senders_left_out = sources.len().saturating_sub(ARP_MAX) as u64;
     sources.truncate(ARP_MAX);
@@ -135,6 +138,10 @@ pub(super) fn collect(view: &View) -> Result<ArpTable, KernelError> {
         Some(ArpSender {
             interface: interface.name,
             side: interface.side,
+            protocol: match source.key.family() {
+                Family::ND => "nd".to_owned(),
+                _ => "arp".to_owned(),
+            },
             source: Source::of(&source.key, state.companion)?,
             relays: is_gateway || speaks_for_several(reach),
             packets: state.packets,

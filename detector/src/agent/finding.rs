@@ -8,6 +8,7 @@ use std::{
 
 use detector_common::{
     event::Event,
+    neighbour::Family,
     net::{IpProtocol, MacAddress},
     proof::Proof,
 };
@@ -40,7 +41,7 @@ pub struct Finding {
     pub identity: Identity,
     /// Whom it was for.
     pub target: Target,
-    /// Different addresses that an ARP sweep asked for, or hosts that a scan tried, about; `null` for another detector.
+    /// Different addresses that a sweep by ARP or neighbour discovery asked for, or hosts that a scan tried, about; `null` for another detector.
     pub targets: Option<u32>,
     /// What became of the hosts that a scan tried; `null` for another detector.
     pub tried: Option<Tried>,
@@ -65,7 +66,7 @@ pub struct Target {
     pub port: Option<u16>,
     /// The port the packet came from; `null` where there are none.
     pub source_port: Option<u16>,
-    /// `arp`, `tcp`, `udp`, `icmp`, `icmpv6`, or a protocol's number.
+    /// `arp`, `nd` (neighbour discovery), `tcp`, `udp`, `icmp`, `icmpv6`, or a protocol's number.
     pub protocol: Cow<'static, str>,
 }
 
@@ -108,6 +109,7 @@ impl Target {
     fn of(event: &Event) -> Self {
         let target = &event.target;
         let protocol = match IpProtocol(target.protocol) {
+            _ if event.key.family() == Family::ND => "nd".into(),
             IpProtocol(0) => "arp".into(),
             IpProtocol::TCP => "tcp".into(),
             IpProtocol::UDP => "udp".into(),
@@ -173,7 +175,7 @@ impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ip, protocol, .. } = self;
         match self.port {
-            _ if protocol == "arp" => write!(out, "asking for {ip}"),
+            _ if protocol == "arp" || protocol == "nd" => write!(out, "asking for {ip}"),
             Some(port) => write!(out, "to {ip} {protocol}/{port}"),
             None => write!(out, "to {ip} {protocol}"),
         }

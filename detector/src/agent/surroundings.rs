@@ -104,11 +104,20 @@ impl Surroundings {
         &self.gateways
     }
 
-    /// The MACs of the gateways of IPv4, which are those that ask by ARP.
-    pub(super) fn arp_gateways(&self) -> BTreeSet<Mac> {
-        let gateways = self.gateways.iter();
-        let gateways = gateways.filter(|((_, ip), _)| ip.is_ipv4());
-        gateways.filter_map(|(_, mac)| *mac).collect()
+    /// The MACs of the gateways, those of IPv4 first.
+    pub(super) fn gateway_macs(&self) -> Vec<Mac> {
+        let (of_v4, of_v6): (Vec<_>, Vec<_>) = self
+            .gateways
+            .iter()
+            .filter_map(|((_, ip), mac)| Some((ip, (*mac)?)))
+            .partition(|(ip, _)| ip.is_ipv4());
+        let mut macs = Vec::new();
+        for (_, mac) in of_v4.into_iter().chain(of_v6) {
+            if !macs.contains(&mac) {
+                macs.push(mac);
+            }
+        }
+        macs
     }
 }
 
@@ -188,8 +197,8 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_by_arp_is_a_gateway_of_ipv4_whose_mac_is_known() {
-        assert_eq!(surroundings().arp_gateways(), BTreeSet::from([mac(1)]));
+    fn who_asks_for_others_is_a_gateway_whose_mac_is_known() {
+        assert_eq!(surroundings().gateway_macs(), [mac(1), mac(6)]);
     }
 
     #[test]

@@ -109,7 +109,7 @@ impl View {
     /// What the classifier reads: what the operator decided, with the gateways there are and whether anybody is blocked.
     pub(super) fn config(&self) -> Config {
         let named = self.named.iter().copied();
-        let learnt = self.surroundings().arp_gateways();
+        let learnt = self.surroundings().gateway_macs();
         let learnt = learnt.into_iter().map(Mac::address);
         let config = self.decided.with_gateways(named.chain(learnt));
         self.response().configure(&config.with_mode(self.mode()))

@@ -53,6 +53,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
 fn senders(out: &mut dyn io::Write, arp: &ArpTable) -> io::Result<()> {
     let mut table = table::with_header(&[
         "mac",
+        "protocol",
         "calls itself",
         "interface",
         "packets",
@@ -69,6 +70,7 @@ fn senders(out: &mut dyn io::Write, arp: &ArpTable) -> io::Result<()> {
         let ip = source.ip.map(|ip| ip.to_string()).unwrap_or_default();
         table.add_row([
             format!("{mac}{relays}"),
+            sender.protocol.clone(),
             format!("{ip}{}", tags(&source.vlan)),
             format!("{} ({})", sender.interface, sender.side),
             sender.packets.to_string(),

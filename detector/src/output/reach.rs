@@ -12,18 +12,22 @@ use serde::{Deserialize, Serialize};
 /// Both sketches have the same size.
 const _: () = assert!(LONG_BITS == HOSTS_BITS);
 
-/// How many different addresses that did not answer an ARP sender asked for in the present window of minutes, or how many hosts a
+/// How many different addresses that did not answer a sender of ARP or neighbour discovery asked for in the present window of minutes, or how many hosts a
 /// scanner tried: an estimate, whose standard error is 5.5 % at 300 and 11 % at 1000. `None` for another detector.
 #[must_use]
 pub fn targets(detector: Option<Detector>, reach: Reach) -> Option<u32> {
     match detector? {
-        Detector::ArpSweep | Detector::Scan | Detector::UdpSweep | Detector::IcmpSweep => {
-            Some(sketch::estimate(LONG_BITS, reach.targets_ones))
-        }
+        Detector::ArpSweep
+        | Detector::NdSweep
+        | Detector::Scan
+        | Detector::UdpSweep
+        | Detector::IcmpSweep => Some(sketch::estimate(LONG_BITS, reach.targets_ones)),
         Detector::Signature
         | Detector::ArpFlood
         | Detector::ArpFloodSegment
-        | Detector::ArpSpoof => None,
+        | Detector::ArpSpoof
+        | Detector::NdFlood
+        | Detector::NdSpoof => None,
     }
 }
 

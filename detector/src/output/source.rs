@@ -16,7 +16,8 @@ use super::Mac;
 pub struct Source {
     /// Its Ethernet address; of a host behind a router, the router's. `null` where senders are forged.
     pub mac: Option<Mac>,
-    /// Its IP address; of an ARP sender, what it called itself last. `null` where senders are forged.
+    /// Its IP address; of an ARP sender, what it called itself last. `null` of a sender of neighbour discovery,
+    /// and where senders are forged.
     pub ip: Option<IpAddr>,
     /// The identifiers of its VLAN tags, the outer one first; empty without a tag.
     pub vlan: Vec<u16>,
@@ -36,6 +37,7 @@ impl Source {
                 (key.mac(), Some(companion.to_ip()))
             }
             Detector::ArpFloodSegment => (None, None),
+            Detector::NdFlood | Detector::NdSweep | Detector::NdSpoof => (key.mac(), None),
         };
         Some(Self {
             mac: mac.map(Mac::from),

@@ -21,9 +21,17 @@ use crate::output::Mac;
 const BINDINGS_MAX: usize = 1024;
 /// The most packets of a limit. Beyond a million at once it is none.
 const PACKETS_MAX: u32 = 1_000_000;
-/// The policies of an ARP detector without a rate that could be limited. ARP is never blocked: what a gateway asks, somebody behind it
+/// The policies of a detector of ARP or neighbour discovery without a rate that could be limited. ARP is never blocked: what a gateway asks, somebody behind it
 /// makes it ask.
-const UNLIMITED: [Policy; 4] = [Policy::Off, Policy::Count, Policy::Alert, Policy::Drop];
+pub(super) const UNLIMITED: [Policy; 4] = [Policy::Off, Policy::Count, Policy::Alert, Policy::Drop];
+/// The policies of the ones with such a rate.
+pub(super) const FLOODING: [Policy; 5] = [
+    Policy::Off,
+    Policy::Count,
+    Policy::Alert,
+    Policy::Limit,
+    Policy::Drop,
+];
 /// The policies of a detector whose sources have IP addresses, and of whom one packet is enough.
 const BLOCKING: [Policy; 5] = [
     Policy::Off,
@@ -110,15 +118,8 @@ impl SignatureSettings {
 
 impl ArpFloodSettings {
     pub(super) fn read(section: &mut Section<'_>, default: &Self) -> Result<Self, Fault> {
-        let policies = [
-            Policy::Off,
-            Policy::Count,
-            Policy::Alert,
-            Policy::Limit,
-            Policy::Drop,
-        ];
         Ok(Self {
-            policy: section.choice("policy", &policies, Policy::name, default.policy)?,
+            policy: section.choice("policy", &FLOODING, Policy::name, default.policy)?,
             sender: section.quota("sender", PACKETS_MAX, default.sender)?,
             gateway: section.quota("gateway", PACKETS_MAX, default.gateway)?,
             replies: section.quota("replies", PACKETS_MAX, default.replies)?,

@@ -96,6 +96,13 @@ fn written(settings: &Settings) -> String {
     );
     let spoof = settings.arp_spoof.policy.name();
     let _ = writeln!(text, "[arp_spoof]\npolicy = {spoof:?}");
+    for (name, policy) in [
+        ("nd_flood", settings.nd_flood),
+        ("nd_sweep", settings.nd_sweep),
+        ("nd_spoof", settings.nd_spoof),
+    ] {
+        let _ = writeln!(text, "[{name}]\npolicy = {:?}", policy.name());
+    }
     for (name, scan) in [
         ("scan", &settings.scan),
         ("udp_sweep", &settings.udp_sweep),

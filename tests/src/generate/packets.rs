@@ -5,7 +5,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::Dice;
 use crate::{
-    builder::{ACK, Arp, BROADCAST_MAC, Mac, PacketBuilder, RST, Route, SYN, TIMESTAMP_OPTIONS},
+    builder::{
+        ACK, Arp, BROADCAST_MAC, Mac, OVERRIDE, PacketBuilder, RST, Route, SOLICITED, SYN,
+        TIMESTAMP_OPTIONS,
+    },
     worms::{self, benign},
 };
 
@@ -16,7 +19,7 @@ const PORTS: [u16; 18] = [
 
 /// Any packet.
 pub(super) fn any(dice: &mut Dice) -> PacketBuilder {
-    let packet = match dice.below(11) {
+    let packet = match dice.below(12) {
         0..3 => {
             let worms = worms::all();
             worms[dice.below(worms.len())].packet(&route(dice))
@@ -29,6 +32,7 @@ pub(super) fn any(dice: &mut Dice) -> PacketBuilder {
         }
         4..6 => arp(dice),
         6 | 7 => contact(dice),
+        8 => nd(dice),
         _ => transport(dice),
     };
     tagged(packet, dice)
@@ -88,6 +92,40 @@ fn arp(dice: &mut Dice) -> PacketBuilder {
     match dice.below(10) {
         0 => packet.ethernet(mac, server),
         1 => packet.ethernet(mac, BROADCAST_MAC),
+        _ => packet,
+    }
+}
+
+/// Neighbour discovery of few hosts and of many, some of it in another's name or from beyond a router.
+fn nd(dice: &mut Dice) -> PacketBuilder {
+    let host = |dice: &mut Dice| {
+        let number = if dice.one_in(3) {
+            dice.byte()
+        } else {
+            dice.byte() % 4
+        };
+        let mac: Mac = [0x02, 0, 0, 0, 0xd0, number];
+        (
+            mac,
+            Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number.into()),
+        )
+    };
+    let ((mac, ip), other) = (host(dice), host(dice));
+    let claimed = if dice.one_in(8) { other.1 } else { ip };
+    let packet = match dice.below(8) {
+        0 => PacketBuilder::new().solicitation(mac, Ipv6Addr::UNSPECIFIED, claimed),
+        1 | 2 => {
+            let flags = dice.one_of(&[0, OVERRIDE, SOLICITED, SOLICITED | OVERRIDE]);
+            PacketBuilder::new().advertisement(mac, claimed, other, flags)
+        }
+        _ => {
+            let target = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, dice.byte().into());
+            PacketBuilder::new().solicitation(mac, claimed, target)
+        }
+    };
+    match dice.below(10) {
+        0 => packet.ethernet(mac, other.0),
+        1 => packet.hop_limit(64),
         _ => packet,
     }
 }
