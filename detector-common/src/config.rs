@@ -204,7 +204,7 @@ impl Config {
             Policy::Alert.bits(),
             Policy::Alert.bits(),
             Policy::Alert.bits(),
-            Policy::Limit.bits(),
+            Policy::Alert.bits(),
             Policy::Alert.bits(),
             Policy::Alert.bits(),
         ],

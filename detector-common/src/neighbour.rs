@@ -62,7 +62,6 @@ impl Family {
         }
         match reason {
             Reason::ArpFlood => Reason::NdFlood,
-            Reason::ArpFloodSegment => Reason::NdFloodSegment,
             Reason::ArpReplyFlood => Reason::NdAdvertisementFlood,
             Reason::ArpSweep => Reason::NdSweep,
             Reason::ArpSpoof => Reason::NdSpoof,

@@ -58,6 +58,8 @@ pub struct Ip {
     pub payload_offset: usize,
     /// The length of that payload in this packet, in bytes, without padding.
     pub payload_len: usize,
+    /// Whether it is an IPv6 packet that is whole and that no router has passed on, as neighbour discovery asks.
+    pub from_neighbour: bool,
 }
 
 /// A transport header, as it stands in the packet. What a protocol does not have is zero.
@@ -208,6 +210,8 @@ pub(crate) struct Carried {
     end: usize,
     /// Whether more fragments follow: then a transport's own length may reach beyond `end`.
     fragmented: bool,
+    /// Whether an IPv6 packet is whole and no router has passed it on, as neighbour discovery asks.
+    from_neighbour: bool,
     /// What a UDP length of 0 means, in bytes: nothing in IPv4, and in IPv6 all there is. RFC 2675 §4 has it in jumbograms;
     /// Linux takes it in any IPv6 packet.
     udp_length_of_zero: usize,
@@ -266,5 +270,6 @@ pub(crate) fn parse_transport<P: PacketBytes>(packet: &P, carried: &Carried) -> 
         transport,
         payload_offset,
         payload_len: end.saturating_sub(payload_offset),
+        from_neighbour: carried.from_neighbour,
     })
 }

@@ -147,14 +147,12 @@ reasons! {
     NdUnsolicitedAdvertisement = 49, "nd_unsolicited_advertisement";
     /// A neighbour solicitation to a group above its sender's limit.
     NdFlood = 50, "nd_flood";
-    /// A neighbour solicitation to a group above its segment's limit.
-    NdFloodSegment = 51, "nd_flood_segment";
     /// A neighbour advertisement above its sender's limit.
-    NdAdvertisementFlood = 52, "nd_advertisement_flood";
+    NdAdvertisementFlood = 51, "nd_advertisement_flood";
     /// A neighbour solicitation for one of many addresses that do not answer.
-    NdSweep = 53, "nd_sweep";
+    NdSweep = 52, "nd_sweep";
     /// A message of neighbour discovery that claims another's address.
-    NdSpoof = 54, "nd_spoof";
+    NdSpoof = 53, "nd_spoof";
 }
 
 #[cfg(test)]

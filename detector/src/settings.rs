@@ -101,7 +101,7 @@ impl Default for Settings {
                 policy: Policy::Alert,
                 bindings: BTreeMap::new(),
             },
-            nd_flood: Policy::Limit,
+            nd_flood: Policy::Alert,
             nd_sweep: Policy::Alert,
             nd_spoof: Policy::Alert,
             scan: SweepSettings::new(Quota::new(10, 60), Quota::new(25, 600)),
@@ -298,7 +298,7 @@ mod tests {
             short = '7/s'
             long = '8/3600s'
             [nd_flood]
-            policy = 'alert'
+            policy = 'limit'
             [nd_sweep]
             policy = 'off'
             [nd_spoof]
@@ -324,7 +324,7 @@ mod tests {
             .with_policy(Detector::ArpFlood, Policy::Off)
             .with_policy(Detector::ArpSweep, Policy::Drop)
             .with_policy(Detector::ArpSpoof, Policy::Count)
-            .with_policy(Detector::NdFlood, Policy::Alert)
+            .with_policy(Detector::NdFlood, Policy::Limit)
             .with_policy(Detector::NdSweep, Policy::Off)
             .with_policy(Detector::NdSpoof, Policy::Drop)
             .with_policy(Detector::Scan, Policy::Drop)

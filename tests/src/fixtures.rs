@@ -111,7 +111,6 @@ impl Fixture {
                 | Reason::ArpSweep
                 | Reason::ArpSpoof
                 | Reason::NdFlood
-                | Reason::NdFloodSegment
                 | Reason::NdAdvertisementFlood
                 | Reason::NdSweep
                 | Reason::NdSpoof
@@ -176,6 +175,7 @@ pub fn tables(mode: Mode) -> anyhow::Result<Tables> {
     config = config
         .with_policy(Detector::ArpSweep, Policy::Drop)
         .with_policy(Detector::ArpSpoof, Policy::Drop)
+        .with_policy(Detector::NdFlood, Policy::Limit)
         .with_policy(Detector::NdSweep, Policy::Drop)
         .with_policy(Detector::NdSpoof, Policy::Drop)
         // These have tests of their own: most packets try a host, and would leave a second mark.

@@ -28,6 +28,7 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Opened,
         offset: offset.saturating_add(header_len(first)),
         end,
         fragmented: fragment(first) & 0x2000 != 0,
+        from_neighbour: false,
         udp_length_of_zero: 0,
     });
     Ok(Opened::Ip(source, carried))

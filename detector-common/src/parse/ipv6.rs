@@ -9,6 +9,8 @@ use crate::{
 
 /// The length of the fixed header, in bytes.
 pub const HEADER_LEN: usize = 40;
+/// What a hop limit is that no router has passed on.
+const NEIGHBOURS_HOP_LIMIT: u8 = 255;
 /// The option of a jumbogram, RFC 2675 §2.
 const JUMBO_PAYLOAD: u8 = 0xc2;
 /// How many extension headers are followed. RFC 8200 §4.1 has each at most once, destination options twice: six.
@@ -40,6 +42,7 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Opened,
                 offset: transport,
                 end,
                 fragmented: false,
+                from_neighbour: header.u8(7) == NEIGHBOURS_HOP_LIMIT,
                 udp_length_of_zero: 0,
             },
         )
@@ -95,6 +98,8 @@ fn walk<P: PacketBytes>(packet: &P, mut carried: Carried) -> Result<Carried, Rea
                     return Err(Reason::Ipv6LaterFragment);
                 }
                 carried.fragmented = fragment & 1 != 0;
+                // RFC 6980: hosts ignore neighbour discovery in fragments.
+                carried.from_neighbour = false;
                 8
             }
             // RFC 4302 §2.2: in units of four bytes, less two.

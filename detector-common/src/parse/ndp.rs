@@ -1,8 +1,8 @@
 //! IPv6 neighbour discovery (RFC 4861): solicitations and advertisements of neighbours, as far as hosts heed them.
 
-use super::{Ip, Protocol, ethernet::Link, icmp, ipv6};
+use super::{Ip, Protocol, ethernet::Link};
 use crate::{
-    net::{IpAddress, IpProtocol, MacAddress},
+    net::{IpAddress, MacAddress},
     packet::PacketBytes,
 };
 
@@ -15,8 +15,6 @@ const SOURCE_ADDRESS: u8 = 1;
 /// The length of the target in a message, and of an option with an Ethernet address, in bytes.
 const TARGET_LEN: usize = 16;
 const OPTION_LEN: usize = 8;
-/// What a hop limit must be: nobody beyond a router can send it.
-const HOP_LIMIT: u8 = 255;
 
 /// A neighbour solicitation or advertisement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +27,12 @@ pub struct Ndp {
     pub overrides: bool,
     /// Which address it asks for, or says whose it is.
     pub target: IpAddress,
-    /// The MAC that it names, of the source or of the target, where its first option does; else who sent the frame.
+    /// The MAC that it names, of the source or of the target, in its first option; who sent the frame where it has no option. Where
+    /// another option is the first, which no host does that has a MAC to name, it is nobody's.
     pub mac: MacAddress,
 }
 
-/// Reads the message that `ip` has, if it has one that a host would heed (RFC 4861 §7.1).
-///
-/// With extension headers before it there is none: nobody needs them, and they could hide the hop limit.
+/// Reads the message that `ip` has, if it has one that a host would heed (RFC 4861 §7.1, RFC 6980).
 #[inline(always)]
 pub fn parse<P: PacketBytes>(packet: &P, link: &Link, ip: &Ip) -> Option<Ndp> {
     if ip.transport.protocol != Protocol::Icmpv6 {
@@ -44,14 +41,8 @@ pub fn parse<P: PacketBytes>(packet: &P, link: &Link, ip: &Ip) -> Option<Ndp> {
     let header = ip.transport.first_word();
     let kind = header.u8(0);
     let is_message = kind == SOLICITATION || kind == ADVERTISEMENT;
-    if !is_message || header.u8(1) != 0 || ip.payload_len < TARGET_LEN {
-        return None;
-    }
-    let fixed_header = ip
-        .payload_offset
-        .wrapping_sub(icmp::HEADER_LEN + ipv6::HEADER_LEN);
-    let [fixed] = packet.word(fixed_header).words;
-    if fixed.u8(0) >> 4 != 6 || fixed.u8(6) != IpProtocol::ICMPV6.0 || fixed.u8(7) != HOP_LIMIT {
+    let is_heeded = ip.from_neighbour && header.u8(1) == 0 && ip.payload_len >= TARGET_LEN;
+    if !is_message || !is_heeded {
         return None;
     }
     let [target, target_end] = packet.two_words::<8>(ip.payload_offset).words;
@@ -63,9 +54,11 @@ pub fn parse<P: PacketBytes>(packet: &P, link: &Link, ip: &Ip) -> Option<Ndp> {
             .word(ip.payload_offset.saturating_add(TARGET_LEN))
             .words;
         let named = SOURCE_ADDRESS.wrapping_add(u8::from(!is_solicitation));
-        if option.u8(0) == named && option.u8(1) == 1 {
-            mac = MacAddress::from_word(option.0 >> 16);
-        }
+        mac = if option.u8(0) == named && option.u8(1) == 1 {
+            MacAddress::from_word(option.0 >> 16)
+        } else {
+            MacAddress::default()
+        };
     }
     Some(Ndp {
         is_solicitation,

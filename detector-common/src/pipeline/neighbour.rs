@@ -44,7 +44,8 @@ pub struct Message {
     target: IpAddress,
     /// From the lowest: the outer and the inner VLAN (16 bits each), the length of the frame (32).
     frame: u64,
-    /// From the lowest: the class, the family, whether the claim may take what is another's (8 bits each).
+    /// From the lowest: the class, the family, whether it says whose an address is that is nobody's yet, and whether it may take
+    /// one that is another's (8 bits each).
     kind: u64,
 }
 
@@ -56,7 +57,10 @@ impl Message {
             sender_mac: arp.sender_mac.to_word(),
             claimed: arp.sender_ip,
             target: arp.target_ip,
-            kind: u64::from(class.number()) | u64::from(Family::ARP.number()) << 8 | 1 << 16,
+            kind: u64::from(class.number())
+                | u64::from(Family::ARP.number()) << 8
+                | 1 << 16
+                | 1 << 24,
             ..Self::of_frame(packet, link)
         }
     }
@@ -66,7 +70,9 @@ impl Message {
     pub(super) fn of_ndp<P: PacketBytes>(packet: &P, link: &Link, ip: &Ip) -> Option<Self> {
         let ndp = ndp::parse(packet, link, ip)?;
         let class = class(&ndp, ip.source, link);
-        let claims = ndp.is_solicitation || ndp.overrides;
+        // An answer that overrides nothing is a proxy's or an anycast address's. Still who waits for one believes it (RFC 4861 §7.2.5).
+        let binds = ndp.is_solicitation || ndp.overrides;
+        let claims = binds || ndp.is_solicited;
         Some(Self {
             sender_mac: ndp.mac.to_word(),
             claimed: if ndp.is_solicitation {
@@ -77,7 +83,8 @@ impl Message {
             target: ndp.target,
             kind: u64::from(class.number())
                 | u64::from(Family::ND.number()) << 8
-                | u64::from(claims) << 16,
+                | u64::from(binds) << 16
+                | u64::from(claims) << 24,
             ..Self::of_frame(packet, link)
         })
     }
@@ -121,7 +128,9 @@ struct OnItsWay<'m> {
     sender_mac: MacAddress,
     claimed: IpAddress,
     target: IpAddress,
-    /// Whether the claim may take what is another's.
+    /// Whether it says whose an address is that is nobody's yet.
+    binds: bool,
+    /// Whether it may take one that is another's.
     claims: bool,
     bytes: u64,
     interface: u8,
@@ -161,7 +170,8 @@ where
         sender_mac: MacAddress::from_word(message.sender_mac),
         claimed: message.claimed,
         target: message.target,
-        claims: message.kind >> 16 & 1 == 1,
+        binds: message.kind >> 16 & 1 == 1,
+        claims: message.kind >> 24 & 1 == 1,
         bytes: message.frame >> 32,
         interface: runtime.interface(),
         now_ns: runtime.now_ns(),
@@ -193,7 +203,9 @@ impl OnItsWay<'_> {
         match arp_spoof::claim(self.sender_mac, self.link.source, hash, word) {
             Claim::Own => false,
             Claim::New => {
-                runtime.bind(hash.slot(), bindings::word(hash, self.sender_mac));
+                if self.binds {
+                    runtime.bind(hash.slot(), bindings::word(hash, self.sender_mac));
+                }
                 false
             }
             // Proxy ARP (RFC 1027): a router answers for others, and takes nothing from them.
@@ -288,8 +300,10 @@ impl OnItsWay<'_> {
             self.hand_on(runtime, flood, decision, key, count, reach);
             return decision;
         }
-        if flood.runs() && !self.conforms_in_segment(runtime, flood) {
-            return self.decide(flood, Reason::ArpFloodSegment);
+        // The bucket of a segment is ARP's alone, or a flood of one family would cost the other.
+        let is_arp = self.family == Family::ARP;
+        if is_arp && flood.runs() && !self.conforms_in_segment(runtime, flood) {
+            return flood.decide(Reason::ArpFloodSegment);
         }
         if !is_swept {
             return passed;
@@ -327,7 +341,7 @@ impl OnItsWay<'_> {
         R: Runtime<'t, P>,
     {
         let Self { link, config, .. } = self;
-        let decision = self.decide(response, Reason::ArpFloodSegment);
+        let decision = response.decide(Reason::ArpFloodSegment);
         let index = abi::segment_index(u32::from(self.interface), link.vlan);
         let Some(state) = runtime.segment(index) else {
             return true;
@@ -463,7 +477,7 @@ impl OnItsWay<'_> {
         reach: Reach,
     ) {
         let is_about_claim = decision.reason == self.family.reason(Reason::ArpSpoof);
-        let is_of_segment = decision.reason == self.family.reason(Reason::ArpFloodSegment);
+        let is_of_segment = decision.reason == Reason::ArpFloodSegment;
         hand_on(runtime, response, count != 0, || Event {
             head: Head::new(decision, self.bytes as u32),
             at_ns: self.now_ns,

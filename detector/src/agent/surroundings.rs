@@ -104,20 +104,11 @@ impl Surroundings {
         &self.gateways
     }
 
-    /// The MACs of the gateways, those of IPv4 first.
-    pub(super) fn gateway_macs(&self) -> Vec<Mac> {
-        let (of_v4, of_v6): (Vec<_>, Vec<_>) = self
-            .gateways
-            .iter()
-            .filter_map(|((_, ip), mac)| Some((ip, (*mac)?)))
-            .partition(|(ip, _)| ip.is_ipv4());
-        let mut macs = Vec::new();
-        for (_, mac) in of_v4.into_iter().chain(of_v6) {
-            if !macs.contains(&mac) {
-                macs.push(mac);
-            }
-        }
-        macs
+    /// The MACs of the gateways of IPv4. One of IPv6 is whoever advertises himself on the link, and is believed nothing for that.
+    pub(super) fn gateway_macs(&self) -> BTreeSet<Mac> {
+        let gateways = self.gateways.iter();
+        let gateways = gateways.filter(|((_, ip), _)| ip.is_ipv4());
+        gateways.filter_map(|(_, mac)| *mac).collect()
     }
 }
 
@@ -197,8 +188,8 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_others_is_a_gateway_whose_mac_is_known() {
-        assert_eq!(surroundings().gateway_macs(), [mac(1), mac(6)]);
+    fn who_asks_for_others_is_a_gateway_of_ipv4_whose_mac_is_known() {
+        assert_eq!(surroundings().gateway_macs(), BTreeSet::from([mac(1)]));
     }
 
     #[test]
