@@ -3,13 +3,18 @@
 //! It stands here and not in the kernel's crate because `replay` and the tests go the same way. Whoever runs it brings
 //! a [`Runtime`]: tables, a clock, a place for reports. Without a table the packet passes, and that is counted.
 
+mod blocked;
 pub mod contact;
 pub mod headers;
 mod ip;
 pub mod neighbour;
+pub mod parsed;
 pub mod signature;
 
 use headers::Headers;
+use parsed::{Kind, Parsed};
+
+use bytemuck::Zeroable as _;
 
 use crate::{
     abi::{SignatureCounter, Tally},
@@ -19,8 +24,8 @@ use crate::{
     event::Event,
     net::IpAddress,
     packet::PacketBytes,
-    parse::{Opened, open},
     proof::Proof,
+    reason::Reason,
     sources::{Source, SourceKey, SourceSet, SourceState, Visit},
     verdict::{Decision, Verdict},
 };
@@ -35,12 +40,39 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn config(&self) -> Option<&'t Config>;
     /// What the signature detector looks for.
     fn signatures(&self) -> Option<&'t SignatureTable>;
-    /// What becomes of a message of ARP or of neighbour discovery.
-    fn decide_neighbour(&mut self, message: &neighbour::Message) -> Decision
+    /// Parses `packet` and goes on with it; `None` if there is no place for what was parsed.
+    fn parse(
+        &mut self,
+        packet: &P,
+        go_on: impl FnOnce(&mut Self, &Parsed) -> Decision,
+    ) -> Option<Decision>
     where
         Self: Sized,
     {
-        neighbour::decide(message, self)
+        let mut parsed = Parsed::zeroed();
+        parsed.read(packet, self.now_ns());
+        Some(go_on(self, &parsed))
+    }
+    /// What becomes of a message of ARP or of neighbour discovery that asks all.
+    fn decide_request(&mut self, message: &neighbour::Message) -> Decision
+    where
+        Self: Sized,
+    {
+        neighbour::request(message, self)
+    }
+    /// What becomes of one that answers or announces.
+    fn decide_answer(&mut self, message: &neighbour::Message) -> Decision
+    where
+        Self: Sized,
+    {
+        neighbour::answer(message, self)
+    }
+    /// What becomes of one that claims what is another's, and of which this became so far.
+    fn decide_spoof(&mut self, message: &neighbour::Message, so_far: Decision) -> Decision
+    where
+        Self: Sized,
+    {
+        neighbour::spoof(message, so_far, self)
     }
     /// What becomes of a packet that tries a host or shows that one answers, as far as that goes.
     fn decide_contact(&mut self, headers: &Headers) -> Decision
@@ -122,17 +154,42 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    let decision = match open(packet) {
-        Ok((link, Opened::Arp(arp))) => {
-            runtime.decide_neighbour(&neighbour::Message::of_arp(packet, &link, &arp))
-        }
-        Ok((link, Opened::Ip(source, carried))) => {
-            ip::decide(packet, &link, source, carried, runtime)
-        }
-        Err(reason) => Decision::pass(reason),
-    };
+    let decision = runtime
+        .parse(packet, |runtime, parsed| decide(packet, parsed, runtime))
+        .unwrap_or(Decision::pass(Reason::StateMissing));
     runtime.count(decision, packet.wire_len() as u64);
     decision
+}
+
+/// What becomes of a packet that was parsed.
+#[inline(always)]
+fn decide<'t, P, R>(packet: &P, parsed: &Parsed, runtime: &mut R) -> Decision
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    let kind = parsed.kind();
+    if kind == Kind::UNKNOWN {
+        return Decision::pass(parsed.reason());
+    }
+    let (Some(config), Some(table)) = (runtime.config(), runtime.signatures()) else {
+        return Decision::pass(Reason::StateMissing);
+    };
+    if kind != Kind::ARP {
+        let headers = parsed.headers();
+        let bytes = packet.wire_len() as u64;
+        // Asked before anything else, so that no odd header takes a packet past it.
+        if blocked::is_blocked(headers.source, bytes, headers.now_ns, config, runtime) {
+            return config.blocked();
+        }
+        if kind == Kind::IP_UNKNOWN {
+            return Decision::pass(parsed.reason());
+        }
+        if kind == Kind::IP {
+            return ip::decide(packet, headers, config, table, runtime);
+        }
+    }
+    neighbour::decide(parsed.message(), runtime)
 }
 
 /// Runs `step` on the state of a source; `None` if it has no entry and gets none.

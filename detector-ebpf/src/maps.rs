@@ -15,7 +15,7 @@ use detector_common::{
     config::Config,
     detect::signature::table::{ROWS_MAX, SignatureTable},
     net::IpAddress,
-    pipeline::{headers::Headers, neighbour::Message},
+    pipeline::parsed::Parsed,
     proof, services,
     sources::{SETS, SourceSet, SourceState},
 };
@@ -83,13 +83,9 @@ pub static PROTECTED: LpmTrie<IpAddress, u32, { PROTECTED_MAX as usize }> = LpmT
 #[btf_map]
 pub static TALLIES: PerCpuArray<u64, { Tally::ALL.len() }> = PerCpuArray::new();
 
-/// The message of ARP or of neighbour discovery that the program is at.
+/// The packet that the program is at.
 #[btf_map]
-pub static NEIGHBOUR: PerCpuArray<Message, 1> = PerCpuArray::new();
-
-/// The headers of the IP packet that the program is at.
-#[btf_map]
-pub static HEADERS: PerCpuArray<Headers, 1> = PerCpuArray::new();
+pub static PARSED: PerCpuArray<Parsed, 1> = PerCpuArray::new();
 
 /// A number that is written and read back, so that the verifier forgets what it knew of it.
 #[btf_map]

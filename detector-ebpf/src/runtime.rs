@@ -12,6 +12,7 @@ use detector_common::{
         Runtime, contact,
         headers::Headers,
         neighbour::{self, Message},
+        parsed::Parsed,
         signature,
     },
     proof::Proof,
@@ -22,29 +23,49 @@ use detector_common::{
 
 use crate::{maps, packet::XdpPacket};
 
-/// Takes the message in `NEIGHBOUR`, which came in by `interface`, its way, and gives the decision as a word.
+/// Parses the packet of `ctx` into `PARSED`: 0 if there is no such place.
 ///
-/// VERIFIER: a global function, as all that follow: it is verified once and for itself. Inlined, it would be verified anew for each of the
-/// many ways to parse a packet. Only packets that take this way pay for the call.
+/// VERIFIER: a global function, as all that follow: it is verified once and for itself. Inlined, all that comes after would be verified
+/// anew for each of the many ways to parse a packet.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn decide_neighbour(interface: u64) -> u64 {
-    let mut runtime = KernelRuntime {
-        interface: interface as u32,
+pub extern "C" fn parse(ctx: *mut xdp_md) -> u64 {
+    let Some(place) = maps::PARSED.get_ptr_mut(0) else {
+        return 0;
     };
-    let decision = match maps::NEIGHBOUR.get_ptr(0) {
-        // SAFETY: the message is this CPU's, and XDP is not re-entered on a CPU.
-        Some(message) => neighbour::decide(unsafe { &*message }, &mut runtime),
-        None => Decision::pass(Reason::StateMissing),
-    };
-    decision.to_word()
+    // SAFETY: the record is this CPU's, and XDP is not re-entered on a CPU.
+    unsafe { &mut *place }.read(&XdpPacket::new(ctx), KernelRuntime::new().now_ns());
+    1
 }
 
-/// Takes the packet whose headers are in `HEADERS` the way of a contact, and gives the decision as a word.
+/// What becomes of the message in `PARSED`, which asks all, as a word.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn decide_request() -> u64 {
+    with_parsed(|parsed, runtime| neighbour::request::<XdpPacket, _>(parsed.message(), runtime))
+}
+
+/// What becomes of the message in `PARSED`, which answers or announces, as a word.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn decide_answer() -> u64 {
+    with_parsed(|parsed, runtime| neighbour::answer::<XdpPacket, _>(parsed.message(), runtime))
+}
+
+/// What becomes of the message in `PARSED`, which claims what is another's, given what is decided so far, as a word.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn decide_spoof(so_far: u64) -> u64 {
+    with_parsed(|parsed, runtime| {
+        neighbour::spoof::<XdpPacket, _>(parsed.message(), Decision::from_word(so_far), runtime)
+    })
+}
+
+/// What becomes of the packet in `PARSED`, which makes a contact, as far as that goes, as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn decide_contact() -> u64 {
-    with_headers(contact::decide::<XdpPacket, _>)
+    with_parsed(|parsed, runtime| contact::decide::<XdpPacket, _>(parsed.headers(), runtime))
 }
 
 /// Searches the packet of `ctx`: what was found as a word, or [`u64::MAX`].
@@ -57,32 +78,21 @@ pub extern "C" fn search_packet(ctx: *mut xdp_md, search: u64) -> u64 {
         .map_or(u64::MAX, Found::to_word)
 }
 
-/// What becomes of the packet whose headers are in `HEADERS`, given what was found and what is decided so far, as a word.
+/// What becomes of the packet in `PARSED`, given what was found in it and what is decided so far, as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn decide_signature(found: u64, so_far: u64) -> u64 {
     let (found, so_far) = (Found::from_word(found), Decision::from_word(so_far));
-    with_headers(|headers, runtime| {
-        signature::decide::<XdpPacket, _>(headers, found, so_far, runtime)
+    with_parsed(|parsed, runtime| {
+        signature::decide::<XdpPacket, _>(parsed.headers(), found, so_far, runtime)
     })
 }
 
-/// Puts the headers of a packet where the functions above look for them; `false` if there is no such place.
 #[inline(always)]
-fn keep(headers: &Headers) -> bool {
-    let Some(place) = maps::HEADERS.get_ptr_mut(0) else {
-        return false;
-    };
-    // SAFETY: as in `decide_neighbour`.
-    unsafe { place.write(*headers) };
-    true
-}
-
-#[inline(always)]
-fn with_headers(decide: impl FnOnce(&Headers, &mut KernelRuntime) -> Decision) -> u64 {
-    let decision = match maps::HEADERS.get_ptr(0) {
-        // SAFETY: as in `decide_neighbour`.
-        Some(headers) => decide(unsafe { &*headers }, &mut KernelRuntime::new()),
+fn with_parsed(decide: impl FnOnce(&Parsed, &mut KernelRuntime) -> Decision) -> u64 {
+    let decision = match maps::PARSED.get_ptr(0) {
+        // SAFETY: as in `parse`.
+        Some(parsed) => decide(unsafe { &*parsed }, &mut KernelRuntime::new()),
         None => Decision::pass(Reason::StateMissing),
     };
     decision.to_word()
@@ -158,20 +168,36 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn decide_neighbour(&mut self, message: &Message) -> Decision {
-        let Some(place) = maps::NEIGHBOUR.get_ptr_mut(0) else {
-            return Decision::pass(Reason::StateMissing);
-        };
+    fn parse(
+        &mut self,
+        packet: &XdpPacket,
+        go_on: impl FnOnce(&mut Self, &Parsed) -> Decision,
+    ) -> Option<Decision> {
+        if parse(packet.ctx) == 0 {
+            return None;
+        }
+        let place = maps::PARSED.get_ptr(0)?;
         // SAFETY: as in the function.
-        unsafe { place.write(*message) };
-        Decision::from_word(decide_neighbour(self.interface.into()))
+        Some(go_on(self, unsafe { &*place }))
     }
 
     #[inline(always)]
-    fn decide_contact(&mut self, headers: &Headers) -> Decision {
-        if !keep(headers) {
-            return Decision::pass(Reason::StateMissing);
-        }
+    fn decide_request(&mut self, _: &Message) -> Decision {
+        Decision::from_word(decide_request())
+    }
+
+    #[inline(always)]
+    fn decide_answer(&mut self, _: &Message) -> Decision {
+        Decision::from_word(decide_answer())
+    }
+
+    #[inline(always)]
+    fn decide_spoof(&mut self, _: &Message, so_far: Decision) -> Decision {
+        Decision::from_word(decide_spoof(so_far.to_word()))
+    }
+
+    #[inline(always)]
+    fn decide_contact(&mut self, _: &Headers) -> Decision {
         Decision::from_word(decide_contact())
     }
 
@@ -182,10 +208,7 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn decide_signature(&mut self, headers: &Headers, found: Found, so_far: Decision) -> Decision {
-        if !keep(headers) {
-            return so_far;
-        }
+    fn decide_signature(&mut self, _: &Headers, found: Found, so_far: Decision) -> Decision {
         Decision::from_word(decide_signature(found.to_word(), so_far.to_word()))
     }
 

@@ -10,7 +10,7 @@ use crate::{
     event::{Event, Head, Reach},
     net::TcpFlags,
     packet::PacketBytes,
-    parse::{Protocol, Transport, ethernet::Link, icmp::Icmp},
+    parse::{Protocol, Transport, icmp::Icmp},
     proof::{Handshake, Proof},
     reason::Reason,
     services::{ServiceHash, Standing},
@@ -22,13 +22,13 @@ const SYN_OR_RST: u8 = TcpFlags::SYN.0 | TcpFlags::RST.0;
 
 /// Whether a packet tries a host or shows that one answers, as those of a TCP connection that stands do not.
 #[inline(always)]
-pub(super) fn is_made(link: &Link, transport: &Transport) -> bool {
+pub(super) fn is_made(headers: &Headers, transport: &Transport) -> bool {
     let makes = match transport.protocol {
         Protocol::Tcp => transport.tcp().flags.0 & SYN_OR_RST != 0,
         Protocol::Udp => true,
         Protocol::Icmp | Protocol::Icmpv6 => is_echo(transport.icmp()),
     };
-    makes && !link.destination.is_group()
+    makes && !headers.is_for_group()
 }
 
 /// What a packet says that makes a contact. A datagram may both try its destination and answer.

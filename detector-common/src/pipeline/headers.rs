@@ -10,7 +10,7 @@ use crate::{
 
 /// The headers of an IP packet, with all that its way needs from here.
 ///
-/// VERIFIER: words only, so that the kernel can hand them to a function of its own, see [`super::Runtime::decide_contact`].
+/// VERIFIER: words only, as they are a part of [`super::parsed::Parsed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Headers {
@@ -21,10 +21,13 @@ pub struct Headers {
     /// When the packet came, in nanoseconds of the runtime's clock.
     pub now_ns: u64,
     source_mac: u64,
+    destination_mac: u64,
     /// From the lowest: the outer and the inner VLAN (16 bits each), the length of the frame (32).
     frame: u64,
     /// The transport header, as words.
     transport: [u64; 3],
+    /// From the lowest: where the payload begins (16 bits), whether a neighbour sent it (16), the payload's length (32).
+    payload: u64,
 }
 
 impl Headers {
@@ -35,10 +38,14 @@ impl Headers {
             destination: ip.destination,
             now_ns,
             source_mac: link.source.to_word(),
+            destination_mac: link.destination.to_word(),
             frame: u64::from(link.vlan.outer)
                 | u64::from(link.vlan.inner) << 16
                 | (wire_len as u64) << 32,
             transport: ip.transport.to_words(),
+            payload: ip.payload_offset as u64
+                | u64::from(ip.from_neighbour) << 16
+                | (ip.payload_len as u64) << 32,
         }
     }
 
@@ -46,6 +53,12 @@ impl Headers {
     #[inline(always)]
     pub(super) fn source_mac(&self) -> MacAddress {
         MacAddress::from_word(self.source_mac)
+    }
+
+    /// Whether the frame is for more than one host.
+    #[inline(always)]
+    pub(super) fn is_for_group(&self) -> bool {
+        MacAddress::from_word(self.destination_mac).is_group()
     }
 
     #[inline(always)]
@@ -66,6 +79,19 @@ impl Headers {
     #[inline(always)]
     pub(super) fn transport(&self) -> Transport {
         Transport::from_words(self.transport)
+    }
+
+    /// The packet.
+    #[inline(always)]
+    pub(super) fn ip(&self) -> Ip {
+        Ip {
+            source: self.source,
+            destination: self.destination,
+            transport: self.transport(),
+            payload_offset: usize::from(self.payload as u16),
+            payload_len: (self.payload >> 32) as usize,
+            from_neighbour: self.payload >> 16 & 1 == 1,
+        }
     }
 
     /// Whom the packet is for.
