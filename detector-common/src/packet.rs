@@ -115,6 +115,14 @@ pub trait PacketBytes: Sized {
         self.words(offset, [0, B, C])
     }
 
+    /// The words at these places of a packet that has at least `LEN` bytes, in which all of them lie; `None` of a shorter one.
+    #[inline(always)]
+    fn front<const LEN: usize, const N: usize>(&self, places: [usize; N]) -> Option<[Word; N]> {
+        let front = self.bytes::<LEN>(0)?;
+        let word = |at: usize| front.get(at..)?.first_chunk().copied();
+        Some(places.map(|at| Word(u64::from_le_bytes(word(at).unwrap_or_default()))))
+    }
+
     /// The words at these distances behind `offset`.
     #[inline(always)]
     fn words<const N: usize>(&self, offset: usize, distances: [usize; N]) -> Words<N> {

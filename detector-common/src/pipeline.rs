@@ -5,6 +5,7 @@
 
 mod blocked;
 pub mod contact;
+mod established;
 pub mod headers;
 mod ip;
 pub mod neighbour;
@@ -24,6 +25,7 @@ use crate::{
     event::Event,
     net::IpAddress,
     packet::PacketBytes,
+    parse::{Ip, ethernet::Link},
     proof::Proof,
     reason::Reason,
     sources::{Source, SourceKey, SourceSet, SourceState, Visit},
@@ -40,10 +42,15 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn config(&self) -> Option<&'t Config>;
     /// What the signature detector looks for.
     fn signatures(&self) -> Option<&'t SignatureTable>;
-    /// Parses `packet` and goes on with it; `None` if there is no place for what was parsed.
+    /// The IP packet that `packet` is if it is plain, see [`plain`]. It may be `None` for every packet: all that is plain is faster.
+    fn plain(&self, _packet: &P) -> Option<(Link, Ip)> {
+        None
+    }
+    /// Parses `packet`, unless it is `plain`, and goes on with it; `None` if there is no place for what was parsed.
     fn parse(
         &mut self,
         packet: &P,
+        _plain: Option<(Link, Ip)>,
         go_on: impl FnOnce(&mut Self, &Parsed) -> Decision,
     ) -> Option<Decision>
     where
@@ -74,12 +81,12 @@ pub trait Runtime<'t, P: PacketBytes> {
     {
         neighbour::spoof(message, so_far, self)
     }
-    /// What becomes of a packet that tries a host or shows that one answers, as far as that goes.
-    fn decide_contact(&mut self, headers: &Headers) -> Decision
+    /// What becomes of a packet that tries a host, as [`contact::judge`] has it.
+    fn judge(&mut self, headers: &Headers, due: u64) -> Decision
     where
         Self: Sized,
     {
-        contact::decide(headers, self)
+        contact::judge(headers, due, self)
     }
     /// The signature of `table` that `packet` shows.
     fn search(&self, packet: &P, search: Search, table: &SignatureTable) -> Option<Found> {
@@ -154,9 +161,14 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    let decision = runtime
-        .parse(packet, |runtime, parsed| decide(packet, parsed, runtime))
-        .unwrap_or(Decision::pass(Reason::StateMissing));
+    let decision = match runtime.plain(packet) {
+        Some((_, ip)) if established::passes(&ip, runtime) => Decision::pass(Reason::Clean),
+        plain => runtime
+            .parse(packet, plain, |runtime, parsed| {
+                decide(packet, parsed, runtime)
+            })
+            .unwrap_or(Decision::pass(Reason::StateMissing)),
+    };
     runtime.count(decision, packet.wire_len() as u64);
     decision
 }

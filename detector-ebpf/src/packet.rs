@@ -134,6 +134,28 @@ impl PacketBytes for XdpPacket {
     }
 
     #[inline(always)]
+    fn front<const LEN: usize, const N: usize>(&self, places: [usize; N]) -> Option<[Word; N]> {
+        // VERIFIER: as in `bytes`.
+        if self.data.wrapping_add(LEN) > self.data_end {
+            return None;
+        }
+        Some(places.map(|at| {
+            let word;
+            // SAFETY: loads eight bytes at any alignment, which packet memory allows. `LEN` bytes were just found to lie inside the
+            // packet, and the verifier refuses a program that reads others. Not `pure`, so that it stays behind that check.
+            unsafe {
+                asm!(
+                    "{word} = *(u64 *)({start} + 0)",
+                    word = out(reg) word,
+                    start = in(reg) self.data.wrapping_add(at),
+                    options(readonly, nostack)
+                )
+            };
+            Word(word)
+        }))
+    }
+
+    #[inline(always)]
     fn forget(value: usize) -> usize {
         let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
             return 0;

@@ -8,6 +8,8 @@ use detector_common::{
     detect::signature::{Found, Search, table::SignatureTable},
     event::Event,
     net::IpAddress,
+    packet::PacketBytes as _,
+    parse::{Ip, ethernet::Link, plain},
     pipeline::{
         Runtime, contact,
         headers::Headers,
@@ -23,19 +25,19 @@ use detector_common::{
 
 use crate::{maps, packet::XdpPacket};
 
-/// Parses the packet of `ctx` into `PARSED`: 0 if there is no such place.
+/// Parses the packet of `ctx` into `PARSED`. The number says nothing; a global function gives one.
 ///
 /// VERIFIER: a global function, as all that follow: it is verified once and for itself. Inlined, all that comes after would be verified
 /// anew for each of the many ways to parse a packet.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn parse(ctx: *mut xdp_md) -> u64 {
-    let Some(place) = maps::PARSED.get_ptr_mut(0) else {
-        return 0;
-    };
-    // SAFETY: the record is this CPU's, and XDP is not re-entered on a CPU.
-    unsafe { &mut *place }.read(&XdpPacket::new(ctx), KernelRuntime::new().now_ns());
-    1
+    if let Some(place) = maps::PARSED.get_ptr_mut(0) {
+        let now_ns = KernelRuntime::new().now_ns();
+        // SAFETY: the record is this CPU's, and XDP is not re-entered on a CPU.
+        unsafe { &mut *place }.read(&XdpPacket::new(ctx), now_ns);
+    }
+    0
 }
 
 /// What becomes of the message in `PARSED`, which asks all, as a word.
@@ -61,11 +63,11 @@ pub extern "C" fn decide_spoof(so_far: u64) -> u64 {
     })
 }
 
-/// What becomes of the packet in `PARSED`, which makes a contact, as far as that goes, as a word.
+/// What becomes of the packet in `PARSED`, which tries a host, as [`contact::judge`] has it, as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn decide_contact() -> u64 {
-    with_parsed(|parsed, runtime| contact::decide::<XdpPacket, _>(parsed.headers(), runtime))
+pub extern "C" fn judge(due: u64) -> u64 {
+    with_parsed(|parsed, runtime| contact::judge::<XdpPacket, _>(parsed.headers(), due, runtime))
 }
 
 /// Searches the packet of `ctx`: what was found as a word, or [`u64::MAX`].
@@ -168,16 +170,29 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
+    fn plain(&self, packet: &XdpPacket) -> Option<(Link, Ip)> {
+        plain::parse(packet)
+    }
+
+    #[inline(always)]
     fn parse(
         &mut self,
         packet: &XdpPacket,
+        plain: Option<(Link, Ip)>,
         go_on: impl FnOnce(&mut Self, &Parsed) -> Decision,
     ) -> Option<Decision> {
-        if parse(packet.ctx) == 0 {
-            return None;
+        let place = maps::PARSED.get_ptr_mut(0)?;
+        match plain {
+            Some((link, ip)) => {
+                // SAFETY: as in the function.
+                let parsed = unsafe { &mut *place };
+                parsed.keep(packet.wire_len(), &link, &ip, self.now_ns());
+            }
+            None => {
+                parse(packet.ctx);
+            }
         }
-        let place = maps::PARSED.get_ptr(0)?;
-        // SAFETY: as in the function.
+        // SAFETY: as before.
         Some(go_on(self, unsafe { &*place }))
     }
 
@@ -197,8 +212,8 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn decide_contact(&mut self, _: &Headers) -> Decision {
-        Decision::from_word(decide_contact())
+    fn judge(&mut self, _: &Headers, due: u64) -> Decision {
+        Decision::from_word(judge(due))
     }
 
     #[inline(always)]

@@ -6,7 +6,11 @@
 
 use std::{cell::RefCell, collections::BTreeSet, ops::Range};
 
-use detector_common::{packet::Frame, parse::parse, reason::Reason};
+use detector_common::{
+    packet::Frame,
+    parse::{Network, Packet, parse, plain},
+    reason::Reason,
+};
 use detector_tests::{
     generate::{Kitchen, Recipe},
     oracle::{
@@ -107,6 +111,23 @@ fn a_frame_that_was_captured_in_part_is_truncated_or_read_alike() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn what_is_read_as_plain_is_read_alike_by_the_parser() {
+    let kitchen = Kitchen::new();
+    let mut plain = 0;
+    check(100_000, recipe(0..5), |recipe| {
+        let frame = kitchen.make(&recipe, LONGEST);
+        let frame = Frame::whole(&frame);
+        if let Some((link, ip)) = plain::parse(&frame) {
+            let network = Network::Ip(ip);
+            prop_assert_eq!(parse(&frame), Ok(Packet { link, network }));
+            plain += 1;
+        }
+        Ok(())
+    });
+    assert!(plain > 10_000, "only {plain} frames were plain");
 }
 
 /// Where a frame may be cut: in a header, or behind one that says how long the packet is.

@@ -1,34 +1,41 @@
 //! The way of a packet that tries a host, or shows that one answers: is its source looking for victims?
 
-use super::{Runtime, account, hand_on, headers::Headers, unless_protected};
+mod judge;
+
+pub use self::judge::judge;
+use super::{Runtime, account, headers::Headers};
 use crate::{
     config::Config,
     detect::{
         Detector,
         scan::{Noted, Rule},
     },
-    event::{Event, Head, Reach},
     net::TcpFlags,
     packet::PacketBytes,
     parse::{Protocol, Transport, icmp::Icmp},
-    proof::{Handshake, Proof},
+    proof::Handshake,
     reason::Reason,
     services::{ServiceHash, Standing},
     sources::{Companion, SourceKey},
-    verdict::{Decision, Verdict},
+    verdict::Decision,
 };
 
 const SYN_OR_RST: u8 = TcpFlags::SYN.0 | TcpFlags::RST.0;
 
-/// Whether a packet tries a host or shows that one answers, as those of a TCP connection that stands do not.
+/// Whether a packet makes a contact.
 #[inline(always)]
 pub(super) fn is_made(headers: &Headers, transport: &Transport) -> bool {
-    let makes = match transport.protocol {
+    tries_or_shows(transport) && !headers.is_for_group()
+}
+
+/// Whether a packet tries a host or shows that one answers, as those of a TCP connection that stands do not.
+#[inline(always)]
+pub(super) fn tries_or_shows(transport: &Transport) -> bool {
+    match transport.protocol {
         Protocol::Tcp => transport.tcp().flags.0 & SYN_OR_RST != 0,
         Protocol::Udp => true,
         Protocol::Icmp | Protocol::Icmpv6 => is_echo(transport.icmp()),
-    };
-    makes && !headers.is_for_group()
+    }
 }
 
 /// What a packet says that makes a contact. A datagram may both try its destination and answer.
@@ -111,7 +118,7 @@ where
     if contact.answers {
         remember(headers, transport, config, runtime);
     }
-    let (detector, reason, rule) = rule(transport.protocol, config);
+    let (detector, _, rule) = rule(transport.protocol, config);
     let response = config.response(detector);
     if !response.runs() {
         return passed;
@@ -125,12 +132,8 @@ where
         return passed;
     }
 
-    let service = ServiceHash::new(
-        headers.destination,
-        transport.protocol.number(),
-        transport.destination_port(),
-        config.hash_seed,
-    );
+    let trial = Trial::new(headers, transport, config, runtime.interface());
+    let service = trial.service;
     if transport.protocol == Protocol::Udp {
         // A datagram may be one of many to a service that answers, of which nothing more is to be learnt.
         if standing(service, runtime) == Standing::ANSWERS {
@@ -138,9 +141,6 @@ where
         }
     }
     let now_ns = headers.now_ns;
-    let (vlan, port) = (headers.vlan(), transport.destination_port());
-    let interface = runtime.interface();
-    let key = SourceKey::of_scanner(detector, port, interface, vlan, headers.source);
     let near = [8, 16].map(|bits| headers.source.shares_v4(headers.destination, bits));
     let companion = Companion::mac(headers.source_mac());
     let mut noted = Noted {
@@ -148,7 +148,7 @@ where
         due: 0,
     };
     let mut scans = false;
-    let _ = account(runtime, &key, config, now_ns, false, |source| {
+    let _ = account(runtime, &trial.key, config, now_ns, false, |source| {
         source.state.see(now_ns, headers.bytes().into(), companion);
         let scan = source.scan_mut();
         noted = scan.note(service, near, now_ns, rule);
@@ -163,48 +163,30 @@ where
     if noted.due == 0 && !scans {
         return passed;
     }
+    runtime.judge(headers, noted.due)
+}
 
-    // What few packets need: one of a scan, and one that finds that a host should have answered.
-    let answers = standing(service, runtime) == Standing::ANSWERS;
-    let due = standing(ServiceHash::from_word(noted.due), runtime);
-    let hash = key.hash(config.hash_seed);
-    let set = key.set(hash, config.is_lan(interface));
-    let source = runtime.source_set(set).and_then(|set| set.known(hash));
-    let Some(source) = source else {
-        return passed;
-    };
-    if noted.due != 0 {
-        source.scan_mut().judge(due);
+/// A try of a host: what is tried, and by whom.
+struct Trial {
+    service: ServiceHash,
+    key: SourceKey,
+}
+
+impl Trial {
+    #[inline(always)]
+    fn new(headers: &Headers, transport: &Transport, config: &Config, interface: u8) -> Self {
+        let port = transport.destination_port();
+        let (detector, _, _) = rule(transport.protocol, config);
+        Self {
+            service: ServiceHash::new(
+                headers.destination,
+                transport.protocol.number(),
+                port,
+                config.hash_seed,
+            ),
+            key: SourceKey::of_scanner(detector, port, interface, headers.vlan(), headers.source),
+        }
     }
-    // Who tries what answers harms nobody by it, and a scan can be forged: its victim keeps what it uses.
-    if !source.scan().is_scan(rule) || answers {
-        return passed;
-    }
-    let conforms = response.limits() && source.state.bucket.take(&rule.limit, now_ns);
-    let decision = if conforms {
-        Decision::pass(reason)
-    } else {
-        unless_protected(runtime, headers.source, response.decide(reason))
-    };
-    let source = runtime.source_set(set).and_then(|set| set.known(hash));
-    let Some(source) = source else {
-        return decision;
-    };
-    let objections = &mut source.state.objections;
-    objections.flag(decision.verdict == Verdict::DROP);
-    let count = objections.report(now_ns, config.report_interval_ns);
-    let reach = Reach::of_scan(source.scan());
-    hand_on(runtime, response, count != 0, || Event {
-        head: Head::new(decision, headers.bytes()),
-        at_ns: now_ns,
-        key,
-        companion,
-        target: headers.target(),
-        count: count.max(1),
-        reach,
-        proof: Proof::SPOOFABLE,
-    });
-    decision
 }
 
 /// What is known of a service.

@@ -31,12 +31,14 @@ where
     } else {
         None
     };
+    // VERIFIER: searched before the contact is looked at, or each of a contact's ways would be followed through the search.
+    let found = search.and_then(|search| runtime.search(packet, search, table));
     let decision = if contact::is_made(headers, &ip.transport) {
-        runtime.decide_contact(headers)
+        contact::decide(headers, runtime)
     } else {
         Decision::pass(Reason::Clean)
     };
-    match search.and_then(|search| runtime.search(packet, search, table)) {
+    match found {
         Some(found) => runtime.decide_signature(headers, found, decision),
         None => decision,
     }

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{headers::Headers, neighbour::Message};
 use crate::{
     packet::PacketBytes,
-    parse::{Opened, open, parse_transport},
+    parse::{Ip, Opened, ethernet::Link, open, parse_transport},
     reason::Reason,
 };
 
@@ -53,14 +53,11 @@ impl Parsed {
             Ok((link, Opened::Ip(source, carried))) => {
                 match carried.and_then(|carried| parse_transport(packet, &carried)) {
                     Ok(ip) => {
-                        self.headers = Headers::new(packet.wire_len(), &link, &ip, now_ns);
-                        self.kind = match Message::of_ndp(packet, &link, &ip, now_ns) {
-                            Some(message) => {
-                                self.message = message;
-                                Kind::DISCOVERY
-                            }
-                            None => Kind::IP,
-                        };
+                        self.keep(packet.wire_len(), &link, &ip, now_ns);
+                        if let Some(message) = Message::of_ndp(packet, &link, &ip, now_ns) {
+                            self.message = message;
+                            self.kind = Kind::DISCOVERY;
+                        }
                     }
                     Err(reason) => {
                         self.headers.source = source;
@@ -75,6 +72,13 @@ impl Parsed {
                 self.reason = reason as u32;
             }
         }
+    }
+
+    /// Keeps an IP packet of `wire_len` bytes that was parsed already, as [`Self::read`] keeps it.
+    #[inline(always)]
+    pub fn keep(&mut self, wire_len: usize, link: &Link, ip: &Ip, now_ns: u64) {
+        self.headers = Headers::new(wire_len, link, ip, now_ns);
+        self.kind = Kind::IP;
     }
 
     /// What it is.

@@ -1,13 +1,16 @@
-//! The parser, against the referee and against itself with less of a frame.
+//! The parser, against the referee, against its short form for plain packets, and against itself with less of a frame.
 
-use detector_common::{packet::Frame, parse::parse};
+use detector_common::{
+    packet::Frame,
+    parse::{Network, Packet, parse, plain},
+};
 
 use crate::oracle::excuse;
 
 /// Most headers end before this.
 const HEADERS: usize = 128;
 
-/// A frame: the referee reads the same in it, or the difference is a listed one; and less of it is not read otherwise.
+/// A frame: the referee reads the same in it, or the difference is a listed one; it is read alike as a plain one; and less of it is not read otherwise.
 ///
 /// # Panics
 ///
@@ -16,7 +19,12 @@ pub fn parser(input: &[u8]) {
     if let Err(difference) = excuse::agree(input) {
         panic!("{difference}");
     }
-    let Ok(whole) = parse(&Frame::whole(input)) else {
+    let whole = parse(&Frame::whole(input));
+    if let Some((link, ip)) = plain::parse(&Frame::whole(input)) {
+        let network = Network::Ip(ip);
+        assert_eq!(whole, Ok(Packet { link, network }), "{input:02x?}");
+    }
+    let Ok(whole) = whole else {
         return;
     };
     for len in 0..input.len().min(HEADERS) {
