@@ -28,7 +28,7 @@ use crate::tables::Tables;
 /// The kernel program as the build script compiled it: `detector` and `clock`.
 pub const OBJECT: &[u8] = aya::include_bytes_aligned!(env!("DETECTOR_OBJECT"));
 
-/// The programs that the kernel program is measured against: `floor_drop`, `floor_pass`,
+/// The programs that the kernel program is measured against: `floor_drop`, `floor_pass`, `yardstick`,
 /// `random_sender`, `random_host` and `send`.
 pub const BENCH_OBJECT: &[u8] = aya::include_bytes_aligned!(env!("BENCH_OBJECT"));
 

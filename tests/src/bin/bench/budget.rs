@@ -1,7 +1,11 @@
-//! `--check`: what each packet may cost, as a ratio to the empty program. Never a time: machines differ, and share.
+//! `--check`: what each packet may cost, in units of the yardstick. Never a time: machines differ, and share.
 //!
-//! The medians of fifty paired ratios differ by a few per cent from run to run, also where others load every CPU. A
-//! packet above its budget is measured once more before it counts.
+//! Nor the ratio to the empty program, which says what a packet costs on one machine. Most of what the empty program takes is the
+//! kernel's way to it, and the same classifier was 1.8 times as much on one processor (Zen 4) and 3.1 times on another (Emerald Rapids). The
+//! yardstick is work of the classifier's own kind.
+//!
+//! The medians of fifty rounds differ by a few per cent from run to run, also where others load every CPU. A packet above its
+//! budget is measured once more before it counts.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -14,13 +18,13 @@ use crate::{
 };
 
 const HEADER: &str = "\
-# What a packet may cost in the kernel program, as a ratio to an empty one: `cargo xtask bench --check`.
+# What a packet may cost in the kernel program, in units of the yardstick: `cargo xtask bench --check`.
 # `cargo xtask bench --accept` writes what it measures here: do that when a change is worth its price, and say why.
 
 ";
-/// What measurements differ by on a machine that others load, and a regression does not: fifteen in a hundred were seen,
-/// and a map lookup per byte costs more than as much again.
-const TOLERANCE: f64 = 1.25;
+/// What measurements differ by on a machine that others load, and between processors, and a regression does not: a map
+/// lookup per byte costs more than as much again.
+const TOLERANCE: f64 = 1.4;
 /// The same where each packet has another sender: then it is the processor's cache that counts, and others use it too.
 const TOLERANCE_SENDERS: f64 = 2.5;
 
@@ -32,8 +36,8 @@ struct Budget {
     tolerance: f64,
     /// The same where each packet has another sender.
     tolerance_random_senders: f64,
-    /// By packet: the ratio to the empty program.
-    ratios: BTreeMap<String, f64>,
+    /// By packet: what it costs more than in the empty program, as the yardstick does.
+    work: BTreeMap<String, f64>,
 }
 
 /// Fails if a packet costs more than its budget, or is not in it, or if something else is.
@@ -42,12 +46,12 @@ pub(crate) fn check(rounds: u32) -> Result<()> {
     let packets = packets::all();
     for packet in &packets {
         ensure!(
-            budget.ratios.contains_key(packet.name),
+            budget.work.contains_key(packet.name),
             "{} has no budget: run `cargo xtask bench --accept`",
             packet.name
         );
     }
-    for name in budget.ratios.keys() {
+    for name in budget.work.keys() {
         ensure!(
             packets.iter().any(|packet| packet.name == name),
             "{} has {name}, which is not measured: run `cargo xtask bench --accept`",
@@ -76,14 +80,14 @@ pub(crate) fn check(rounds: u32) -> Result<()> {
 
 /// Makes what was measured the budget.
 pub(crate) fn accept(measured: &InKernel) -> Result<()> {
-    let round = |ratio: f64| (ratio * 100.0).round() / 100.0;
+    let round = |work: f64| (work * 100.0).round() / 100.0;
     let budget = Budget {
         tolerance: TOLERANCE,
         tolerance_random_senders: TOLERANCE_SENDERS,
-        ratios: measured
+        work: measured
             .rows
             .iter()
-            .map(|row| (row.packet.to_owned(), round(row.detector.ratio.median)))
+            .map(|row| (row.packet.to_owned(), round(row.work.median)))
             .collect(),
     };
     let text = format!("{HEADER}{}", toml::to_string(&budget)?);
@@ -105,19 +109,19 @@ impl Budget {
     fn over(&self, measured: &InKernel) -> Vec<&'static str> {
         let mut over = Vec::new();
         for row in &measured.rows {
-            let budget = self.ratios.get(row.packet).copied().unwrap_or_default();
-            let ratio = row.detector.ratio.median;
+            let budget = self.work.get(row.packet).copied().unwrap_or_default();
+            let work = row.work.median;
             let tolerance = if row.random_senders {
                 self.tolerance_random_senders
             } else {
                 self.tolerance
             };
             // No number, or a negative one, is no measurement.
-            let is_over = !(ratio > 0.0 && ratio <= budget * tolerance);
+            let is_over = !(work > 0.0 && work <= budget * tolerance);
             println!(
-                "{:<32} {ratio:>5.2}x, budget {budget:.2}x ({:+.0} %){}",
+                "{:<33} {work:>5.2}, budget {budget:.2} ({:+.0} %){}",
                 row.packet,
-                (ratio / budget - 1.0) * 100.0,
+                (work / budget - 1.0) * 100.0,
                 if is_over { ": OVER" } else { "" }
             );
             if is_over {

@@ -50,6 +50,10 @@ pub(crate) struct Row {
     pub(crate) random_senders: bool,
     /// The empty program.
     pub(crate) floor_ns: Spread,
+    /// The yardstick.
+    pub(crate) yardstick_ns: Spread,
+    /// What the detector takes longer than the empty program, in units of what the yardstick takes longer.
+    pub(crate) work: Spread,
     pub(crate) detector: Cost,
     /// Nothing where it is missing.
     pub(crate) peers: Vec<Option<Cost>>,
@@ -96,6 +100,7 @@ struct Samples {
     packet: Packet,
     tables: Tables,
     floor: Vec<f64>,
+    yardstick: Vec<f64>,
     detector: Vec<f64>,
     peers: Vec<Option<(Verdict, Vec<f64>)>>,
 }
@@ -124,6 +129,7 @@ fn measure_here(rounds: u32, with_peers: bool, packets: Vec<Packet>) -> Result<I
             tables: enforced(&packet.config)?,
             packet,
             floor: Vec::new(),
+            yardstick: Vec::new(),
             detector: Vec::new(),
             peers: features.iter().map(|_| None).collect(),
         })
@@ -177,6 +183,8 @@ impl Samples {
                 samples.get_or_insert((found, Vec::new())).1.push(theirs);
             }
         }
+        self.yardstick
+            .push(run_to(floor.yardstick()?, frame, Verdict::PASS)?);
         // Before and after: nobody is compared with a machine that has become slower or faster meanwhile.
         let after = run_to(floor.of(*verdict)?, frame, *verdict)?;
         self.floor.push(f64::midpoint(before, after));
@@ -198,6 +206,11 @@ impl Samples {
             goal: self.packet.goal,
             random_senders: self.packet.random.is_some(),
             floor_ns: Spread::of(self.floor.iter().copied()),
+            yardstick_ns: Spread::of(self.yardstick.iter().copied()),
+            work: Spread::of(ratios(
+                &above(&self.detector, &self.floor),
+                &above(&self.yardstick, &self.floor),
+            )),
             detector: cost(self.packet.verdict, &self.detector),
             peers: self
                 .peers
@@ -209,6 +222,20 @@ impl Samples {
                 })
                 .collect(),
         }
+    }
+}
+
+/// What each costs more than the empty program beside it.
+fn above(costs: &[f64], floors: &[f64]) -> Vec<f64> {
+    let pairs = costs.iter().zip(floors);
+    pairs.map(|(cost, floor)| cost - floor).collect()
+}
+
+impl InKernel {
+    /// What the yardstick takes longer than the empty program, in nanoseconds: the median of all kinds of packets.
+    pub(crate) fn yardstick_ns(&self) -> f64 {
+        let above = self.rows.iter();
+        Spread::of(above.map(|row| row.yardstick_ns.median - row.floor_ns.median)).median
     }
 }
 

@@ -96,7 +96,14 @@ impl Floor {
         let mut object = EbpfLoader::new()
             .override_global("SENDERS_MASK", &senders_mask, true)
             .load(BENCH_OBJECT)?;
-        for name in ["floor_drop", "floor_pass", "random_sender", "random_host"] {
+        let names = [
+            "floor_drop",
+            "floor_pass",
+            "yardstick",
+            "random_sender",
+            "random_host",
+        ];
+        for name in names {
             load(&mut object, name)?;
         }
         let next = object.take_map("NEXT").context("no map NEXT")?.try_into()?;
@@ -109,6 +116,11 @@ impl Floor {
             Verdict::DROP => "floor_drop",
             _ => "floor_pass",
         })
+    }
+
+    /// The fixed piece of work.
+    pub(crate) fn yardstick(&self) -> Result<&Xdp> {
+        self.program("yardstick")
     }
 
     /// What `program` costs for a packet with a source by chance, without what drawing the source costs; and what becomes of

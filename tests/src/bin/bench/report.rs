@@ -113,7 +113,9 @@ pub(crate) fn target_dir() -> Result<PathBuf> {
 pub(crate) fn print_in_kernel(measured: &InKernel) {
     println!(
         "In the kernel, by BPF_PROG_TEST_RUN: CPU time a packet in ns, and as a ratio to the empty program beside it;\n\
+         work: how much longer than that, in units of what a fixed piece of work takes longer, {:.1} ns here;\n\
          medians of {} rounds in turns, with quartiles.{}\n",
+        measured.yardstick_ns(),
         measured.rounds,
         measured
             .verified_instructions
@@ -121,9 +123,11 @@ pub(crate) fn print_in_kernel(measured: &InKernel) {
                 " {count} instructions verified."
             )),
     );
-    let mut header = ["packet", "bytes", "empty", "detector", "", "ratio", "goal"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut header = [
+        "packet", "bytes", "empty", "detector", "", "ratio", "goal", "work",
+    ]
+    .map(str::to_owned)
+    .to_vec();
     for peer in &measured.peers {
         header.extend([peer.name.clone(), String::new(), "ratio".to_owned()]);
     }
@@ -138,6 +142,7 @@ pub(crate) fn print_in_kernel(measured: &InKernel) {
             ratio_with_quartiles(&row.detector.ratio),
             row.goal
                 .map_or_else(String::new, |goal| format!("{goal:.1}x")),
+            format!("{:.2}", row.work.median),
         ];
         for peer in &row.peers {
             cells.extend(peer.as_ref().map_or_else(
