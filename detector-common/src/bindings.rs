@@ -11,7 +11,8 @@ pub const SLOTS: u32 = 1 << 16;
 
 /// An address of a VLAN, hashed.
 ///
-/// The interface is no part of it: the two ports of a bridge are one segment, and a router has an address on one side only.
+/// The interface is no part of it: the two ports of a bridge are one segment, and a router has an address on one side only. Link-local
+/// addresses are another matter, see [`Self::of_link`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressHash(u64);
 
@@ -20,8 +21,17 @@ impl AddressHash {
     #[inline(always)]
     #[must_use]
     pub fn new(address: IpAddress, vlan: Vlan, seed: u64) -> Self {
-        let vlan = u64::from(vlan.outer) | u64::from(vlan.inner) << 12;
-        Self(address.hash(vlan, seed))
+        Self(address.hash(context(vlan), seed))
+    }
+
+    /// The hash of an address of the link behind the interface in slot `interface`. A link-local one (RFC 4291 §2.5.6) is another on each
+    /// link: routers like to be `fe80::1` on all of theirs.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_link(address: IpAddress, vlan: Vlan, interface: u8, seed: u64) -> Self {
+        let link = u64::from(interface).wrapping_add(1);
+        let link = link.wrapping_mul(address.is_link_local_v6().into());
+        Self(address.hash(context(vlan) | link << 24, seed))
     }
 
     /// The slot of the address.
@@ -74,6 +84,12 @@ pub fn word(hash: AddressHash, mac: MacAddress) -> u64 {
     hash.tag() | mac.to_word()
 }
 
+/// What besides the address tells one from another.
+#[inline(always)]
+fn context(vlan: Vlan) -> u64 {
+    u64::from(vlan.outer) | u64::from(vlan.inner) << 12
+}
+
 #[cfg(test)]
 mod tests {
     extern crate std;
@@ -118,5 +134,31 @@ mod tests {
         let of = |outer, inner| AddressHash::new(address, Vlan { outer, inner }, SEED);
         assert_ne!(of(1, 0), of(2, 0));
         assert_ne!(of(1, 2), of(2, 1));
+    }
+
+    #[test]
+    fn only_a_link_local_address_is_another_on_each_link() {
+        let of =
+            |address, interface| AddressHash::of_link(address, Vlan::default(), interface, SEED);
+        let word = |bytes| u64::from_le_bytes(bytes);
+        for first in [
+            [0xfe, 0x80, 0, 0, 0, 0, 0, 0],
+            [0xfe, 0xbf, 0, 0, 0, 0, 0, 0],
+        ] {
+            let address = IpAddress::v6(word(first), 1);
+            assert_ne!(of(address, 0), of(address, 1));
+            assert_ne!(
+                of(address, 0),
+                AddressHash::new(address, Vlan::default(), SEED)
+            );
+        }
+        let global = IpAddress::v6(word([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0]), 1);
+        for address in [global, IpAddress::v4([192, 0, 2, 1])] {
+            assert_eq!(of(address, 0), of(address, 1));
+            assert_eq!(
+                of(address, 0),
+                AddressHash::new(address, Vlan::default(), SEED)
+            );
+        }
     }
 }

@@ -179,6 +179,13 @@ impl IpAddress {
         self == Self::default()
     }
 
+    /// Whether it is an IPv6 address that only its own link knows, `fe80::/10` (RFC 4291 §2.5.6).
+    #[inline(always)]
+    #[must_use]
+    pub fn is_link_local_v6(self) -> bool {
+        u64::from_le(self.first) & 0xc0ff == 0x80fe
+    }
+
     /// Whether it is the IPv4 address that is this number in network order.
     #[inline(always)]
     #[must_use]

@@ -144,7 +144,8 @@ impl<'m> OnItsWay<'m> {
 
     #[inline(always)]
     fn hash(&self, address: IpAddress) -> AddressHash {
-        AddressHash::new(address, self.link.vlan, self.config.hash_seed)
+        let seed = self.config.hash_seed;
+        AddressHash::of_link(address, self.link.vlan, self.interface, seed)
     }
 
     /// Hands on an objection to this message, and all that its report stands for.

@@ -19,9 +19,10 @@ pub struct ArpSender {
     pub sweep: Sweep,
     /// What `arp_spoof` objected to. Whoever forges claims is no more an offender for it: a new name costs nothing.
     pub spoof_objections: Objections,
-    /// The last claim of what is another's, as a word of [`crate::bindings`].
-    claim: u64,
-    /// When that was, in [`coarse`] time.
+    /// Its last two claims of what is another's, each a fold of a word of [`crate::bindings`]; the last one first. Who stands between
+    /// two hosts claims the address of either, in turn.
+    claims: [u32; 2],
+    /// When the last one was made, in [`coarse`] time.
     claimed: u32,
     /// The networks (/24) of the addresses that it called its own, as a sketch.
     pub networks: u32,
@@ -37,12 +38,18 @@ impl ArpSender {
         self.networks |= 1 << (network.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 59);
     }
 
-    /// Whether it claimed the same of the same address a moment ago. Damaged frames do not.
+    /// Whether its last claim but one, or its last, was the same of the same address, and that a moment ago. Damaged frames do not come
+    /// twice.
     #[inline(always)]
     pub fn claims_again(&mut self, claim: u64, now_ns: u64) -> bool {
         let now = coarse(now_ns);
-        let again = self.claim == claim && now.wrapping_sub(self.claimed) <= CLAIM_AGAIN;
-        self.claim = claim;
+        let claim = (claim ^ claim >> 32) as u32;
+        let [last, other] = self.claims;
+        let again =
+            (claim == last || claim == other) && now.wrapping_sub(self.claimed) <= CLAIM_AGAIN;
+        if claim != last {
+            self.claims = [claim, last];
+        }
         self.claimed = now;
         again
     }

@@ -48,10 +48,15 @@ impl OnItsWay<'_> {
                 false
             }
             // Proxy ARP (RFC 1027): a router answers for others, and takes nothing from them.
-            Claim::Foreign => {
-                self.message.claims() && !self.config.is_gateway(self.message.sender_mac())
-            }
+            Claim::Foreign => self.message.claims() && !self.is_from_gateway(),
         }
+    }
+
+    /// Whether a gateway sent it in its own name.
+    #[inline(always)]
+    fn is_from_gateway(&self) -> bool {
+        let sender = self.message.sender_mac();
+        sender == self.link.source && self.config.is_gateway(sender)
     }
 
     #[inline(always)]
