@@ -49,15 +49,13 @@ pub mod map {
     pub const TALLIES: &str = "TALLIES";
     /// Ring buffer of [`crate::event::Event`].
     pub const EVENTS: &str = "EVENTS";
-    /// Per CPU: the [`crate::pipeline::neighbour::Message`] that the program is at.
-    pub const NEIGHBOUR: &str = "NEIGHBOUR";
-    /// Per CPU: the [`crate::pipeline::headers::Headers`] of the packet that the program is at.
-    pub const HEADERS: &str = "HEADERS";
+    /// Per CPU: the [`crate::pipeline::parsed::Parsed`] of the last packet that was not done with before.
+    pub const PARSED: &str = "PARSED";
     /// Per CPU: a number that the program writes and reads back.
     pub const SCRATCH: &str = "SCRATCH";
 
     /// Every map.
-    pub const ALL: [&str; 19] = [
+    pub const ALL: [&str; 18] = [
         CONFIG,
         SIGNATURES,
         COUNTERS,
@@ -74,8 +72,7 @@ pub mod map {
         PROTECTED,
         TALLIES,
         EVENTS,
-        NEIGHBOUR,
-        HEADERS,
+        PARSED,
         SCRATCH,
     ];
 }

@@ -25,7 +25,7 @@ use crate::{
     event::Event,
     net::IpAddress,
     packet::PacketBytes,
-    parse::{Ip, ethernet::Link},
+    parse::{Network, Packet},
     proof::Proof,
     reason::Reason,
     sources::{Source, SourceKey, SourceSet, SourceState, Visit},
@@ -42,25 +42,29 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn config(&self) -> Option<&'t Config>;
     /// What the signature detector looks for.
     fn signatures(&self) -> Option<&'t SignatureTable>;
-    /// The IP packet that `packet` is if it is plain, see [`plain`]. It may be `None` for every packet: all that is plain is faster.
-    fn plain(&self, _packet: &P) -> Option<(Link, Ip)> {
+    /// What `packet` is if it is plain, see [`crate::parse::plain`]. It may be `None` for every packet: all that is plain is faster.
+    fn plain(&self, _packet: &P) -> Option<Packet> {
         None
     }
     /// Parses `packet`, unless it is `plain`, and goes on with it; `None` if there is no place for what was parsed.
     fn parse(
         &mut self,
         packet: &P,
-        _plain: Option<(Link, Ip)>,
+        plain: Option<Packet>,
         go_on: impl FnOnce(&mut Self, &Parsed) -> Decision,
     ) -> Option<Decision>
     where
         Self: Sized,
     {
         let mut parsed = Parsed::zeroed();
-        parsed.read(packet, self.now_ns());
+        match plain {
+            Some(plain) => parsed.keep(packet, &plain, self.now_ns()),
+            None => parsed.read(packet, self.now_ns()),
+        }
         Some(go_on(self, &parsed))
     }
-    /// What becomes of a message of ARP or of neighbour discovery that asks all.
+    /// What becomes of a message of ARP or of neighbour discovery that asks all. This and the next three are always given what [`Self::parse`]
+    /// gave: the kernel's functions take it from where that left it.
     fn decide_request(&mut self, message: &neighbour::Message) -> Decision
     where
         Self: Sized,
@@ -81,7 +85,7 @@ pub trait Runtime<'t, P: PacketBytes> {
     {
         neighbour::spoof(message, so_far, self)
     }
-    /// What becomes of a packet that tries a host, as [`contact::judge`] has it.
+    /// What becomes of a packet that tries a host and is one of a scan, or finds that a host should have answered, see [`contact::judge`].
     fn judge(&mut self, headers: &Headers, due: u64) -> Decision
     where
         Self: Sized,
@@ -92,7 +96,7 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn search(&self, packet: &P, search: Search, table: &SignatureTable) -> Option<Found> {
         search.run(packet, table)
     }
-    /// What becomes of a packet in which this was found, and of which this became so far.
+    /// What becomes of a packet in which this was found, and of which this became so far; of its `headers` holds what is said above.
     fn decide_signature(&mut self, headers: &Headers, found: Found, so_far: Decision) -> Decision
     where
         Self: Sized,
@@ -161,9 +165,17 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    let decision = match runtime.plain(packet) {
-        Some((_, ip)) if established::passes(&ip, runtime) => Decision::pass(Reason::Clean),
-        plain => runtime
+    let plain = runtime.plain(packet);
+    let short = match &plain {
+        Some(Packet {
+            network: Network::Ip(ip),
+            ..
+        }) => established::decide(packet, ip, runtime),
+        _ => None,
+    };
+    let decision = match short {
+        Some(decision) => decision,
+        None => runtime
             .parse(packet, plain, |runtime, parsed| {
                 decide(packet, parsed, runtime)
             })

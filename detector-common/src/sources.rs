@@ -178,8 +178,8 @@ impl SourceSet {
     ///
     /// `offender`: whether the key is one already, without regard to what the step finds.
     ///
-    /// VERIFIER: a way is found by arithmetic, so that all four go on as one; and an offender's hold, for each branch here is
-    /// verified again for every way to parse a packet.
+    /// VERIFIER: a way is found by arithmetic, so that all four go on as one; and an offender's hold, for all that comes after is
+    /// verified again for each branch here.
     #[inline(always)]
     pub fn visit<T>(
         &mut self,

@@ -83,7 +83,7 @@ pub static PROTECTED: LpmTrie<IpAddress, u32, { PROTECTED_MAX as usize }> = LpmT
 #[btf_map]
 pub static TALLIES: PerCpuArray<u64, { Tally::ALL.len() }> = PerCpuArray::new();
 
-/// The packet that the program is at.
+/// The packet that the program is at, unless it was done with before.
 #[btf_map]
 pub static PARSED: PerCpuArray<Parsed, 1> = PerCpuArray::new();
 

@@ -8,8 +8,7 @@ use detector_common::{
     detect::signature::{Found, Search, table::SignatureTable},
     event::Event,
     net::IpAddress,
-    packet::PacketBytes as _,
-    parse::{Ip, ethernet::Link, plain},
+    parse::{Packet, plain},
     pipeline::{
         Runtime, contact,
         headers::Headers,
@@ -63,7 +62,7 @@ pub extern "C" fn decide_spoof(so_far: u64) -> u64 {
     })
 }
 
-/// What becomes of the packet in `PARSED`, which tries a host, as [`contact::judge`] has it, as a word.
+/// What becomes of the packet in `PARSED`, as [`contact::judge`] has it, as a word.
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn judge(due: u64) -> u64 {
@@ -170,7 +169,7 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn plain(&self, packet: &XdpPacket) -> Option<(Link, Ip)> {
+    fn plain(&self, packet: &XdpPacket) -> Option<Packet> {
         plain::parse(packet)
     }
 
@@ -178,16 +177,13 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     fn parse(
         &mut self,
         packet: &XdpPacket,
-        plain: Option<(Link, Ip)>,
+        plain: Option<Packet>,
         go_on: impl FnOnce(&mut Self, &Parsed) -> Decision,
     ) -> Option<Decision> {
         let place = maps::PARSED.get_ptr_mut(0)?;
         match plain {
-            Some((link, ip)) => {
-                // SAFETY: as in the function.
-                let parsed = unsafe { &mut *place };
-                parsed.keep(packet.wire_len(), &link, &ip, self.now_ns());
-            }
+            // SAFETY: as in the function `parse`.
+            Some(plain) => unsafe { &mut *place }.keep(packet, &plain, self.now_ns()),
             None => {
                 parse(packet.ctx);
             }

@@ -241,3 +241,22 @@ impl TestKernel {
         Ok(cpus)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use aya_obj::Object;
+    use detector::agent::kernel::OBJECT;
+    use detector_common::abi::map;
+
+    #[test]
+    fn the_maps_of_the_object_are_those_that_copies_of_it_share() -> anyhow::Result<()> {
+        let object = Object::parse(OBJECT)?;
+        let names = object.maps.keys().map(String::as_str);
+        // Constants are each copy's own.
+        let shared: BTreeSet<_> = names.filter(|name| !name.starts_with('.')).collect();
+        assert_eq!(shared, BTreeSet::from(map::ALL));
+        Ok(())
+    }
+}

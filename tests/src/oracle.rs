@@ -23,6 +23,7 @@ use detector_common::{
     detect::signature::table::SignatureTable,
     event::Event,
     packet::Frame,
+    parse::{Packet, plain},
     pipeline::{self, Runtime},
     sources::{SourceSet, SourceState},
     verdict::Decision,
@@ -46,6 +47,7 @@ pub struct HostMaps<'t> {
     journal: Journal,
     interface: u32,
     now_ns: u64,
+    reads_plain: bool,
 }
 
 impl<'t> HostMaps<'t> {
@@ -59,7 +61,15 @@ impl<'t> HostMaps<'t> {
             journal: Journal::default(),
             interface: 0,
             now_ns: 0,
+            reads_plain: false,
         }
+    }
+
+    /// The same, and plain packets go the short way, as in the kernel.
+    #[must_use]
+    pub fn reading_plain(mut self) -> Self {
+        self.reads_plain = true;
+        self
     }
 
     /// What becomes of a frame that comes in at `now_ns` by the interface in `slot`.
@@ -132,6 +142,14 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
 
     fn signatures(&self) -> Option<&'t SignatureTable> {
         Some(&self.tables.signatures)
+    }
+
+    fn plain(&self, packet: &Frame<'_>) -> Option<Packet> {
+        if self.reads_plain {
+            plain::parse(packet)
+        } else {
+            None
+        }
     }
 
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet> {

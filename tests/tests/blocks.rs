@@ -75,6 +75,16 @@ impl Blocking {
         Ok(self.kernel.run(0, &frame)?.passes())
     }
 
+    /// The same of a segment of a connection of `source` that stands.
+    fn passes_established(&mut self, source: &str) -> Result<bool> {
+        let route = Route {
+            src_ip: source.parse()?,
+            ..Route::default()
+        };
+        let frame = benign::http_response(&route).build();
+        Ok(self.kernel.run(0, &frame)?.passes())
+    }
+
     fn counted(&self, reason: Reason, verdict: Verdict) -> Result<u64> {
         let all = self.kernel.own_state()?.counted();
         let counter = all.get(&(0, reason, verdict));
@@ -106,6 +116,10 @@ fn a_blocked_address_is_dropped_until_its_block_ends_and_no_other_is() -> Result
     for source in ["198.51.100.7", "2001:db8::7"] {
         assert!(!blocking.passes(source)?, "{source}");
     }
+    assert!(!blocking.passes_established("198.51.100.7")?);
+    for source in ["198.51.100.6", "198.51.100.8"] {
+        assert!(blocking.passes_established(source)?, "{source}");
+    }
     for source in ["198.51.100.6", "198.51.100.8", "2001:db8::6", "::7"] {
         assert!(blocking.passes(source)?, "{source}");
     }
@@ -117,7 +131,7 @@ fn a_blocked_address_is_dropped_until_its_block_ends_and_no_other_is() -> Result
     let esp = route.ipv4().protocol(50);
     assert_eq!(blocking.kernel.run(0, &esp.build())?, Verdict::DROP);
     let cost = blocking.maps.blocked(0)?;
-    assert_eq!(cost.packets, 2);
+    assert_eq!(cost.packets, 3);
     // Nor what has an IP header that leads nowhere.
     let ipv6 = || from("2001:db8::7");
     let deep = PacketBuilder::new().ipv6("2001:db8::7".parse::<Ipv6Addr>()?, CLIENT_IPV6);
@@ -166,7 +180,9 @@ fn of_a_blocked_prefix_every_address_is_dropped_and_none_beside_it() -> Result<(
     ] {
         assert!(blocking.passes(source)?, "{source}");
     }
-    assert_eq!(blocking.maps.blocked(1)?.packets, 2);
+    assert!(!blocking.passes_established("198.51.100.255")?);
+    assert!(blocking.passes_established("198.51.99.255")?);
+    assert_eq!(blocking.maps.blocked(1)?.packets, 3);
     assert_eq!(blocking.maps.blocked(2)?.packets, 1);
     Ok(())
 }

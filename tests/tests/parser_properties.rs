@@ -8,7 +8,7 @@ use std::{cell::RefCell, collections::BTreeSet, ops::Range};
 
 use detector_common::{
     packet::Frame,
-    parse::{Network, Packet, parse, plain},
+    parse::{parse, plain},
     reason::Reason,
 };
 use detector_tests::{
@@ -120,9 +120,8 @@ fn what_is_read_as_plain_is_read_alike_by_the_parser() {
     check(100_000, recipe(0..5), |recipe| {
         let frame = kitchen.make(&recipe, LONGEST);
         let frame = Frame::whole(&frame);
-        if let Some((link, ip)) = plain::parse(&frame) {
-            let network = Network::Ip(ip);
-            prop_assert_eq!(parse(&frame), Ok(Packet { link, network }));
+        if let Some(packet) = plain::parse(&frame) {
+            prop_assert_eq!(parse(&frame), Ok(packet));
             plain += 1;
         }
         Ok(())

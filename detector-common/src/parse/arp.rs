@@ -2,7 +2,7 @@
 
 use crate::{
     net::{IpAddress, MacAddress},
-    packet::PacketBytes,
+    packet::{PacketBytes, Word},
     reason::Reason,
 };
 
@@ -60,6 +60,12 @@ pub fn parse<P: PacketBytes>(packet: &P, offset: usize) -> Result<Arp, Reason> {
     let [sender, target] = packet
         .two_words::<6>(offset.saturating_add(14))
         .or(Reason::ArpTruncated)?;
+    of_words([kind, sender_mac, sender, target])
+}
+
+/// The message whose bytes 0 to 7, 8 to 15, 14 to 21 and 20 to 27 these are.
+#[inline(always)]
+pub(super) fn of_words([kind, sender_mac, sender, target]: [Word; 4]) -> Result<Arp, Reason> {
     if kind.0 << 16 != ETHERNET_IPV4 << 16 && kind.0 << 16 != IEEE_802_IPV4 << 16 {
         return Err(Reason::ArpNotEthernetIpv4);
     }

@@ -104,7 +104,7 @@ fn rule(protocol: Protocol, config: &Config) -> (Detector, Reason, &Rule) {
 
 /// What becomes of a packet that makes a contact, as far as that goes.
 #[inline(always)]
-pub fn decide<'t, P, R>(headers: &Headers, runtime: &mut R) -> Decision
+pub(super) fn decide<'t, P, R>(headers: &Headers, runtime: &mut R) -> Decision
 where
     P: PacketBytes,
     R: Runtime<'t, P>,

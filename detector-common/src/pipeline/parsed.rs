@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{headers::Headers, neighbour::Message};
 use crate::{
     packet::PacketBytes,
-    parse::{Ip, Opened, ethernet::Link, open, parse_transport},
+    parse::{Ip, Network, Opened, Packet, arp::Arp, ethernet::Link, open, parse_transport},
     reason::Reason,
 };
 
@@ -47,13 +47,12 @@ impl Parsed {
     pub fn read<P: PacketBytes>(&mut self, packet: &P, now_ns: u64) {
         match open(packet) {
             Ok((link, Opened::Arp(arp))) => {
-                self.kind = Kind::ARP;
-                self.message = Message::of_arp(packet, &link, &arp, now_ns);
+                self.keep_arp(packet, &link, &arp, now_ns);
             }
             Ok((link, Opened::Ip(source, carried))) => {
                 match carried.and_then(|carried| parse_transport(packet, &carried)) {
                     Ok(ip) => {
-                        self.keep(packet.wire_len(), &link, &ip, now_ns);
+                        self.keep_ip(packet, &link, &ip, now_ns);
                         if let Some(message) = Message::of_ndp(packet, &link, &ip, now_ns) {
                             self.message = message;
                             self.kind = Kind::DISCOVERY;
@@ -74,11 +73,25 @@ impl Parsed {
         }
     }
 
-    /// Keeps an IP packet of `wire_len` bytes that was parsed already, as [`Self::read`] keeps it.
+    /// Keeps what `packet` was parsed as already, as [`Self::read`] keeps it.
     #[inline(always)]
-    pub fn keep(&mut self, wire_len: usize, link: &Link, ip: &Ip, now_ns: u64) {
-        self.headers = Headers::new(wire_len, link, ip, now_ns);
+    pub fn keep<P: PacketBytes>(&mut self, packet: &P, plain: &Packet, now_ns: u64) {
+        match &plain.network {
+            Network::Arp(arp) => self.keep_arp(packet, &plain.link, arp, now_ns),
+            Network::Ip(ip) => self.keep_ip(packet, &plain.link, ip, now_ns),
+        }
+    }
+
+    #[inline(always)]
+    fn keep_arp<P: PacketBytes>(&mut self, packet: &P, link: &Link, arp: &Arp, now_ns: u64) {
+        self.kind = Kind::ARP;
+        self.message = Message::of_arp(packet, link, arp, now_ns);
+    }
+
+    #[inline(always)]
+    fn keep_ip<P: PacketBytes>(&mut self, packet: &P, link: &Link, ip: &Ip, now_ns: u64) {
         self.kind = Kind::IP;
+        self.headers = Headers::new(packet.wire_len(), link, ip, now_ns);
     }
 
     /// What it is.

@@ -3,11 +3,17 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::Objections;
-use crate::{detect::arp_sweep::Sweep, net::IpAddress, token_bucket::TokenBucket, window::coarse};
+use crate::{detect::arp_sweep::Sweep, net::IpAddress, token_bucket::TokenBucket};
 
-/// The longest time between a claim and the same again, in [`coarse`] time: eleven seconds. Who poisons ARP caches repeats it
+/// The longest time between a claim and the same again, in [`quarters`]: eleven seconds. Who poisons ARP caches repeats it
 /// every second or two, and the slowest known every ten.
-const CLAIM_AGAIN: u32 = coarse(11_000_000_000);
+const CLAIM_AGAIN: u16 = quarters(11_000_000_000);
+
+/// The time of a claim, in units of 2²⁸ nanoseconds, about a quarter of a second; it begins again every five hours.
+#[inline(always)]
+const fn quarters(ns: u64) -> u16 {
+    (ns >> 28) as u16
+}
 
 /// What only an ARP sender has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -22,8 +28,8 @@ pub struct ArpSender {
     /// Its last two claims of what is another's, each a fold of a word of [`crate::bindings`]; the last one first. Who stands between
     /// two hosts claims the address of either, in turn.
     claims: [u32; 2],
-    /// When the last one was made, in [`coarse`] time.
-    claimed: u32,
+    /// When each was made last, in [`quarters`].
+    claimed: [u16; 2],
     /// The networks (/24) of the addresses that it called its own, as a sketch.
     pub networks: u32,
 }
@@ -42,16 +48,19 @@ impl ArpSender {
     /// twice.
     #[inline(always)]
     pub fn claims_again(&mut self, claim: u64, now_ns: u64) -> bool {
-        let now = coarse(now_ns);
+        let now = quarters(now_ns);
         let claim = (claim ^ claim >> 32) as u32;
         let [last, other] = self.claims;
-        let again =
-            (claim == last || claim == other) && now.wrapping_sub(self.claimed) <= CLAIM_AGAIN;
+        let [last_at, other_at] = self.claimed;
+        let mut before = last_at;
         if claim != last {
+            before = other_at;
             self.claims = [claim, last];
+            self.claimed = [now, last_at];
+        } else {
+            self.claimed = [now, other_at];
         }
-        self.claimed = now;
-        again
+        (claim == last || claim == other) && now.wrapping_sub(before) <= CLAIM_AGAIN
     }
 
     /// Unites what two CPUs (or two gateways) saw of the same sender.
@@ -59,5 +68,41 @@ impl ArpSender {
         self.sweep.merge(&other.sweep);
         self.spoof_objections.merge(&other.spoof_objections);
         self.networks |= other.networks;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+
+    use std::vec::Vec;
+
+    use super::*;
+
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    /// Which of these claims, each with its second, come again.
+    fn again(claims: &[(u64, u64)]) -> Vec<bool> {
+        let mut sender = ArpSender::zeroed();
+        let claims = claims.iter();
+        claims
+            .map(|(claim, second)| sender.claims_again(*claim, second * SECOND_NS))
+            .collect()
+    }
+
+    #[test]
+    fn one_claim_or_two_in_turn_come_again_and_three_do_not() {
+        assert_eq!(again(&[(7, 100), (7, 102)]), [false, true]);
+        let in_turn = [(7, 100), (8, 101), (7, 102), (8, 103)];
+        assert_eq!(again(&in_turn), [false, false, true, true]);
+        let three = [(7, 100), (8, 101), (9, 102), (7, 103)];
+        assert_eq!(again(&three), [false; 4]);
+    }
+
+    #[test]
+    fn a_claim_that_is_old_does_not_come_again_whatever_was_claimed_since() {
+        assert_eq!(again(&[(7, 100), (7, 112)]), [false; 2]);
+        assert_eq!(again(&[(7, 100), (8, 111), (7, 112)]), [false; 3]);
+        assert_eq!(again(&[(7, 100), (7, 110)]), [false, true]);
     }
 }

@@ -15,7 +15,7 @@
 use aya_ebpf::{
     Global,
     bindings::xdp_action::{XDP_ABORTED, XDP_DROP, XDP_PASS},
-    btf_maps::{PerCpuArray, ProgramArray},
+    btf_maps::{Array, ProgramArray},
     helpers::{bpf_get_prandom_u32, bpf_redirect},
     macros::{btf_map, xdp},
     programs::XdpContext,
@@ -45,15 +45,15 @@ pub fn floor_pass(_: XdpContext) -> u32 {
     XDP_PASS
 }
 
-/// The counters of [`yardstick`].
+/// The sums of [`yardstick`].
 #[btf_map]
-static PASSED: PerCpuArray<u64, 64> = PerCpuArray::new();
+static SUMS: Array<u64, 64> = Array::new();
 
 /// Steps of [`yardstick`].
 const STEPS: usize = 16;
 
-/// A fixed piece of work of the kind that a classifier does: parts of the packet are mixed, and each chooses a counter. How much longer
-/// than the empty program it takes is what processors agree on better than on what the empty program takes.
+/// A fixed piece of work of the kind that a classifier does: a number is mixed, and chooses where a part of the packet is added. It is the
+/// same for every packet. How much longer than the empty program it takes is the unit in which costs are compared.
 #[xdp]
 pub fn yardstick(ctx: XdpContext) -> u32 {
     let start = ctx.data();
@@ -64,11 +64,11 @@ pub fn yardstick(ctx: XdpContext) -> u32 {
     for step in 0..STEPS {
         // SAFETY: the two bytes were just found to lie inside the packet, which begins at an even address.
         let part = unsafe { (start.wrapping_add(2 * step) as *const u16).read() };
-        mixed = (mixed ^ u64::from(part)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        mixed = (mixed ^ step as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         mixed ^= mixed >> 32;
-        if let Some(counter) = PASSED.get_ptr_mut(mixed as u32 & 63) {
-            // SAFETY: the counter is this CPU's, and XDP is not re-entered on a CPU.
-            unsafe { *counter = (*counter).wrapping_add(1) };
+        if let Some(sum) = SUMS.get_ptr_mut(mixed as u32 & 63) {
+            // SAFETY: a word at its own alignment; nobody asks for the sum.
+            unsafe { sum.write_volatile(sum.read_volatile().wrapping_add(part.into())) };
         }
     }
     XDP_PASS

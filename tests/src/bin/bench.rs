@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: what a packet costs in the kernel, beside the empty program and other firewalls, in one run.
 //!
-//! Machines are shared, so a time alone says little: everything runs in turns, and what counts is the median of ratios to
-//! what ran beside it.
+//! Machines are shared, so a time alone says little: everything runs in turns, and what counts is the median of what is
+//! compared with what ran beside it.
 
 #[path = "bench/budget.rs"]
 mod budget;

@@ -65,8 +65,8 @@ impl Cost {
     fn of_log(log: &str) -> Option<Self> {
         let after = |words: &str| log.lines().rev().find_map(|line| line.strip_prefix(words));
         let depths = after("stack depth ")?;
-        // Linux 7.3 says "max" and the sum of the deepest chain; before, it is the depths of all functions, of which ours call
-        // nothing but the main one's direct callees.
+        // Linux 7.3 says "max" and the sum of the deepest chain; before, it is the depths of all functions. Then it is the main one's and the
+        // largest, for those that call others are less with them.
         let depths = depths.strip_prefix("max ").unwrap_or(depths);
         let depths: Result<Vec<u64>, _> = depths.trim().split('+').map(str::parse).collect();
         let depths = depths.ok()?;

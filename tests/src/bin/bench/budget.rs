@@ -2,9 +2,9 @@
 //!
 //! Nor the ratio to the empty program, which says what a packet costs on one machine. Most of what the empty program takes is the
 //! kernel's way to it, and the same classifier was 1.8 times as much on one processor (Zen 4) and 3.1 times on another (Emerald Rapids). The
-//! yardstick is work of the classifier's own kind.
+//! yardstick is work of the classifier's own kind, of which that cannot be said; what it is on Zen 4 was not measured yet.
 //!
-//! The medians of fifty rounds differ by a few per cent from run to run, also where others load every CPU. A packet above its
+//! The medians of fifty rounds differ by up to an eighth from run to run, also where others load every CPU. A packet above its
 //! budget is measured once more before it counts.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
@@ -22,7 +22,7 @@ const HEADER: &str = "\
 # `cargo xtask bench --accept` writes what it measures here: do that when a change is worth its price, and say why.
 
 ";
-/// What measurements differ by on a machine that others load, and between processors, and a regression does not: a map
+/// What measurements differ by on a machine that others load, and may between processors, and a regression does not: a map
 /// lookup per byte costs more than as much again.
 const TOLERANCE: f64 = 1.4;
 /// The same where each packet has another sender: then it is the processor's cache that counts, and others use it too.

@@ -165,6 +165,8 @@ impl Samples {
         // Once for the caches, which the tables have been through.
         run_to(floor.of(*verdict)?, frame, *verdict)?;
         let before = run_to(floor.of(*verdict)?, frame, *verdict)?;
+        self.yardstick
+            .push(run_to(floor.yardstick()?, frame, Verdict::PASS)?);
         let mut cost = |program: &Xdp| match self.packet.random {
             Some(random) => floor.run_random(random, program, frame, before),
             None => run(program, frame),
@@ -183,8 +185,6 @@ impl Samples {
                 samples.get_or_insert((found, Vec::new())).1.push(theirs);
             }
         }
-        self.yardstick
-            .push(run_to(floor.yardstick()?, frame, Verdict::PASS)?);
         // Before and after: nobody is compared with a machine that has become slower or faster meanwhile.
         let after = run_to(floor.of(*verdict)?, frame, *verdict)?;
         self.floor.push(f64::midpoint(before, after));

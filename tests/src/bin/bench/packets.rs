@@ -122,6 +122,17 @@ pub(crate) fn all() -> Vec<Packet> {
             Verdict::PASS,
         )
         .goal(1.5),
+        Packet {
+            config: Config::DEFAULT.with_blocks(true, false),
+            ..Packet::new(
+                "HTTP response while another is blocked",
+                &benign::http_response(&Route {
+                    src_ip: [203, 0, 113, 99].into(),
+                    ..route
+                }),
+                Verdict::PASS,
+            )
+        },
         Packet::new(
             "HTTP request",
             &http_request(&route, FULL_SEGMENT),
