@@ -14,7 +14,7 @@ use bytemuck::{Pod, Zeroable};
 
 pub use self::{
     arp_sender::ArpSender,
-    key::{SETS_OF_A_KIND, SourceHash, SourceKey},
+    key::{SCANNER_SETS, SETS_OF_A_KIND, SourceHash, SourceKey},
     state::{Companion, Objections, SourceState},
 };
 use crate::{

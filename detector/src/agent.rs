@@ -20,6 +20,7 @@ pub mod offenders;
 mod printer;
 mod rates;
 pub mod response;
+mod scans;
 pub mod stats;
 pub mod status;
 pub mod surroundings;

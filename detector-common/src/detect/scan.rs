@@ -207,6 +207,29 @@ impl Scan {
     }
 }
 
+/// Whether a source scans by what several CPUs saw of it, each a part, at `now_ns`. A host that two of them saw counts once.
+#[must_use]
+pub fn is_scan_in_all(parts: &[&Scan], now_ns: u64, rule: &Rule) -> bool {
+    let now = coarse(now_ns);
+    let mut hosts = [0; HOSTS_BITS as usize / 64];
+    let (mut walk, mut silent_short, mut silent_long) = (0_i32, 0_u32, 0_u32);
+    for part in parts {
+        if now.wrapping_sub(part.long_since) >= rule.long.window {
+            continue;
+        }
+        sketch::unite(&mut hosts, &part.hosts);
+        walk = walk.saturating_add(part.walk.into());
+        silent_long = silent_long.saturating_add(part.outcome.silent.into());
+        if now.wrapping_sub(part.short_since) < rule.short.window {
+            silent_short = silent_short.saturating_add(part.silent_short.into());
+        }
+    }
+    let hosts = sketch::estimate(HOSTS_BITS, sketch::ones(&hosts));
+    walk >= WALK_MAX.into()
+        && (silent_short.min(hosts) >= rule.short.count
+            || silent_long.min(hosts) >= rule.long.count)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -237,6 +260,33 @@ mod tests {
             scan.judge(standing);
         }
         noted
+    }
+
+    #[test]
+    fn parts_are_a_scan_together_and_one_silent_host_that_all_saw_is_none() {
+        let tried = |hosts: core::ops::Range<u32>| {
+            let mut scan = Scan::zeroed();
+            for (second, host) in (1..).zip(hosts) {
+                let _ = scan.note(service(host), [false; 2], second * SECOND, &RULE);
+                scan.judge(Standing::ASKED);
+            }
+            scan
+        };
+        let (first, second) = (tried(0..3), tried(3..6));
+        let now = 10 * SECOND;
+        assert!(!first.is_scan(&RULE) && !second.is_scan(&RULE));
+        assert!(is_scan_in_all(&[&first, &second], now, &RULE));
+        assert!(!is_scan_in_all(&[&first], now, &RULE));
+        // Its windows are over.
+        assert!(!is_scan_in_all(&[&first, &second], 700 * SECOND, &RULE));
+        // The same hosts, seen by three.
+        assert!(!is_scan_in_all(&[&first; 3], now, &RULE));
+        // Half of the hosts answer.
+        let mut answered = tried(3..6);
+        for _ in 0..6 {
+            answered.judge(Standing::ANSWERS);
+        }
+        assert!(!is_scan_in_all(&[&first, &answered], now, &RULE));
     }
 
     #[test]

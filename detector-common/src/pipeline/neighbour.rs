@@ -6,7 +6,7 @@ mod message;
 mod request;
 
 pub use self::{answer::answer, claim::spoof, message::Message, request::request};
-use super::{Runtime, hand_on};
+use super::{Runtime, account, hand_on};
 use crate::{
     bindings::AddressHash,
     config::{Config, Response},
@@ -18,7 +18,7 @@ use crate::{
     parse::ethernet::Link,
     proof::Proof,
     reason::Reason,
-    sources::{ArpSender, Companion, Objections, SourceKey, SourceState},
+    sources::{ArpSender, Companion, Objections, Source, SourceKey, SourceState},
     verdict::{Decision, Verdict},
 };
 
@@ -82,6 +82,17 @@ impl<'m> OnItsWay<'m> {
         self.response(Detector::ArpFlood).runs()
             | self.response(Detector::ArpSweep).runs()
             | self.response(Detector::ArpSpoof).runs()
+    }
+
+    /// Runs `step` on what is known of the sender, and gives what it gives; 0 if there is no room to know anything.
+    #[inline(always)]
+    fn account<'t, P: PacketBytes, R: Runtime<'t, P>>(
+        &self,
+        runtime: &mut R,
+        step: impl FnOnce(&mut Source) -> u64,
+    ) -> u64 {
+        let (key, now_ns) = (self.sender(), self.message.now_ns);
+        account(runtime, &key, self.config, now_ns, false, step).unwrap_or(0)
     }
 
     /// The key of who sent the message.

@@ -52,15 +52,11 @@ impl ArpSender {
         let claim = (claim ^ claim >> 32) as u32;
         let [last, other] = self.claims;
         let [last_at, other_at] = self.claimed;
-        let mut before = last_at;
-        if claim != last {
-            before = other_at;
-            self.claims = [claim, last];
-            self.claimed = [now, last_at];
-        } else {
-            self.claimed = [now, other_at];
-        }
-        (claim == last || claim == other) && now.wrapping_sub(before) <= CLAIM_AGAIN
+        let is_last = claim == last;
+        let before = if is_last { last_at } else { other_at };
+        self.claims = [claim, if is_last { other } else { last }];
+        self.claimed = [now, if is_last { other_at } else { last_at }];
+        (is_last || claim == other) && now.wrapping_sub(before) <= CLAIM_AGAIN
     }
 
     /// Unites what two CPUs (or two gateways) saw of the same sender.

@@ -1,5 +1,7 @@
 //! Who a source is: a key of three words, and its hash.
 
+use core::ops::Range;
+
 use bytemuck::{Pod, Zeroable};
 
 use super::SETS;
@@ -13,6 +15,8 @@ use crate::{
 pub const SETS_OF_A_KIND: u32 = 2048;
 /// Sets of the hosts inside that try others, and as many of those outside; a power of two.
 const SETS_OF_A_SIDE: u32 = 1024;
+/// Where the hosts that try others are kept.
+pub const SCANNER_SETS: Range<u32> = 2 * SETS_OF_A_KIND..SETS;
 /// How far the upper half of the hash is moved down to be one of either.
 const KIND_SHIFT: u32 = u32::BITS - SETS_OF_A_KIND.trailing_zeros();
 const SIDE_SHIFT: u32 = u32::BITS - SETS_OF_A_SIDE.trailing_zeros();

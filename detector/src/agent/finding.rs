@@ -60,7 +60,7 @@ pub struct Finding {
 /// Whom a packet was for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// Its address; of an ARP request, the address asked for.
+    /// Its address; of an ARP request, the address asked for; `::` of a scan that only all CPUs together show, whose packets were for many.
     pub ip: IpAddr,
     /// Its port; `null` where there are none.
     pub port: Option<u16>,
@@ -176,6 +176,9 @@ impl fmt::Display for Target {
         let Self { ip, protocol, .. } = self;
         match self.port {
             _ if protocol == "arp" || protocol == "nd" => write!(out, "asking for {ip}"),
+            Some(port) if ip.is_unspecified() => {
+                write!(out, "to one host after the other {protocol}/{port}")
+            }
             Some(port) => write!(out, "to {ip} {protocol}/{port}"),
             None => write!(out, "to {ip} {protocol}"),
         }

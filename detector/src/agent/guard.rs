@@ -29,6 +29,7 @@ use super::{
     printer::Printer,
     rates::{INTERVAL, Totals},
     response::{Response, Terms},
+    scans,
     status::Places,
     surroundings::{Surroundings, follow},
     view::{Decided, View},
@@ -191,6 +192,7 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
         biased;
         signal = signals.next() => Ok(signal),
         Err(error) = events.forward(report) => Err(error),
+        never = scans::follow(&view, |event| tell(event, &view, &printer, options.format)) => match never {},
     };
 
     // Detached before the last events are taken, so that they are the last.
@@ -250,19 +252,24 @@ async fn fall_back_unless_confirmed(view: Arc<View>, within: Duration) {
     }
 }
 
-/// Prints a report of the kernel.
+/// Tells of a report of the kernel, and answers it.
 fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
+    match Event::from_bytes(record) {
+        Some(event) => tell(&event, view, printer, format),
+        None => view.reports.not_understood(),
+    }
+}
+
+/// Prints a finding, and blocks its source if policy says so.
+fn tell(event: &Event, view: &View, printer: &Printer, format: StreamFormat) {
     let interface_in = |slot: u8| view.interface(slot.into());
     let clock = view.clock();
     let config = view.config();
-    let finding = Event::from_bytes(record).and_then(|event| {
-        let is_gateway = |mac| config.is_gateway(mac);
-        let finding = Finding::of(&event, interface_in, is_gateway, |kernel_ns| {
-            clock.to_unix_ns(kernel_ns)
-        })?;
-        Some((event, finding))
+    let is_gateway = |mac| config.is_gateway(mac);
+    let finding = Finding::of(event, interface_in, is_gateway, |kernel_ns| {
+        clock.to_unix_ns(kernel_ns)
     });
-    let Some((event, finding)) = finding else {
+    let Some(finding) = finding else {
         view.reports.not_understood();
         return;
     };
@@ -273,7 +280,7 @@ fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
     if !line.is_ok_and(|line| printer.print(line)) {
         view.reports.not_printed();
     }
-    respond(&event, view, clock);
+    respond(event, view, clock);
 }
 
 /// Blocks the source of a report, if policy says so.

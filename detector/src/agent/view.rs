@@ -11,7 +11,9 @@ use std::{
 
 use detector_common::{
     config::{Config, Mode},
+    event::Event,
     net::MacAddress,
+    sources::Source,
 };
 
 use super::{
@@ -23,6 +25,7 @@ use super::{
     netlink::Netlink,
     rates::{Rates, Sampler},
     response::Response,
+    scans::Scans,
     stats::EventStats,
     surroundings::Surroundings,
     voice::say,
@@ -61,6 +64,7 @@ pub(super) struct View {
     started: Instant,
     clock: Mutex<Clock>,
     sampler: Mutex<Sampler>,
+    scans: Mutex<Scans>,
 }
 
 /// What the operator decided.
@@ -96,6 +100,7 @@ impl View {
             verified_instructions: kernel.verified_instructions()?,
             clock: Mutex::new(kernel.clock()?),
             sampler: Mutex::new(Sampler::new(interfaces.len())),
+            scans: Mutex::default(),
             names: Mutex::new(interfaces.iter().map(name_of).collect()),
             kernel,
             interfaces,
@@ -229,6 +234,20 @@ impl View {
             self.apply()?;
         }
         Ok(())
+    }
+
+    /// Scans that only all CPUs together show, and that were not told of yet.
+    pub(super) fn scans_in_all(&self) -> Result<Vec<Event>, KernelError> {
+        let sources = self.kernel.maps().scanners()?;
+        let now_ns = self.now()?.kernel_ns;
+        Ok(lock(&self.scans).look(&sources, now_ns, &self.config()))
+    }
+
+    /// Every source and segment that is known, with what all CPUs saw of it, and what that shows.
+    pub(super) fn sources(&self) -> Result<Vec<Source>, KernelError> {
+        let mut sources = self.kernel.maps().sources()?;
+        lock(&self.scans).object(&mut sources);
+        Ok(sources)
     }
 
     /// The rates of the interface in `slot`.

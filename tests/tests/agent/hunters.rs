@@ -1,11 +1,17 @@
 //! Who looks for victims, on a real gateway: an infected host is named, and what a router relays is told as such.
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    panic::resume_unwind,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use detector_tests::{
     agent::running::{SOON, json, start},
     builder::{ACK, Arp, PacketBuilder, Route, SYN},
+    cpu,
     lab::{ETH0, INFECTED, LAN, Lab, OUTSIDE, WAN, wait_until},
     requirements::kernel_or_skip,
     worms::benign,
@@ -63,6 +69,55 @@ fn a_host_that_tries_host_after_host_is_named_and_one_that_is_answered_is_not() 
         !lines.iter().any(|line| line.contains("tcp/443")),
         "{lines:?}"
     );
+    Ok(())
+}
+
+#[test]
+fn a_scan_of_which_each_cpu_saw_a_part_is_told() -> Result<()> {
+    if !kernel_or_skip("a_scan_of_which_each_cpu_saw_a_part_is_told") {
+        return Ok(());
+    }
+    let cpus = cpu::allowed()?;
+    assert!(cpus.len() > 1, "this takes two CPUs");
+    let lab = Lab::new()?;
+    let agent = start(&lab.gateway, &["--wan", WAN, "--lan", LAN])?;
+    // A cable delivers on the CPU that sends. Ten silent hosts a minute are a scan, and neither CPU sees so many.
+    let inside = lab.infected.sender(ETH0)?;
+    let send_from = |cpu: usize, hosts: Range<u8>| -> Result<()> {
+        cpu::hold(cpu)?;
+        for number in hosts {
+            let route = Route {
+                dst_ip: [198, 18, number, 1].into(),
+                ..Lab::outbound()
+            };
+            inside.send(&benign::syn(&route, 23).build())?;
+            // A host is given up after a second, and four are looked after at a time.
+            thread::sleep(Duration::from_millis(300));
+        }
+        Ok(())
+    };
+    let sent = thread::scope(|scope| {
+        let halves = cpus.iter().zip([0..13, 100..113]);
+        let senders: Vec<_> = halves
+            .map(|(&cpu, hosts)| scope.spawn(move || send_from(cpu, hosts)))
+            .collect();
+        senders
+            .into_iter()
+            .map(|sender| sender.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect::<Result<Vec<()>>>()
+    });
+    sent?;
+    let line = agent.wait_for_line(SOON, |line| line.contains("scan"))?;
+    let who = format!("a host of ours is infected: scan from {}", INFECTED.ipv4);
+    assert!(line.contains(&who), "{line}");
+    assert!(
+        line.contains("one host after the other tcp/23") && line.contains("pass (scan)"),
+        "{line}"
+    );
+    let offenders = json(&lab.gateway, &["offenders", "-o", "json"])?;
+    let scan = &offenders["offenders"][0]["findings"][0];
+    assert_eq!(scan["detector"], "scan");
+    assert_eq!(scan["packets"], 26);
     Ok(())
 }
 

@@ -2,11 +2,7 @@
 
 use super::{Message, OnItsWay};
 use crate::{
-    detect::Detector,
-    event::Reach,
-    packet::PacketBytes,
-    pipeline::{Runtime, account},
-    reason::Reason,
+    detect::Detector, event::Reach, packet::PacketBytes, pipeline::Runtime, reason::Reason,
     verdict::Decision,
 };
 
@@ -45,36 +41,28 @@ impl OnItsWay<'_> {
         }
 
         let response = self.response(Detector::ArpFlood);
-        let key = self.sender();
         let decision = self.decide(response, Reason::ArpReplyFlood);
         let mut conforms = true;
         let mut reach = Reach::default();
-        let count = account(
-            runtime,
-            &key,
-            config,
-            self.message.now_ns,
-            false,
-            |source| {
-                self.see(&mut source.state);
-                let sender = source.arp_sender_mut();
-                self.take_note_of_claim(sender);
-                reach = Reach::of_sender(sender);
-                conforms = !response.runs()
-                    || sender
-                        .replies
-                        .take(&config.arp_replies, self.message.now_ns);
-                if conforms {
-                    0
-                } else {
-                    self.object(&mut source.state.objections, decision)
-                }
-            },
-        );
+        let count = self.account(runtime, |source| {
+            self.see(&mut source.state);
+            let sender = source.arp_sender_mut();
+            self.take_note_of_claim(sender);
+            reach = Reach::of_sender(sender);
+            conforms = !response.runs()
+                || sender
+                    .replies
+                    .take(&config.arp_replies, self.message.now_ns);
+            if conforms {
+                0
+            } else {
+                self.object(&mut source.state.objections, decision)
+            }
+        });
         if conforms {
             return self.message.passed();
         }
-        let count = count.unwrap_or(0);
+        let key = self.sender();
         self.hand_on(runtime, response, decision, key, count, reach);
         decision
     }

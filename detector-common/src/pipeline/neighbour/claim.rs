@@ -9,7 +9,7 @@ use crate::{
     },
     event::Reach,
     packet::PacketBytes,
-    pipeline::{Runtime, account},
+    pipeline::Runtime,
     reason::Reason,
     verdict::{Decision, Verdict},
 };
@@ -65,43 +65,34 @@ impl OnItsWay<'_> {
         P: PacketBytes,
         R: Runtime<'t, P>,
     {
-        let config = self.config;
         let response = self.response(Detector::ArpSpoof);
         if !response.runs() {
             return so_far;
         }
-        let key = self.sender();
         let decision = self.decide(response, Reason::ArpSpoof);
         let hash = self.hash(self.message.claimed);
         let claim = bindings::word(hash, self.message.sender_mac());
         let mut is_spoof = false;
         let mut reach = Reach::default();
-        let count = account(
-            runtime,
-            &key,
-            config,
-            self.message.now_ns,
-            false,
-            |source| {
-                if source.state.packets == 0 {
-                    self.see(&mut source.state);
-                }
-                let sender = source.arp_sender_mut();
-                reach = Reach::of_sender(sender);
-                is_spoof = sender.claims_again(claim, self.message.now_ns);
-                if is_spoof {
-                    self.object(&mut sender.spoof_objections, decision)
-                } else {
-                    0
-                }
-            },
-        );
+        let count = self.account(runtime, |source| {
+            if source.state.packets == 0 {
+                self.see(&mut source.state);
+            }
+            let sender = source.arp_sender_mut();
+            reach = Reach::of_sender(sender);
+            is_spoof = sender.claims_again(claim, self.message.now_ns);
+            if is_spoof {
+                self.object(&mut sender.spoof_objections, decision)
+            } else {
+                0
+            }
+        });
         if !is_spoof {
             return so_far;
         }
         runtime.bind(hash.slot(), claim);
+        let key = self.sender();
         let key = key.under(self.family.detector(Detector::ArpSpoof));
-        let count = count.unwrap_or(0);
         self.hand_on(runtime, response, decision, key, count, reach);
         let costs_more = decision.verdict != Verdict::PASS && so_far.verdict == Verdict::PASS;
         if so_far.reason == self.message.passed().reason || costs_more {

@@ -9,7 +9,7 @@ use crate::{
     event::Reach,
     neighbour::Family,
     packet::PacketBytes,
-    pipeline::{Runtime, account},
+    pipeline::Runtime,
     reason::Reason,
     sources::{Companion, SourceKey},
     token_bucket::TokenBucket,
@@ -44,36 +44,28 @@ impl OnItsWay<'_> {
         let target = self.hash(self.message.target);
         let word = runtime.binding(target.slot()).unwrap_or(0);
         let counts = sweep.runs() && bindings::owner(word, target) == Owner::Unknown;
-        let key = self.sender();
         let decision = self.decide(flood, Reason::ArpFlood);
         let mut is_swept = false;
         let mut conforms = true;
         let mut reach = Reach::default();
-        let count = account(
-            runtime,
-            &key,
-            config,
-            self.message.now_ns,
-            false,
-            |source| {
-                self.see(&mut source.state);
-                let sender = source.arp_sender_mut();
-                self.take_note_of_claim(sender);
-                if counts {
-                    let (short, long) = (&config.sweep_short, &config.sweep_long);
-                    is_swept = sender.sweep.ask(target, self.message.now_ns, short, long);
-                }
-                reach = Reach::of_sender(sender);
-                conforms = !flood.runs() || self.conforms(&mut source.state.bucket);
-                if conforms {
-                    0
-                } else {
-                    self.object(&mut source.state.objections, decision)
-                }
-            },
-        );
+        let count = self.account(runtime, |source| {
+            self.see(&mut source.state);
+            let sender = source.arp_sender_mut();
+            self.take_note_of_claim(sender);
+            if counts {
+                let (short, long) = (&config.sweep_short, &config.sweep_long);
+                is_swept = sender.sweep.ask(target, self.message.now_ns, short, long);
+            }
+            reach = Reach::of_sender(sender);
+            conforms = !flood.runs() || self.conforms(&mut source.state.bucket);
+            if conforms {
+                0
+            } else {
+                self.object(&mut source.state.objections, decision)
+            }
+        });
         if !conforms {
-            let count = count.unwrap_or(0);
+            let key = self.sender();
             self.hand_on(runtime, flood, decision, key, count, reach);
             return decision;
         }
@@ -87,6 +79,7 @@ impl OnItsWay<'_> {
         }
 
         let decision = self.decide(sweep, Reason::ArpSweep);
+        let key = self.sender();
         let hash = key.hash(config.hash_seed);
         let source = runtime
             .source_set(key.set(hash, false))

@@ -16,7 +16,7 @@ use detector_common::{
     detect::signature::table::SignatureTable,
     net::{MacAddress, Vlan},
     reason::Reason,
-    sources::{Source, SourceKey, SourceSet, SourceState},
+    sources::{SCANNER_SETS, Source, SourceKey, SourceSet, SourceState},
     verdict::Verdict,
 };
 
@@ -202,6 +202,23 @@ impl Maps {
             .into_iter()
             .map(|tally| Ok((tally, self.tallies.get(&(tally as u32), 0)?.to_vec())))
             .collect()
+    }
+
+    /// Every source that tries hosts, with what each CPU saw of it, where more than one did.
+    ///
+    /// # Errors
+    ///
+    /// The map cannot be read.
+    pub fn scanners(&self) -> Result<BTreeMap<SourceKey, Vec<Source>>, KernelError> {
+        let mut scanners: BTreeMap<SourceKey, Vec<Source>> = BTreeMap::new();
+        for index in SCANNER_SETS {
+            for set in read(&self.sources, index)? {
+                let sources = set.sources().filter(|source| source.key.is_scanner());
+                sources.for_each(|source| scanners.entry(source.key).or_default().push(*source));
+            }
+        }
+        scanners.retain(|_, parts| parts.len() > 1);
+        Ok(scanners)
     }
 
     /// Every source and segment that is known, with what all CPUs saw of it.

@@ -26,7 +26,7 @@ use crate::{
 pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, KernelError> {
     let maps = view.kernel.maps();
     let counters = maps.counters()?;
-    let all = maps.sources()?;
+    let all = view.sources()?;
     let (mut events, table) = tallies(view, &maps.tallies()?);
     events.held = sum(&all, |source| {
         let objections = source.objections();
