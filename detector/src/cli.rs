@@ -21,7 +21,7 @@ use crate::exit::{Exit, Failure};
 /// Where the agent listens, unless told otherwise.
 const SOCKET: &str = "/run/detector/control.sock";
 
-/// Sees worm probes and ARP floods, and stops them in the driver.
+/// Sees network worms, scans and floods of ARP and neighbour discovery, and stops them in the driver.
 #[derive(Debug, Parser)]
 #[command(version)]
 pub struct Arguments {

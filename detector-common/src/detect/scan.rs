@@ -207,27 +207,34 @@ impl Scan {
     }
 }
 
-/// Whether a source scans by what several CPUs saw of it, each a part, at `now_ns`. A host that two of them saw counts once.
+/// Whether a source scans by what several CPUs saw of it, each a part, at `now_ns`.
+///
+/// A host that is tried again over another connection may be seen by several of them. How many were, the sketches tell, and not which: so
+/// each of those is taken for one that was silent, and counts once.
 #[must_use]
 pub fn is_scan_in_all(parts: &[&Scan], now_ns: u64, rule: &Rule) -> bool {
     let now = coarse(now_ns);
-    let mut hosts = [0; HOSTS_BITS as usize / 64];
-    let (mut walk, mut silent_short, mut silent_long) = (0_i32, 0_u32, 0_u32);
+    let mut union = [0; HOSTS_BITS as usize / 64];
+    let estimate = |hosts: &[u64]| sketch::estimate(HOSTS_BITS, sketch::ones(hosts));
+    let (mut seen, mut silent_short, mut silent, mut answered) = (0_u32, 0_u32, 0_u32, 0_u32);
     for part in parts {
         if now.wrapping_sub(part.long_since) >= rule.long.window {
             continue;
         }
-        sketch::unite(&mut hosts, &part.hosts);
-        walk = walk.saturating_add(part.walk.into());
-        silent_long = silent_long.saturating_add(part.outcome.silent.into());
+        sketch::unite(&mut union, &part.hosts);
+        seen = seen.saturating_add(estimate(&part.hosts));
+        let outcome = &part.outcome;
+        silent = silent.saturating_add(outcome.silent.into());
+        answered = answered.saturating_add(outcome.judged.saturating_sub(outcome.silent).into());
         if now.wrapping_sub(part.short_since) < rule.short.window {
             silent_short = silent_short.saturating_add(part.silent_short.into());
         }
     }
-    let hosts = sketch::estimate(HOSTS_BITS, sketch::ones(&hosts));
-    walk >= WALK_MAX.into()
-        && (silent_short.min(hosts) >= rule.short.count
-            || silent_long.min(hosts) >= rule.long.count)
+    let repeated = seen.saturating_sub(estimate(&union));
+    silent_short = silent_short.saturating_sub(repeated);
+    silent = silent.saturating_sub(repeated);
+    silent >= answered.saturating_add(WALK_MAX.unsigned_abs().into())
+        && (silent_short >= rule.short.count || silent >= rule.long.count)
 }
 
 #[cfg(test)]
@@ -281,6 +288,17 @@ mod tests {
         assert!(!is_scan_in_all(&[&first, &second], 700 * SECOND, &RULE));
         // The same hosts, seen by three.
         assert!(!is_scan_in_all(&[&first; 3], now, &RULE));
+        // Four dead hosts that all of eight see again and again, and others beside them, each of which one of them sees.
+        let monitors: [Scan; 8] = core::array::from_fn(|cpu| {
+            let mut scan = tried(100..104);
+            for host in 0..3 {
+                let service = service(1000 + 10 * cpu as u32 + host);
+                let _ = scan.note(service, [false; 2], 9 * SECOND, &RULE);
+            }
+            scan.judge(Standing::ANSWERS);
+            scan
+        });
+        assert!(!is_scan_in_all(&monitors.each_ref(), now, &RULE));
         // Half of the hosts answer.
         let mut answered = tried(3..6);
         for _ in 0..6 {

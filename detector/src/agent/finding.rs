@@ -106,6 +106,11 @@ impl Finding {
 }
 
 impl Target {
+    /// Whether there was one after the other.
+    fn is_many(&self) -> bool {
+        self.ip.is_unspecified() && self.protocol != "arp" && self.protocol != "nd"
+    }
+
     fn of(event: &Event) -> Self {
         let target = &event.target;
         let protocol = match IpProtocol(target.protocol) {
@@ -121,7 +126,7 @@ impl Target {
         Self {
             ip: Ipv6Addr::from(target.address.octets()).to_canonical(),
             port: port(target.port),
-            source_port: port(target.source_port),
+            source_port: port(target.source_port).filter(|port| *port != 0),
             protocol,
         }
     }
@@ -174,11 +179,13 @@ impl fmt::Display for Finding {
 impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { ip, protocol, .. } = self;
+        let ip: &dyn fmt::Display = if self.is_many() {
+            &"one host after the other"
+        } else {
+            ip
+        };
         match self.port {
             _ if protocol == "arp" || protocol == "nd" => write!(out, "asking for {ip}"),
-            Some(port) if ip.is_unspecified() => {
-                write!(out, "to one host after the other {protocol}/{port}")
-            }
             Some(port) => write!(out, "to {ip} {protocol}/{port}"),
             None => write!(out, "to {ip} {protocol}"),
         }
@@ -274,6 +281,24 @@ mod tests {
                  asking for 192.0.2.1, 12 packets, drop (arp_flood)"
             )
         );
+    }
+
+    #[test]
+    fn tries_of_many_hosts_name_none_of_them() {
+        for (protocol, port, name) in [
+            (IpProtocol::TCP, 23, "tcp/23"),
+            (IpProtocol::ICMPV6, 0, "icmpv6"),
+        ] {
+            let event = Event {
+                target: EventTarget::new(IpAddress::default(), 0, port, protocol.0),
+                ..worm()
+            };
+            let finding = finding(&event, Side::Wan).unwrap();
+            let line = finding.to_string();
+            let to = format!("to one host after the other {name}, ");
+            assert!(line.contains(&to), "{line}");
+            assert_eq!(finding.target.source_port, None);
+        }
     }
 
     #[test]

@@ -254,13 +254,15 @@ async fn fall_back_unless_confirmed(view: Arc<View>, within: Duration) {
 
 /// Tells of a report of the kernel, and answers it.
 fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
-    match Event::from_bytes(record) {
-        Some(event) => tell(&event, view, printer, format),
-        None => view.reports.not_understood(),
-    }
+    let Some(event) = Event::from_bytes(record) else {
+        view.reports.not_understood();
+        return;
+    };
+    tell(&event, view, printer, format);
+    respond(&event, view, view.clock());
 }
 
-/// Prints a finding, and blocks its source if policy says so.
+/// Prints a finding.
 fn tell(event: &Event, view: &View, printer: &Printer, format: StreamFormat) {
     let interface_in = |slot: u8| view.interface(slot.into());
     let clock = view.clock();
@@ -280,7 +282,6 @@ fn tell(event: &Event, view: &View, printer: &Printer, format: StreamFormat) {
     if !line.is_ok_and(|line| printer.print(line)) {
         view.reports.not_printed();
     }
-    respond(event, view, clock);
 }
 
 /// Blocks the source of a report, if policy says so.

@@ -1,7 +1,7 @@
 //! Scans of which no CPU saw enough: a card spreads what a source tries over its queues, and each CPU judges what came by its own.
 //!
-//! The parts are put together every few seconds. What is found so is told and listed like any other scan; nothing is dropped
-//! for it, since no one packet is flagged.
+//! The parts are put together every few seconds. What is found so is told and listed; nothing is done about it, neither to a packet, for
+//! no one of them is flagged, nor to its source.
 
 use std::{collections::BTreeMap, convert::Infallible, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use detector_common::{
     net::{IpAddress, IpProtocol},
     proof::Proof,
     reason::Reason,
-    sources::{Source, SourceKey},
+    sources::{OFFENDER_HOLD_NS, Source, SourceKey},
     verdict::Decision,
 };
 use tokio::{
@@ -24,14 +24,24 @@ use super::view::View;
 
 /// How often the parts are put together.
 const EVERY: Duration = Duration::from_secs(5);
-/// How long who was told of is not told of again, and is listed, in nanoseconds: as long as the long window of a scan.
-const TOLD_FOR_NS: u64 = 600_000_000_000;
+/// How many are told of at a time, those inside first: what others forge must not keep an infected host's line from being printed.
+const TOLD_AT_ONCE: usize = 64;
+/// How many of those who were told of are known: as many as one CPU's part of the table has room for.
+const TOLD_MAX: usize = 8192;
 
 /// Who scans, as only all CPUs together show.
 #[derive(Debug, Default)]
 pub(super) struct Scans {
-    /// When each was told, in nanoseconds of the kernel's clock.
-    told: BTreeMap<SourceKey, u64>,
+    told: BTreeMap<SourceKey, Told>,
+}
+
+/// Who was told of is not told of again within [`OFFENDER_HOLD_NS`], and is listed for as long.
+#[derive(Debug)]
+struct Told {
+    /// When, in nanoseconds of the kernel's clock.
+    at_ns: u64,
+    /// The tries of hosts that did not answer.
+    silent: u64,
 }
 
 impl Scans {
@@ -42,28 +52,31 @@ impl Scans {
         now_ns: u64,
         config: &Config,
     ) -> Vec<Event> {
-        self.told
-            .retain(|_, told_ns| now_ns.saturating_sub(*told_ns) < TOLD_FOR_NS);
-        let mut events = Vec::new();
-        for (key, parts) in sources {
-            if self.told.contains_key(key) {
-                continue;
-            }
-            let event = found(*key, parts, now_ns, config);
-            if let Some(event) = event {
-                self.told.insert(*key, now_ns);
-                events.push(event);
-            }
+        let is_recent = |told: &Told| now_ns.saturating_sub(told.at_ns) < OFFENDER_HOLD_NS;
+        self.told.retain(|_, told| is_recent(told));
+        let strangers = sources
+            .iter()
+            .filter(|(key, _)| !self.told.contains_key(*key));
+        let found = strangers.filter_map(|(key, parts)| found(*key, parts, now_ns, config));
+        let mut events: Vec<_> = found.collect();
+        events.sort_by_key(|event| !config.is_lan(event.key.interface()));
+        events.truncate(TOLD_AT_ONCE.min(TOLD_MAX.saturating_sub(self.told.len())));
+        for event in &events {
+            let told = Told {
+                at_ns: now_ns,
+                silent: event.count,
+            };
+            self.told.insert(event.key, told);
         }
         events
     }
 
-    /// Objects to all that those tried who were told of, where no CPU objected to anything.
+    /// Objects to what those did who were told of, unless the kernel objected to more.
     pub(super) fn object(&self, sources: &mut [Source]) {
         for source in sources {
-            let state = &mut source.state;
-            if state.objections.flagged == 0 && self.told.contains_key(&source.key) {
-                state.objections.flagged = state.packets;
+            if let Some(told) = self.told.get(&source.key) {
+                let flagged = &mut source.state.objections.flagged;
+                *flagged = told.silent.max(*flagged);
             }
         }
     }
@@ -77,9 +90,18 @@ fn found(key: SourceKey, parts: &[Source], now_ns: u64, config: &Config) -> Opti
     } else if detector == Detector::UdpSweep {
         (Reason::UdpSweep, &config.udp_sweep, IpProtocol::UDP)
     } else {
-        (Reason::IcmpSweep, &config.icmp_sweep, IpProtocol::ICMP)
+        let is_v4 = key.ip().is_some_and(IpAddress::is_v4);
+        let protocol = if is_v4 {
+            IpProtocol::ICMP
+        } else {
+            IpProtocol::ICMPV6
+        };
+        (Reason::IcmpSweep, &config.icmp_sweep, protocol)
     };
-    let is_told_by_kernel = parts.iter().any(|part| part.state.objections.flagged != 0);
+    let is_told_by_kernel = parts.iter().any(|part| {
+        let told_ns = part.state.objections.reported_ns;
+        told_ns != 0 && now_ns.saturating_sub(told_ns) < OFFENDER_HOLD_NS
+    });
     if is_told_by_kernel || !config.response(detector).reports() {
         return None;
     }
@@ -101,7 +123,7 @@ fn found(key: SourceKey, parts: &[Source], now_ns: u64, config: &Config) -> Opti
             key.port().unwrap_or_default(),
             protocol.0,
         ),
-        count: whole.state.packets,
+        count: whole.scan().outcome.silent.into(),
         reach: Reach::of_scan(whole.scan()),
         proof: Proof::SPOOFABLE,
     })
@@ -119,5 +141,97 @@ pub(super) async fn follow(view: &Arc<View>, tell: impl Fn(&Event)) -> Infallibl
         if let Ok(Ok(events)) = found {
             events.iter().for_each(&tell);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytemuck::Zeroable as _;
+    use detector_common::{
+        net::Vlan,
+        services::{ServiceHash, Standing},
+    };
+
+    use super::*;
+
+    const SECOND_NS: u64 = 1_000_000_000;
+    const NOW_NS: u64 = 20 * SECOND_NS;
+    const TELNET: u16 = 23;
+    /// The slots of the interfaces outside and inside.
+    const WAN: u8 = 0;
+    const LAN: u8 = 1;
+
+    /// What a CPU saw of a host that tried so many others, which were silent, from `first` on.
+    fn part(slot: u8, host: u32, first: u32, tried: u32) -> Source {
+        let source = IpAddress::from_v4_number(0x0a00_0000 | host);
+        let key = SourceKey::of_scanner(Detector::Scan, TELNET, slot, Vlan::default(), source);
+        let mut part = Source::zeroed();
+        part.key = key;
+        part.state.packets = tried.into();
+        for (second, number) in (1..).zip(first..first + tried) {
+            let address = IpAddress::from_v4_number(0xc612_0000 | (number * 257));
+            let service = ServiceHash::new(address, IpProtocol::TCP, TELNET, 7);
+            let scan = part.scan_mut();
+            let _ = scan.note(
+                service,
+                [false; 2],
+                second * SECOND_NS,
+                &Config::DEFAULT.scan,
+            );
+            scan.judge(Standing::ASKED);
+        }
+        part
+    }
+
+    /// A scan of which two CPUs saw a half each.
+    fn halves(slot: u8, host: u32) -> (SourceKey, Vec<Source>) {
+        let parts = vec![part(slot, host, 0, 7), part(slot, host, 100, 7)];
+        (parts[0].key, parts)
+    }
+
+    #[test]
+    fn what_two_cpus_saw_is_told_once_and_listed() {
+        let config = Config::DEFAULT;
+        let sources = BTreeMap::from([halves(WAN, 9)]);
+        let mut scans = Scans::default();
+        let told = scans.look(&sources, NOW_NS, &config);
+        assert_eq!(told.len(), 1);
+        assert_eq!((told[0].count, told[0].target.port), (14, TELNET));
+        assert_eq!(scans.look(&sources, NOW_NS, &config), []);
+
+        let mut whole = [part(WAN, 9, 0, 7), part(WAN, 10, 0, 7)];
+        scans.object(&mut whole);
+        assert_eq!(whole.map(|source| source.state.objections.flagged), [14, 0]);
+        let later = scans.look(&BTreeMap::new(), NOW_NS + OFFENDER_HOLD_NS, &config);
+        assert_eq!(later, []);
+        scans.object(&mut whole);
+        assert!(scans.told.is_empty());
+    }
+
+    #[test]
+    fn half_of_a_scan_is_not_told_nor_what_the_kernel_told_already() {
+        let config = Config::DEFAULT;
+        let mut scans = Scans::default();
+        let half = part(WAN, 9, 0, 7);
+        let sources = BTreeMap::from([(half.key, vec![half])]);
+        assert_eq!(scans.look(&sources, NOW_NS, &config), []);
+
+        let (key, mut parts) = halves(WAN, 9);
+        parts[1].state.objections.reported_ns = NOW_NS;
+        let sources = BTreeMap::from([(key, parts)]);
+        assert_eq!(scans.look(&sources, NOW_NS, &config), []);
+    }
+
+    #[test]
+    fn hosts_inside_are_told_first_and_few_at_a_time() {
+        let config = Config::DEFAULT.with_lan([LAN]);
+        let outside = (0..100).map(|host| halves(WAN, host));
+        let sources: BTreeMap<_, _> = outside.chain([halves(LAN, 200)]).collect();
+        let mut scans = Scans::default();
+        let told = scans.look(&sources, NOW_NS, &config);
+        assert_eq!(told.len(), TOLD_AT_ONCE);
+        assert_eq!(told[0].key.interface(), LAN);
+        let rest = scans.look(&sources, NOW_NS, &config);
+        assert_eq!(rest.len(), 101 - TOLD_AT_ONCE);
     }
 }

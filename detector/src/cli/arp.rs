@@ -14,7 +14,7 @@ use crate::{
     output::{self, Format},
 };
 
-/// Tells who speaks ARP, and who owns which address
+/// Tells who speaks ARP or neighbour discovery, and who owns which address
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -23,7 +23,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Who sends ARP messages, how many, and what detectors objected to
+    /// Who sends messages of ARP and neighbour discovery, how many, and what detectors objected to
     Senders(Question),
     /// Whose the addresses are that senders call their own, and who claims them besides
     Bindings(Question),

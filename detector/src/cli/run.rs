@@ -44,7 +44,7 @@ pub(super) struct Arguments {
     /// Where the maps are pinned: a directory on a bpf filesystem, made if it is not there
     #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/detector")]
     pin_dir: PathBuf,
-    /// Where the agent can be asked with `detector stats` and `detector status`
+    /// Where the agent can be asked and given orders, as by `detector status` and `detector block`
     #[arg(long, value_name = "PATH", default_value = SOCKET)]
     socket: PathBuf,
     /// In which form findings are printed

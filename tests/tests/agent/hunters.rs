@@ -91,13 +91,13 @@ fn a_scan_of_which_each_cpu_saw_a_part_is_told() -> Result<()> {
                 ..Lab::outbound()
             };
             inside.send(&benign::syn(&route, 23).build())?;
-            // A host is given up after a second, and four are looked after at a time.
+            // A host is given up after a second, and four are looked after at a time: of eleven, seven are judged.
             thread::sleep(Duration::from_millis(300));
         }
         Ok(())
     };
     let sent = thread::scope(|scope| {
-        let halves = cpus.iter().zip([0..13, 100..113]);
+        let halves = cpus.iter().zip([0..11, 100..111]);
         let senders: Vec<_> = halves
             .map(|(&cpu, hosts)| scope.spawn(move || send_from(cpu, hosts)))
             .collect();
@@ -117,7 +117,9 @@ fn a_scan_of_which_each_cpu_saw_a_part_is_told() -> Result<()> {
     let offenders = json(&lab.gateway, &["offenders", "-o", "json"])?;
     let scan = &offenders["offenders"][0]["findings"][0];
     assert_eq!(scan["detector"], "scan");
-    assert_eq!(scan["packets"], 26);
+    let silent = scan["packets"].as_u64().context("no packets")?;
+    assert!((10..=22).contains(&silent), "{scan}");
+    assert_eq!(scan["tried"]["judged"], scan["tried"]["silent"], "{scan}");
     Ok(())
 }
 

@@ -210,14 +210,16 @@ impl Maps {
     ///
     /// The map cannot be read.
     pub fn scanners(&self) -> Result<BTreeMap<SourceKey, Vec<Source>>, KernelError> {
-        let mut scanners: BTreeMap<SourceKey, Vec<Source>> = BTreeMap::new();
+        let mut scanners = BTreeMap::new();
         for index in SCANNER_SETS {
+            // Every CPU keeps a source in the same set. So those that one of them alone knows, as most forged ones, go at once.
+            let mut here: BTreeMap<SourceKey, Vec<Source>> = BTreeMap::new();
             for set in read(&self.sources, index)? {
                 let sources = set.sources().filter(|source| source.key.is_scanner());
-                sources.for_each(|source| scanners.entry(source.key).or_default().push(*source));
+                sources.for_each(|source| here.entry(source.key).or_default().push(*source));
             }
+            scanners.extend(here.into_iter().filter(|(_, parts)| parts.len() > 1));
         }
-        scanners.retain(|_, parts| parts.len() > 1);
         Ok(scanners)
     }
 
