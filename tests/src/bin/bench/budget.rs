@@ -118,8 +118,15 @@ impl Budget {
             };
             // No number, or a negative one, is no measurement.
             let is_over = !(work > 0.0 && work <= budget * tolerance);
+            let ratio = row.detector.ratio.median;
+            let goal = match row.goal {
+                Some(goal) if ratio > goal => {
+                    format!("; {ratio:.2}x the empty program, which misses its goal of {goal:.1}x")
+                }
+                _ => String::new(),
+            };
             println!(
-                "{:<33} {work:>5.2}, budget {budget:.2} ({:+.0} %){}",
+                "{:<38} {work:>5.2}, budget {budget:.2} ({:+.0} %){}{goal}",
                 row.packet,
                 (work / budget - 1.0) * 100.0,
                 if is_over { ": OVER" } else { "" }
