@@ -45,20 +45,29 @@ struct Told {
 }
 
 impl Scans {
-    /// Those who scan by what the CPUs saw of them, and were not told of yet.
+    /// What is to be told of a source by what the CPUs saw of it, if it scans and was not told of yet.
     pub(super) fn look(
+        &self,
+        key: SourceKey,
+        parts: &[Source],
+        now_ns: u64,
+        config: &Config,
+    ) -> Option<Event> {
+        if self.told.contains_key(&key) {
+            return None;
+        }
+        found(key, parts, now_ns, config)
+    }
+
+    /// Of all that is to be told, what is told now. The rest is found again the next time.
+    pub(super) fn tell(
         &mut self,
-        sources: &BTreeMap<SourceKey, Vec<Source>>,
+        mut events: Vec<Event>,
         now_ns: u64,
         config: &Config,
     ) -> Vec<Event> {
         let is_recent = |told: &Told| now_ns.saturating_sub(told.at_ns) < OFFENDER_HOLD_NS;
         self.told.retain(|_, told| is_recent(told));
-        let strangers = sources
-            .iter()
-            .filter(|(key, _)| !self.told.contains_key(*key));
-        let found = strangers.filter_map(|(key, parts)| found(*key, parts, now_ns, config));
-        let mut events: Vec<_> = found.collect();
         events.sort_by_key(|event| !config.is_lan(event.key.interface()));
         events.truncate(TOLD_AT_ONCE.min(TOLD_MAX.saturating_sub(self.told.len())));
         for event in &events {
@@ -189,20 +198,28 @@ mod tests {
         (parts[0].key, parts)
     }
 
+    /// What is told of these sources.
+    fn look(scans: &mut Scans, sources: &[(SourceKey, Vec<Source>)], now_ns: u64) -> Vec<Event> {
+        let config = Config::DEFAULT.with_lan([LAN]);
+        let sources = sources.iter();
+        let found = sources.filter_map(|(key, parts)| scans.look(*key, parts, now_ns, &config));
+        let found = found.collect();
+        scans.tell(found, now_ns, &config)
+    }
+
     #[test]
     fn what_two_cpus_saw_is_told_once_and_listed() {
-        let config = Config::DEFAULT;
-        let sources = BTreeMap::from([halves(WAN, 9)]);
+        let sources = [halves(WAN, 9)];
         let mut scans = Scans::default();
-        let told = scans.look(&sources, NOW_NS, &config);
+        let told = look(&mut scans, &sources, NOW_NS);
         assert_eq!(told.len(), 1);
         assert_eq!((told[0].count, told[0].target.port), (14, TELNET));
-        assert_eq!(scans.look(&sources, NOW_NS, &config), []);
+        assert_eq!(look(&mut scans, &sources, NOW_NS), []);
 
         let mut whole = [part(WAN, 9, 0, 7), part(WAN, 10, 0, 7)];
         scans.object(&mut whole);
         assert_eq!(whole.map(|source| source.state.objections.flagged), [14, 0]);
-        let later = scans.look(&BTreeMap::new(), NOW_NS + OFFENDER_HOLD_NS, &config);
+        let later = look(&mut scans, &[], NOW_NS + OFFENDER_HOLD_NS);
         assert_eq!(later, []);
         scans.object(&mut whole);
         assert!(scans.told.is_empty());
@@ -210,28 +227,26 @@ mod tests {
 
     #[test]
     fn half_of_a_scan_is_not_told_nor_what_the_kernel_told_already() {
-        let config = Config::DEFAULT;
         let mut scans = Scans::default();
         let half = part(WAN, 9, 0, 7);
-        let sources = BTreeMap::from([(half.key, vec![half])]);
-        assert_eq!(scans.look(&sources, NOW_NS, &config), []);
+        let sources = [(half.key, vec![half])];
+        assert_eq!(look(&mut scans, &sources, NOW_NS), []);
 
         let (key, mut parts) = halves(WAN, 9);
         parts[1].state.objections.reported_ns = NOW_NS;
-        let sources = BTreeMap::from([(key, parts)]);
-        assert_eq!(scans.look(&sources, NOW_NS, &config), []);
+        let sources = [(key, parts)];
+        assert_eq!(look(&mut scans, &sources, NOW_NS), []);
     }
 
     #[test]
     fn hosts_inside_are_told_first_and_few_at_a_time() {
-        let config = Config::DEFAULT.with_lan([LAN]);
         let outside = (0..100).map(|host| halves(WAN, host));
-        let sources: BTreeMap<_, _> = outside.chain([halves(LAN, 200)]).collect();
+        let sources: Vec<_> = outside.chain([halves(LAN, 200)]).collect();
         let mut scans = Scans::default();
-        let told = scans.look(&sources, NOW_NS, &config);
+        let told = look(&mut scans, &sources, NOW_NS);
         assert_eq!(told.len(), TOLD_AT_ONCE);
         assert_eq!(told[0].key.interface(), LAN);
-        let rest = scans.look(&sources, NOW_NS, &config);
+        let rest = look(&mut scans, &sources, NOW_NS);
         assert_eq!(rest.len(), 101 - TOLD_AT_ONCE);
     }
 }

@@ -238,9 +238,13 @@ impl View {
 
     /// Scans that only all CPUs together show, and that were not told of yet.
     pub(super) fn scans_in_all(&self) -> Result<Vec<Event>, KernelError> {
-        let sources = self.kernel.maps().scanners()?;
-        let now_ns = self.now()?.kernel_ns;
-        Ok(lock(&self.scans).look(&sources, now_ns, &self.config()))
+        let (now_ns, config) = (self.now()?.kernel_ns, self.config());
+        let mut events = Vec::new();
+        let mut scans = lock(&self.scans);
+        self.kernel.maps().scanners(|key, parts| {
+            events.extend(scans.look(key, parts, now_ns, &config));
+        })?;
+        Ok(scans.tell(events, now_ns, &config))
     }
 
     /// Every source and segment that is known, with what all CPUs saw of it, and what that shows.

@@ -204,23 +204,23 @@ impl Maps {
             .collect()
     }
 
-    /// Every source that tries hosts, with what each CPU saw of it, where more than one did.
+    /// Gives `look` every source that tries hosts, with what each CPU saw of it, where more than one did.
     ///
     /// # Errors
     ///
     /// The map cannot be read.
-    pub fn scanners(&self) -> Result<BTreeMap<SourceKey, Vec<Source>>, KernelError> {
-        let mut scanners = BTreeMap::new();
+    pub fn scanners(&self, mut look: impl FnMut(SourceKey, &[Source])) -> Result<(), KernelError> {
         for index in SCANNER_SETS {
-            // Every CPU keeps a source in the same set. So those that one of them alone knows, as most forged ones, go at once.
+            // Every CPU keeps a source in the same set, so no more than one is held at a time, however many sources somebody forges.
             let mut here: BTreeMap<SourceKey, Vec<Source>> = BTreeMap::new();
             for set in read(&self.sources, index)? {
                 let sources = set.sources().filter(|source| source.key.is_scanner());
                 sources.for_each(|source| here.entry(source.key).or_default().push(*source));
             }
-            scanners.extend(here.into_iter().filter(|(_, parts)| parts.len() > 1));
+            let several = here.iter().filter(|(_, parts)| parts.len() > 1);
+            several.for_each(|(key, parts)| look(*key, parts));
         }
-        Ok(scanners)
+        Ok(())
     }
 
     /// Every source and segment that is known, with what all CPUs saw of it.
