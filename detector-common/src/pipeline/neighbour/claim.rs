@@ -8,6 +8,7 @@ use crate::{
         arp_spoof::{self, Claim},
     },
     event::Reach,
+    neighbour::Class,
     packet::PacketBytes,
     pipeline::Runtime,
     reason::Reason,
@@ -75,7 +76,8 @@ impl OnItsWay<'_> {
         let mut is_spoof = false;
         let mut reach = Reach::default();
         let count = self.account(runtime, |source| {
-            if source.state.packets == 0 {
+            // Nobody has looked at a unicast request before, nor at a message whose sender had no room.
+            if self.message.class() == Class::UNICAST_REQUEST || source.state.packets == 0 {
                 self.see(&mut source.state);
             }
             let sender = source.arp_sender_mut();
