@@ -12,10 +12,9 @@ pub mod neighbour;
 pub mod parsed;
 pub mod signature;
 
+use bytemuck::Zeroable as _;
 use headers::Headers;
 use parsed::{Kind, Parsed};
-
-use bytemuck::Zeroable as _;
 
 use crate::{
     abi::{SignatureCounter, Tally},

@@ -192,7 +192,7 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
         biased;
         signal = signals.next() => Ok(signal),
         Err(error) = events.forward(report) => Err(error),
-        never = scans::follow(&view, |event| tell(event, &view, &printer, options.format)) => match never {},
+        never = scans::follow(&view, |event| _ = tell(event, &view, &printer, options.format)) => match never {},
     };
 
     // Detached before the last events are taken, so that they are the last.
@@ -258,12 +258,13 @@ fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
         view.reports.not_understood();
         return;
     };
-    tell(&event, view, printer, format);
-    respond(&event, view, view.clock());
+    if tell(&event, view, printer, format) {
+        respond(&event, view, view.clock());
+    }
 }
 
-/// Prints a finding.
-fn tell(event: &Event, view: &View, printer: &Printer, format: StreamFormat) {
+/// Prints a finding; `false` if it cannot be one of ours.
+fn tell(event: &Event, view: &View, printer: &Printer, format: StreamFormat) -> bool {
     let interface_in = |slot: u8| view.interface(slot.into());
     let clock = view.clock();
     let config = view.config();
@@ -273,7 +274,7 @@ fn tell(event: &Event, view: &View, printer: &Printer, format: StreamFormat) {
     });
     let Some(finding) = finding else {
         view.reports.not_understood();
-        return;
+        return false;
     };
     let line = match format {
         StreamFormat::Human => Ok(finding.to_string()),
@@ -282,6 +283,7 @@ fn tell(event: &Event, view: &View, printer: &Printer, format: StreamFormat) {
     if !line.is_ok_and(|line| printer.print(line)) {
         view.reports.not_printed();
     }
+    true
 }
 
 /// Blocks the source of a report, if policy says so.
