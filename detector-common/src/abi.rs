@@ -15,12 +15,12 @@ pub const PROGRAM: &str = "detector";
 /// The name of the program that tells what time the classifier's clock shows.
 pub const CLOCK_PROGRAM: &str = "clock";
 
-/// Names of maps, at most 15 characters: what the kernel keeps of a name.
+/// Names of maps, at most 15 characters: what the kernel keeps of a name. One that begins with a dot is a section's.
 pub mod map {
     /// One [`crate::config::Config`].
-    pub const CONFIG: &str = "CONFIG";
+    pub const CONFIG: &str = ".bss.config";
     /// One [`crate::detect::signature::table::SignatureTable`].
-    pub const SIGNATURES: &str = "SIGNATURES";
+    pub const SIGNATURES: &str = ".bss.signatures";
     /// Per CPU: [`super::Counter`] at [`super::counter_index`].
     pub const COUNTERS: &str = "COUNTERS";
     /// Per CPU: [`super::SignatureCounter`] by row of the signature table.
@@ -53,6 +53,12 @@ pub mod map {
     pub const PARSED: &str = "PARSED";
     /// Per CPU: a number that the program writes and reads back.
     pub const SCRATCH: &str = "SCRATCH";
+
+    /// The file name under which a map is pinned: bpffs takes no dots.
+    #[must_use]
+    pub fn pin(name: &str) -> &str {
+        name.rsplit('.').next().unwrap_or(name)
+    }
 
     /// Every map.
     pub const ALL: [&str; 18] = [

@@ -38,9 +38,9 @@ pub trait Runtime<'t, P: PacketBytes> {
     /// Now, in nanoseconds of a clock that only goes forward.
     fn now_ns(&self) -> u64;
     /// What the operator decided.
-    fn config(&self) -> Option<&'t Config>;
+    fn config(&self) -> &'t Config;
     /// What the signature detector looks for.
-    fn signatures(&self) -> Option<&'t SignatureTable>;
+    fn signatures(&self) -> &'t SignatureTable;
     /// What `packet` is if it is plain, see [`crate::parse::plain`]. It may be `None` for every packet: all that is plain is faster.
     fn plain(&self, _packet: &P) -> Option<Packet> {
         None
@@ -195,9 +195,7 @@ where
     if kind == Kind::UNKNOWN {
         return Decision::pass(parsed.reason());
     }
-    let (Some(config), Some(table)) = (runtime.config(), runtime.signatures()) else {
-        return Decision::pass(Reason::StateMissing);
-    };
+    let (config, table) = (runtime.config(), runtime.signatures());
     if kind != Kind::ARP {
         let headers = parsed.headers();
         let bytes = packet.wire_len() as u64;

@@ -18,6 +18,7 @@
 
 mod maps;
 mod packet;
+mod record;
 mod runtime;
 
 use aya_ebpf::{

@@ -20,13 +20,15 @@ use detector_common::{
     sources::{SETS, SourceSet, SourceState},
 };
 
-/// What the operator decided. The agent writes, the program reads.
-#[btf_map]
-pub static CONFIG: Array<Config, 1> = Array::new();
+use crate::record::Record;
 
-/// What the signature detector looks for. The agent writes, the program reads.
-#[btf_map]
-pub static SIGNATURES: Array<SignatureTable, 1> = Array::new();
+/// What the operator decided. The agent writes, the program reads; so with the next.
+#[unsafe(link_section = ".bss.config")]
+pub static CONFIG: Record<Config> = Record::zeroed();
+
+/// What the signature detector looks for.
+#[unsafe(link_section = ".bss.signatures")]
+pub static SIGNATURES: Record<SignatureTable> = Record::zeroed();
 
 /// Packets by interface, reason and verdict.
 #[btf_map]

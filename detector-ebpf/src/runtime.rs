@@ -73,9 +73,8 @@ pub extern "C" fn judge(due: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn search_packet(ctx: *mut xdp_md, search: u64) -> u64 {
-    maps::SIGNATURES
-        .get(0)
-        .and_then(|table| Search::from_word(search).run(&XdpPacket::new(ctx), table))
+    Search::from_word(search)
+        .run(&XdpPacket::new(ctx), maps::SIGNATURES.get())
         .map_or(u64::MAX, Found::to_word)
 }
 
@@ -159,13 +158,13 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn config(&self) -> Option<&'static Config> {
-        maps::CONFIG.get(0)
+    fn config(&self) -> &'static Config {
+        maps::CONFIG.get()
     }
 
     #[inline(always)]
-    fn signatures(&self) -> Option<&'static SignatureTable> {
-        maps::SIGNATURES.get(0)
+    fn signatures(&self) -> &'static SignatureTable {
+        maps::SIGNATURES.get()
     }
 
     #[inline(always)]

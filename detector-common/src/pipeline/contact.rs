@@ -110,9 +110,7 @@ where
     R: Runtime<'t, P>,
 {
     let passed = Decision::pass(Reason::Clean);
-    let Some(config) = runtime.config() else {
-        return Decision::pass(Reason::StateMissing);
-    };
+    let config = runtime.config();
     let transport = &headers.transport();
     let contact = Contact::of(transport);
     if contact.answers {

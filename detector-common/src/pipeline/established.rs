@@ -19,7 +19,7 @@ where
     if ip.transport.protocol != Protocol::Tcp || contact::tries_or_shows(&ip.transport) {
         return None;
     }
-    let (config, table) = (runtime.config()?, runtime.signatures()?);
+    let (config, table) = (runtime.config(), runtime.signatures());
     if config.response(Detector::Signature).runs() && Search::of(ip, table).is_some() {
         return None;
     }

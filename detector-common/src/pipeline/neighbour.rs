@@ -38,9 +38,7 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    let Some(on_its_way) = OnItsWay::new(message, runtime) else {
-        return Decision::pass(Reason::StateMissing);
-    };
+    let on_its_way = OnItsWay::new(message, runtime);
     let (class, passed) = (message.class(), message.passed());
     if class == Class::PROBE || !on_its_way.is_watched() {
         return passed;
@@ -61,19 +59,15 @@ where
 }
 
 impl<'m> OnItsWay<'m> {
-    /// `message`; `None` without a configuration.
     #[inline(always)]
-    fn new<'t: 'm, P: PacketBytes, R: Runtime<'t, P>>(
-        message: &'m Message,
-        runtime: &R,
-    ) -> Option<Self> {
-        Some(Self {
+    fn new<'t: 'm, P: PacketBytes, R: Runtime<'t, P>>(message: &'m Message, runtime: &R) -> Self {
+        Self {
             message,
             link: message.link(),
             family: message.family(),
             interface: runtime.interface(),
-            config: runtime.config()?,
-        })
+            config: runtime.config(),
+        }
     }
 
     /// Whether any detector looks at it.

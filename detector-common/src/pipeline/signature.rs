@@ -24,9 +24,7 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    let Some(config) = runtime.config() else {
-        return Decision::pass(Reason::StateMissing);
-    };
+    let config = runtime.config();
     let Found {
         row,
         id,
@@ -91,9 +89,7 @@ where
     R: Runtime<'t, P>,
 {
     let acknowledged = (claim >> 32) as u32;
-    let Some(config) = runtime.config() else {
-        return Proof::SPOOFABLE;
-    };
+    let config = runtime.config();
     // Servers inside have clients outside.
     if acknowledged == 0 || config.is_lan(runtime.interface()) {
         return Proof::SPOOFABLE;

@@ -113,12 +113,12 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
         self.now_ns
     }
 
-    fn config(&self) -> Option<&'t Config> {
-        Some(&self.tables.config)
+    fn config(&self) -> &'t Config {
+        &self.tables.config
     }
 
-    fn signatures(&self) -> Option<&'t SignatureTable> {
-        Some(&self.tables.signatures)
+    fn signatures(&self) -> &'t SignatureTable {
+        &self.tables.signatures
     }
 
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet> {

@@ -20,9 +20,7 @@ where
     R: Runtime<'t, P>,
 {
     let passed = Decision::pass(Reason::Clean);
-    let Some(config) = runtime.config() else {
-        return Decision::pass(Reason::StateMissing);
-    };
+    let config = runtime.config();
     let now_ns = headers.now_ns;
     let interface = runtime.interface();
     let transport = &headers.transport();

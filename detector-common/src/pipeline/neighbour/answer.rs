@@ -13,10 +13,7 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    match OnItsWay::new(message, runtime) {
-        Some(message) => message.answer(runtime),
-        None => Decision::pass(Reason::StateMissing),
-    }
+    OnItsWay::new(message, runtime).answer(runtime)
 }
 
 impl OnItsWay<'_> {

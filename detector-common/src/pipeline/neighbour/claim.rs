@@ -23,10 +23,7 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    let Some(message) = OnItsWay::new(message, runtime) else {
-        return so_far;
-    };
-    message.spoof(runtime, so_far)
+    OnItsWay::new(message, runtime).spoof(runtime, so_far)
 }
 
 impl OnItsWay<'_> {

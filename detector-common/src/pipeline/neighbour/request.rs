@@ -23,10 +23,7 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    match OnItsWay::new(message, runtime) {
-        Some(message) => message.request(runtime),
-        None => Decision::pass(Reason::StateMissing),
-    }
+    OnItsWay::new(message, runtime).request(runtime)
 }
 
 impl OnItsWay<'_> {

@@ -84,7 +84,7 @@ impl Pins {
 
     /// Where the map of this name is pinned.
     pub(super) fn path_of(&self, name: &str) -> PathBuf {
-        self.directory.join(name)
+        self.directory.join(map::pin(name))
     }
 
     fn clear(&self) -> io::Result<()> {
@@ -102,7 +102,7 @@ impl Pins {
 fn foreign_entry(directory: &Path) -> io::Result<Option<FileName>> {
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();
-        if !map::ALL.iter().any(|ours| name == *ours) {
+        if !map::ALL.iter().any(|ours| name == *map::pin(ours)) {
             return Ok(Some(FileName::new(Path::new(&name))));
         }
     }
