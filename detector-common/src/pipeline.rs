@@ -5,7 +5,7 @@
 
 mod blocked;
 pub mod contact;
-mod established;
+mod early;
 pub mod headers;
 mod ip;
 pub mod neighbour;
@@ -165,14 +165,14 @@ where
     R: Runtime<'t, P>,
 {
     let plain = runtime.plain(packet);
-    let short = match &plain {
+    let early = match &plain {
         Some(Packet {
             network: Network::Ip(ip),
             ..
-        }) => established::decide(packet, ip, runtime),
+        }) => early::decide(packet, ip, runtime),
         _ => None,
     };
-    let decision = match short {
+    let decision = match early {
         Some(decision) => decision,
         None => runtime
             .parse(packet, plain, |runtime, parsed| {
@@ -200,13 +200,15 @@ where
         let headers = parsed.headers();
         let bytes = packet.wire_len() as u64;
         // Asked before anything else, so that no odd header takes a packet past it.
-        if blocked::is_blocked(headers.source, bytes, headers.now_ns, config, runtime) {
+        if kind != Kind::PLAIN_IP
+            && blocked::is_blocked(headers.source, bytes, headers.now_ns, config, runtime)
+        {
             return config.blocked();
         }
         if kind == Kind::IP_UNKNOWN {
             return Decision::pass(parsed.reason());
         }
-        if kind == Kind::IP {
+        if kind != Kind::DISCOVERY {
             return ip::decide(packet, headers, config, table, runtime);
         }
     }

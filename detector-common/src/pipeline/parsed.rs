@@ -27,6 +27,8 @@ impl Kind {
     pub const DISCOVERY: Self = Self(3);
     /// Any other IP packet.
     pub const IP: Self = Self(4);
+    /// One that was plain, whose source is not blocked: that is asked before anything is kept.
+    pub const PLAIN_IP: Self = Self(5);
 }
 
 /// A packet that was parsed.
@@ -52,7 +54,7 @@ impl Parsed {
             Ok((link, Opened::Ip(source, carried))) => {
                 match carried.and_then(|carried| parse_transport(packet, &carried)) {
                     Ok(ip) => {
-                        self.keep_ip(packet, &link, &ip, now_ns);
+                        self.keep_ip(Kind::IP, packet, &link, &ip, now_ns);
                         if let Some(message) = Message::of_ndp(packet, &link, &ip, now_ns) {
                             self.message = message;
                             self.kind = Kind::DISCOVERY;
@@ -78,7 +80,7 @@ impl Parsed {
     pub fn keep<P: PacketBytes>(&mut self, packet: &P, plain: &Packet, now_ns: u64) {
         match &plain.network {
             Network::Arp(arp) => self.keep_arp(packet, &plain.link, arp, now_ns),
-            Network::Ip(ip) => self.keep_ip(packet, &plain.link, ip, now_ns),
+            Network::Ip(ip) => self.keep_ip(Kind::PLAIN_IP, packet, &plain.link, ip, now_ns),
         }
     }
 
@@ -89,8 +91,15 @@ impl Parsed {
     }
 
     #[inline(always)]
-    fn keep_ip<P: PacketBytes>(&mut self, packet: &P, link: &Link, ip: &Ip, now_ns: u64) {
-        self.kind = Kind::IP;
+    fn keep_ip<P: PacketBytes>(
+        &mut self,
+        kind: Kind,
+        packet: &P,
+        link: &Link,
+        ip: &Ip,
+        now_ns: u64,
+    ) {
+        self.kind = kind;
         self.headers = Headers::new(packet.wire_len(), link, ip, now_ns);
     }
 
