@@ -3,14 +3,14 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
 };
 
 use detector_common::{
     bindings::{AddressHash, Owner},
     detect::Detector,
     neighbour::Family,
-    net::{IpAddress, Vlan},
+    net::Vlan,
     sources::Source as KernelSource,
 };
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use super::{
     kernel::{BindingMap, KernelError},
     view::View,
 };
-use crate::output::{Mac, SCHEMA_VERSION, Source, Time, speaks_for_several, targets};
+use crate::output::{Mac, Prefix, SCHEMA_VERSION, Source, Time, speaks_for_several, targets};
 
 /// The most senders, and the most bindings, that are told.
 pub const ARP_MAX: usize = 4096;
@@ -90,35 +90,51 @@ pub struct Binding {
 pub(super) struct Bindings {
     map: BindingMap,
     seed: u64,
-    named: BTreeMap<Ipv4Addr, Mac>,
+    /// How many interfaces there are.
+    interfaces: u8,
+    named: BTreeMap<IpAddr, Mac>,
 }
 
 impl Bindings {
-    pub(super) fn new(map: BindingMap, seed: u64, named: BTreeMap<Ipv4Addr, Mac>) -> Self {
-        Self { map, seed, named }
+    pub(super) fn new(
+        map: BindingMap,
+        seed: u64,
+        interfaces: u8,
+        named: BTreeMap<IpAddr, Mac>,
+    ) -> Self {
+        Self {
+            map,
+            seed,
+            interfaces,
+            named,
+        }
     }
 
     /// Says again whose the addresses are that the operator named: a claim that is repeated makes the classifier believe it.
     pub(super) fn insist(&mut self) -> Result<(), KernelError> {
         for (address, mac) in &self.named {
-            let hash = hash_of(*address, Vlan::default(), self.seed);
-            self.map.bind(hash, mac.address())?;
+            // Of all interfaces it is the same hash, unless the address is link-local.
+            for interface in 0..self.interfaces {
+                let hash = self.hash_of(*address, Vlan::default(), interface);
+                self.map.bind(hash, mac.address())?;
+            }
         }
         Ok(())
     }
 
     /// Whose an address is.
-    fn owner(&self, address: Ipv4Addr, vlan: Vlan) -> Result<Option<Mac>, KernelError> {
-        let owner = self.map.owner(hash_of(address, vlan, self.seed))?;
+    fn owner(&self, address: IpAddr, vlan: Vlan) -> Result<Option<Mac>, KernelError> {
+        let owner = self.map.owner(self.hash_of(address, vlan, 0))?;
         Ok(match owner {
             Owner::Known(mac) => Some(mac.into()),
             Owner::Unknown => None,
         })
     }
-}
 
-fn hash_of(address: Ipv4Addr, vlan: Vlan, seed: u64) -> AddressHash {
-    AddressHash::new(IpAddress::v4(address.octets()), vlan, seed)
+    fn hash_of(&self, address: IpAddr, vlan: Vlan, interface: u8) -> AddressHash {
+        let (address, _) = Prefix::of_address(address).to_key();
+        AddressHash::of_link(address, vlan, interface, self.seed)
+    }
 }
 
 /// What is known of ARP.
@@ -164,10 +180,10 @@ pub(super) fn collect(view: &View) -> Result<ArpTable, KernelError> {
 }
 
 fn bindings(sources: &[KernelSource], table: &Bindings) -> Result<Vec<Binding>, KernelError> {
-    let mut claims: BTreeMap<(Ipv4Addr, u16, u16), BTreeSet<Mac>> = BTreeMap::new();
+    let mut claims: BTreeMap<(IpAddr, u16, u16), BTreeSet<Mac>> = BTreeMap::new();
     for source in sources {
         let source_of = Source::of(&source.key, source.state.companion);
-        let Some((IpAddr::V4(ip), mac)) = source_of.and_then(|of| Some((of.ip?, of.mac?))) else {
+        let Some((ip, mac)) = source_of.and_then(|of| Some((of.ip?, of.mac?))) else {
             continue;
         };
         let vlan = source.key.vlan();
@@ -184,7 +200,7 @@ fn bindings(sources: &[KernelSource], table: &Bindings) -> Result<Vec<Binding>, 
         }
         let tags = [outer, inner].into_iter();
         Ok(Binding {
-            ip: ip.into(),
+            ip,
             vlan: tags.filter(|tag| *tag != 0).collect(),
             mac,
             named: (outer, inner) == (0, 0) && table.named.contains_key(&ip),

@@ -7,10 +7,12 @@ use std::{
 };
 
 use detector_common::{
+    detect::Detector,
     event::Event,
     neighbour::Family,
     net::{IpProtocol, MacAddress},
     proof::Proof,
+    reason::Reason,
 };
 use serde::Serialize;
 
@@ -60,7 +62,7 @@ pub struct Finding {
 /// Whom a packet was for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// Its address; of an ARP request, the address asked for; `::` of a scan that only all CPUs together show, whose packets were for many.
+    /// Its address; of a message of ARP or of neighbour discovery, the address asked for, claimed or told of; `::` of a scan that only all CPUs together show, whose packets were for many.
     pub ip: IpAddr,
     /// Its port; `null` where there are none.
     pub port: Option<u16>,
@@ -103,12 +105,32 @@ impl Finding {
     pub fn is_infection_of_ours(&self) -> bool {
         self.side == Side::Lan && is_infection(&self.identity.detector)
     }
+
+    /// What a message of ARP or of neighbour discovery does with the address it is about; `None` of another packet.
+    fn done_with_address(&self) -> Option<&'static str> {
+        let is = |reason: Reason| self.reason == reason.name();
+        let claims = [Detector::ArpSpoof, Detector::NdSpoof]
+            .iter()
+            .any(|spoof| self.identity.detector == spoof.name());
+        self.target.is_neighbours().then_some(if claims {
+            "claiming"
+        } else if is(Reason::ArpReplyFlood) || is(Reason::NdAdvertisementFlood) {
+            "telling of"
+        } else {
+            "asking for"
+        })
+    }
 }
 
 impl Target {
     /// Whether there was one after the other.
     fn is_many(&self) -> bool {
-        self.ip.is_unspecified() && self.protocol != "arp" && self.protocol != "nd"
+        self.ip.is_unspecified() && !self.is_neighbours()
+    }
+
+    /// Whether it was a message of ARP or of neighbour discovery.
+    fn is_neighbours(&self) -> bool {
+        self.protocol == "arp" || self.protocol == "nd"
     }
 
     fn of(event: &Event) -> Self {
@@ -154,7 +176,10 @@ impl fmt::Display for Finding {
         for vlan in &source.vlan {
             write!(out, " vlan {vlan}")?;
         }
-        write!(out, " {}, ", self.target)?;
+        match self.done_with_address() {
+            Some(done) => write!(out, " {done} {}, ", self.target.ip)?,
+            None => write!(out, " {}, ", self.target)?,
+        }
         match (self.targets, self.tried) {
             (Some(targets), Some(tried)) => write!(out, "about {targets} hosts, {tried}, ")?,
             (Some(targets), None) => {
@@ -185,7 +210,6 @@ impl fmt::Display for Target {
             ip
         };
         match self.port {
-            _ if protocol == "arp" || protocol == "nd" => write!(out, "asking for {ip}"),
             Some(port) => write!(out, "to {ip} {protocol}/{port}"),
             None => write!(out, "to {ip} {protocol}"),
         }
@@ -197,7 +221,6 @@ mod tests {
     use detector_common::{
         event::{Head, Reach, Target as EventTarget},
         net::{IpAddress, Vlan},
-        reason::Reason,
         sources::{Companion, SourceKey},
         verdict::{Decision, Verdict},
     };
@@ -268,6 +291,20 @@ mod tests {
             !wan.contains("ours") && wan.contains("sql-slammer"),
             "{wan}"
         );
+    }
+
+    #[test]
+    fn a_spoof_claims_an_address_and_a_flood_of_replies_tells_of_one() {
+        let line = |event: &Event| finding(event, Side::Wan).unwrap().to_string();
+        let mut spoof = flood(0);
+        spoof.key = spoof.key.under(Detector::ArpSpoof);
+        assert!(line(&spoof).contains(" claiming 192.0.2.1, "));
+        let decision = Decision::pass(Reason::ArpReplyFlood);
+        let replies = Event {
+            head: Head::new(decision, 60),
+            ..flood(0)
+        };
+        assert!(line(&replies).contains(" telling of 192.0.2.1, "));
     }
 
     #[test]

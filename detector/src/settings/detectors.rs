@@ -1,6 +1,6 @@
 //! What the operator decides of each detector: a section of the file each.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use detector_common::{
     config::Policy,
@@ -65,7 +65,7 @@ pub struct ArpSpoofSettings {
     /// `policy`: what a claim leads to.
     pub policy: Policy,
     /// `bindings`: addresses outside of VLANs whose owners are known for good.
-    pub bindings: BTreeMap<Ipv4Addr, Mac>,
+    pub bindings: BTreeMap<IpAddr, Mac>,
 }
 
 /// `[arp_flood]`: ARP messages above a rate.

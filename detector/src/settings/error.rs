@@ -141,8 +141,8 @@ pub(super) enum Problem {
     },
     #[error("{key}: {time} s is more than the longest time, {max} s")]
     TimeAboveMax { key: Key, time: u64, max: u64 },
-    #[error("{key}: \"{value}\" is no IPv4 address: write \"192.0.2.1\"")]
-    NoIpv4 { key: Key, value: Shown },
+    #[error("{key}: \"{value}\" is no address: write \"192.0.2.1\" or \"2001:db8::1\"")]
+    NoAddress { key: Key, value: Shown },
     #[error("{key}: {count} addresses, and at most {max} are kept")]
     TooMany { key: Key, count: usize, max: usize },
     #[error("{key}: expected {expected}, found {found}")]

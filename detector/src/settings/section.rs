@@ -3,7 +3,7 @@
 //! Which keys there are is known from which were asked for; what is left over at the end is unknown. So the code that
 //! reads a table is all there is to say about it.
 
-use std::{borrow::Cow, collections::BTreeMap, net::Ipv4Addr, ops::RangeInclusive, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, ops::RangeInclusive, time::Duration};
 
 use jiff::SignedDuration;
 use toml::{
@@ -240,7 +240,7 @@ impl<'t> Section<'t> {
         &mut self,
         key: &'static str,
         max: usize,
-    ) -> Result<BTreeMap<Ipv4Addr, Mac>, Fault> {
+    ) -> Result<BTreeMap<IpAddr, Mac>, Fault> {
         let Some(value) = self.value(key) else {
             return Ok(BTreeMap::new());
         };
@@ -259,9 +259,9 @@ impl<'t> Section<'t> {
         }
         let binding = |(address, mac): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
             let text: &str = address.get_ref();
-            let address = text.parse().map_err(|_| Fault {
+            let address = text.parse::<IpAddr>().map_err(|_| Fault {
                 at: address.span().start,
-                problem: Problem::NoIpv4 {
+                problem: Problem::NoAddress {
                     key: self.key(key),
                     value: text.into(),
                 },
@@ -269,7 +269,10 @@ impl<'t> Section<'t> {
             let DeValue::String(text) = mac.get_ref() else {
                 return Err(self.wrong_type(key, mac, "a string"));
             };
-            Ok((address, self.mac(key, mac.span().start, text)?))
+            Ok((
+                address.to_canonical(),
+                self.mac(key, mac.span().start, text)?,
+            ))
         };
         table.iter().map(binding).collect()
     }

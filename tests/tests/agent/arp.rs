@@ -1,11 +1,12 @@
 //! Who speaks ARP and who owns which address, as `detector arp` tells it.
 
-use std::fs;
+use std::{fs, net::Ipv6Addr};
 
 use anyhow::{Context as _, Result};
 use detector_tests::{
     agent::running::{SOON, json, run, start},
-    builder::{Arp, Mac, PacketBuilder},
+    builder::{Arp, Mac, OVERRIDE, PacketBuilder},
+    cpu,
     lab::{ETH0, GATEWAY_WAN, LAN, Lab, WAN, wait_until},
     requirements::kernel_or_skip,
 };
@@ -14,6 +15,43 @@ use serde_json::Value;
 /// An address whose owner the operator names, and who claims it first.
 const NAMED: [u8; 4] = [203, 0, 113, 50];
 const FORGER: Mac = [0x02, 0, 0, 0, 0xf1, 0x0d];
+
+#[test]
+fn an_owner_of_ipv6_addresses_that_the_operator_named_is_believed_whoever_claims_first()
+-> Result<()> {
+    if !kernel_or_skip(
+        "an_owner_of_ipv6_addresses_that_the_operator_named_is_believed_whoever_claims_first",
+    ) {
+        return Ok(());
+    }
+    let lab = Lab::new()?;
+    let config = "[arp_spoof.bindings]\n'2001:db8::50' = '02:00:00:00:00:50'\n'fe80::50' = '02:00:00:00:00:50'\n";
+    lab.gateway.run(|| fs::write("/run/arp.toml", config))??;
+    // A link-local address is another on each interface, and named on all: this one's slot is the second.
+    let arguments = ["--lan", LAN, "--wan", WAN, "--config", "/run/arp.toml"];
+    let agent = start(&lab.gateway, &arguments)?;
+    // A cable delivers on the CPU that sends, and both claims of a pair are to be one CPU's.
+    cpu::hold_this()?;
+    let sender = lab.outside.sender(ETH0)?;
+    let all_nodes = (
+        [0x33, 0x33, 0, 0, 0, 1],
+        Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1),
+    );
+    // A forger for each, of whom one finding a second is told.
+    for (first, forger) in [(0x2001_0db8, 1), (0xfe80_0000, 2)] {
+        let forger = [0x02, 0, 0, 0, 0xf1, forger];
+        let address = Ipv6Addr::from_bits(first << 96 | 0x50);
+        let claim = PacketBuilder::new()
+            .advertisement(forger, address, all_nodes, OVERRIDE)
+            .build();
+        sender.send_all([claim.clone(), claim])?;
+        let told = format!("claiming {address}, ");
+        agent.wait_for_line(SOON, |line| {
+            line.contains("nd_spoof") && line.contains(&told)
+        })?;
+    }
+    Ok(())
+}
 
 #[test]
 fn an_owner_that_the_operator_named_is_believed_whoever_claims_first() -> Result<()> {
@@ -25,6 +63,8 @@ fn an_owner_that_the_operator_named_is_believed_whoever_claims_first() -> Result
     lab.gateway.run(|| fs::write("/run/arp.toml", config))??;
     let arguments = ["--wan", WAN, "--lan", LAN, "--config", "/run/arp.toml"];
     let agent = start(&lab.gateway, &arguments)?;
+    // A cable delivers on the CPU that sends, and both claims of a pair are to be one CPU's.
+    cpu::hold_this()?;
     let sender = lab.outside.sender(ETH0)?;
     let claim = Arp::reply(FORGER, NAMED, GATEWAY_WAN.mac, GATEWAY_WAN.ipv4);
     let claim = PacketBuilder::new().arp(claim).pad_to(60).build();
