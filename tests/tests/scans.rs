@@ -8,7 +8,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use detector::{
     replay::runtime::Replay,
     tables::{HashSeed, Tables},
@@ -219,9 +219,55 @@ impl Reference {
     }
 }
 
+/// How a kind of scan looks, and how the answer to it.
+struct Kind {
+    detector: Detector,
+    /// So many silent hosts in a minute are one.
+    threshold: usize,
+    attempt: fn(Ipv4Addr) -> PacketBuilder,
+    answer: fn(Ipv4Addr) -> PacketBuilder,
+}
+
+const KINDS: [Kind; 3] = [
+    Kind {
+        detector: Detector::Scan,
+        threshold: 10,
+        attempt: |host| syn(host, 23),
+        answer: |host| answer(host, 23, SYN | ACK),
+    },
+    Kind {
+        detector: Detector::UdpSweep,
+        threshold: 20,
+        attempt: |host| PacketBuilder::new().ipv4(INSIDE, host).udp(40_000, 1434),
+        answer: |host| {
+            let back = PacketBuilder::new().ipv4(host, [203, 0, 113, 7]);
+            back.udp(1434, 61_000)
+        },
+    },
+    Kind {
+        detector: Detector::IcmpSweep,
+        threshold: 20,
+        attempt: |host| {
+            let ask = PacketBuilder::new().ipv4(INSIDE, host);
+            ask.icmp(8, 0, [0; 4])
+        },
+        answer: |host| {
+            let back = PacketBuilder::new().ipv4(host, [203, 0, 113, 7]);
+            back.icmp(0, 0, [0; 4])
+        },
+    },
+];
+
 /// At random rates and shares of answers: what the reference is sure of, the detector says too.
 #[test]
-fn the_detector_of_scans_agrees_with_one_that_remembers_everything() -> Result<()> {
+fn the_detectors_of_scans_agree_with_one_that_remembers_everything() -> Result<()> {
+    for kind in &KINDS {
+        agrees(kind).with_context(|| kind.detector.name())?;
+    }
+    Ok(())
+}
+
+fn agrees(kind: &Kind) -> Result<()> {
     let network = Network::new()?;
     let mut dice = Dice::new(11);
     let (mut scans, mut innocents) = (0, 0);
@@ -229,39 +275,37 @@ fn the_detector_of_scans_agrees_with_one_that_remembers_everything() -> Result<(
         let answers_of_ten = dice.below(11) as u32;
         // Slow enough that every host is looked after.
         let every = SECOND / 4 + dice.roll() % (2 * SECOND);
-        let hosts = dice.below(80) as u32 + 1;
+        let hosts = dice.below(8 * kind.threshold) as u32 + 1;
         let mut reference = Reference::default();
         let mut traffic = Traffic::new();
         let mut now = 0;
         for number in 0..hosts {
             now += every;
             reference.tried.insert(host(number), now);
-            traffic.push((now, syn(host(number), 23)));
+            traffic.push((now, (kind.attempt)(host(number))));
             if (dice.below(10) as u32) < answers_of_ten {
                 reference.answered.insert(host(number));
-                traffic.push((now + SECOND / 10, answer(host(number), 23, SYN | ACK)));
+                traffic.push((now + SECOND / 10, (kind.answer)(host(number))));
             }
         }
-        let found = network.found(&traffic).contains_key(&Detector::Scan);
+        let found = network.found(&traffic);
+        let others = found.keys().any(|detector| *detector != kind.detector);
+        ensure!(!others, "round {round}: {found:?}");
+        let found = found.contains_key(&kind.detector);
         let silent = reference.silent(now, u64::MAX);
         let share = reference.answered.len() * 100 / hosts as usize;
+        let case = format!("round {round}: {silent} of {hosts} silent, every {every} ns");
         // Twice the threshold of the short window, in half of it, since windows do not overlap.
-        if reference.silent(now, 30 * SECOND) >= 2 * 10 && share <= 20 {
+        if reference.silent(now, 30 * SECOND) >= 2 * kind.threshold && share <= 20 {
             scans += 1;
-            assert!(
-                found,
-                "round {round}: {silent} of {hosts} silent, every {every} ns"
-            );
+            ensure!(found, "{case}");
         }
-        if silent < 10 || share >= 80 {
+        if silent < kind.threshold || share >= 80 {
             innocents += 1;
-            assert!(
-                !found,
-                "round {round}: {silent} of {hosts} silent, every {every} ns"
-            );
+            ensure!(!found, "{case}");
         }
     }
-    assert!(scans > 10 && innocents > 50, "{scans} {innocents}");
+    ensure!(scans > 10 && innocents > 50, "{scans} {innocents}");
     Ok(())
 }
 
