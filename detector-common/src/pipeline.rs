@@ -35,6 +35,10 @@ use crate::{
 pub trait Runtime<'t, P: PacketBytes> {
     /// The slot of the interface the packet came in by.
     fn interface(&self) -> u8;
+    /// Whether it is given what goes out by an interface too, as a capture has it: then answers come by the link of what they answer.
+    fn sees_both_ways(&self) -> bool {
+        false
+    }
     /// Now, in nanoseconds of a clock that only goes forward.
     fn now_ns(&self) -> u64;
     /// What the operator decided.

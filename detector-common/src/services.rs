@@ -1,12 +1,16 @@
 //! Which services answer: what was asked of an address and port, and what came back from there.
 //!
 //! A word for each service in a table that all CPUs share, for what is asked on one interface is answered on another: a part of
-//! the service's hash, and its standing. Services that share a slot push each other out, which makes a service unknown and
-//! never silent. A word is written as a whole, so nothing is locked.
+//! the service's hash, the link it was asked on, and its standing. Services that share a slot push each other out, which makes a service unknown and
+//! never silent. What hosts of ours ask and what is asked from outside have a half of the table each, so that nobody outside pushes out
+//! what a host of ours has asked, and hides it so. A word is written as a whole, so nothing is locked.
 //!
 //! Whom the answer goes to is no part of it: behind a gateway that translates addresses (NAT) it does not go to who asked.
 
-use crate::net::{IpAddress, IpProtocol};
+use crate::{
+    net::{IpAddress, IpProtocol, Vlan},
+    packet::is_zero,
+};
 
 /// Slots of the table, a power of two: a megabyte.
 pub const SLOTS: u32 = 1 << 17;
@@ -38,11 +42,12 @@ impl ServiceHash {
         self.0
     }
 
-    /// The slot of the service.
+    /// The slot of the service for what is asked on a `lan` side, or for what is asked on another.
     #[inline(always)]
     #[must_use]
-    pub fn slot(self) -> u32 {
-        (self.0 >> 40) as u32 & SLOTS.wrapping_sub(1)
+    pub fn slot(self, by_lan: bool) -> u32 {
+        let half = (self.0 >> 40) as u32 & (SLOTS / 2).wrapping_sub(1);
+        half.wrapping_add((SLOTS / 2).wrapping_mul(by_lan.into()))
     }
 
     /// Bits that say nothing of the slot, for a sketch.
@@ -50,6 +55,24 @@ impl ServiceHash {
     #[must_use]
     pub fn bits(self) -> u64 {
         self.0 >> 8 & 0xffff
+    }
+}
+
+/// Where a packet came in: an interface and a VLAN of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Link(u64);
+
+impl Link {
+    const MASK: u64 = 0xffff << 2;
+    /// None that a packet comes in by: VLAN 4095 is reserved (IEEE 802.1Q).
+    pub const NONE: Self = Self(Self::MASK);
+
+    /// The link of the outer `vlan` on the interface in slot `interface`.
+    #[inline(always)]
+    #[must_use]
+    pub fn new(interface: u8, vlan: Vlan) -> Self {
+        let identifier = u64::from(vlan.outer) & 0xfff;
+        Self((u64::from(interface) << 12 | identifier) << 2 & Self::MASK)
     }
 }
 
@@ -70,23 +93,57 @@ impl Standing {
     pub const REFUSES: Self = Self(3);
 
     const MASK: u64 = 3;
+    /// What of a word is not of the hash.
+    const OWN: u64 = Self::MASK | Link::MASK;
 
     /// What the word in the slot of `service` says of it.
     #[inline(always)]
     #[must_use]
     pub fn of(word: u64, service: ServiceHash) -> Self {
-        if (word ^ service.0) & !Self::MASK == 0 {
-            Self(word & Self::MASK)
+        Self((word & Self::MASK).wrapping_mul(is_zero((word ^ service.0) & !Self::OWN)))
+    }
+
+    /// The same for a packet that comes from the service by `link`. Asked on that link itself, it is not known: the answer would have taken
+    /// another way, and this one may be the asker's own.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_answer(word: u64, service: ServiceHash, link: Link) -> Self {
+        let is_elsewhere = is_zero((word ^ link.0) & Link::MASK) ^ 1;
+        Self(Self::of(word, service).0.wrapping_mul(is_elsewhere))
+    }
+
+    /// What it is after a packet from the service that `answers` or `refuses`. A connection may be reset that was accepted before.
+    #[inline(always)]
+    #[must_use]
+    pub fn after(self, answers: bool, refuses: bool) -> Self {
+        if answers && self != Self::UNKNOWN {
+            Self::ANSWERS
+        } else if refuses && self == Self::ASKED {
+            Self::REFUSES
         } else {
-            Self::UNKNOWN
+            self
         }
     }
 
-    /// The word that says it.
+    /// Zero if nothing is known.
     #[inline(always)]
     #[must_use]
-    pub fn word(self, service: ServiceHash) -> u64 {
-        service.0 & !Self::MASK | self.0
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// The word that says it of a service that was asked on `link`.
+    #[inline(always)]
+    #[must_use]
+    pub fn word(self, service: ServiceHash, link: Link) -> u64 {
+        service.0 & !Self::OWN | link.0 | self.0
+    }
+
+    /// A word that says it where `word` said something else.
+    #[inline(always)]
+    #[must_use]
+    pub fn instead(self, word: u64) -> u64 {
+        word & !Self::MASK | self.0
     }
 }
 
@@ -100,16 +157,42 @@ mod tests {
         ServiceHash::new(IpAddress::from_v4_number(host), IpProtocol::TCP, port, SEED)
     }
 
+    fn link(interface: u8, outer: u16) -> Link {
+        Link::new(interface, Vlan { outer, inner: 0 })
+    }
+
     #[test]
     fn a_standing_is_that_of_its_service_and_of_no_other() {
         for standing in [Standing::ASKED, Standing::ANSWERS, Standing::REFUSES] {
-            let word = standing.word(service(7, 80));
+            let word = standing.word(service(7, 80), link(3, 4095));
             assert_eq!(Standing::of(word, service(7, 80)), standing);
             for other in [service(8, 80), service(7, 81)] {
                 assert_eq!(Standing::of(word, other), Standing::UNKNOWN);
             }
         }
         assert_eq!(Standing::of(0, service(7, 80)), Standing::UNKNOWN);
+    }
+
+    #[test]
+    fn an_answer_comes_by_another_link_than_the_question() {
+        let service = service(7, 80);
+        let word = Standing::ASKED.word(service, link(1, 5));
+        for (by, known) in [
+            (link(1, 5), Standing::UNKNOWN),
+            (link(1, 6), Standing::ASKED),
+            (link(0, 5), Standing::ASKED),
+        ] {
+            assert_eq!(Standing::of_answer(word, service, by), known);
+        }
+        let word = Standing::ANSWERS.instead(word);
+        assert_eq!(word, Standing::ANSWERS.word(service, link(1, 5)));
+    }
+
+    #[test]
+    fn what_is_asked_from_outside_pushes_out_nothing_that_a_host_of_ours_asked() {
+        let slots = |by_lan| (0..10_000).map(move |host| service(host, 80).slot(by_lan));
+        assert!(slots(false).all(|slot| slot < SLOTS / 2));
+        assert!(slots(true).all(|slot| (SLOTS / 2..SLOTS).contains(&slot)));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{
     parse::{Protocol, Transport, icmp::Icmp},
     proof::Handshake,
     reason::Reason,
-    services::{ServiceHash, Standing},
+    services::{Link, ServiceHash, Standing},
     sources::{Companion, SourceKey},
     verdict::Decision,
 };
@@ -91,8 +91,10 @@ fn is_echo(icmp: Icmp) -> bool {
     is_request(icmp) || icmp == Icmp::ECHO_REPLY || icmp == Icmp::ECHO_REPLY_V6
 }
 
+/// The detector of scans by a protocol, what it says, and what it calls a scan.
 #[inline(always)]
-fn rule(protocol: Protocol, config: &Config) -> (Detector, Reason, &Rule) {
+#[must_use]
+pub fn rule(protocol: Protocol, config: &Config) -> (Detector, Reason, &Rule) {
     match protocol {
         Protocol::Tcp => (Detector::Scan, Reason::Scan, &config.scan),
         Protocol::Udp => (Detector::UdpSweep, Reason::UdpSweep, &config.udp_sweep),
@@ -131,10 +133,10 @@ where
     }
 
     let trial = Trial::new(headers, transport, config, runtime.interface());
-    let service = trial.service;
+    let (service, by_lan) = (trial.service, trial.by_lan);
     if transport.protocol == Protocol::Udp {
         // A datagram may be one of many to a service that answers, of which nothing more is to be learnt.
-        if standing(service, runtime) == Standing::ANSWERS {
+        if standing(service, by_lan, runtime) == Standing::ANSWERS {
             return passed;
         }
     }
@@ -153,9 +155,10 @@ where
         scans = scan.is_scan(rule);
     });
     if noted.is_first {
-        let standing = standing(service, runtime);
+        let standing = standing(service, by_lan, runtime);
         if standing != Standing::ANSWERS && standing != Standing::ASKED {
-            runtime.set_service(service.slot(), Standing::ASKED.word(service));
+            let link = Link::new(runtime.interface(), headers.vlan());
+            runtime.set_service(service.slot(by_lan), Standing::ASKED.word(service, link));
         }
     }
     if noted.due == 0 && !scans {
@@ -167,6 +170,8 @@ where
 /// A try of a host: what is tried, and by whom.
 struct Trial {
     service: ServiceHash,
+    /// Whether a host of ours tries.
+    by_lan: bool,
     key: SourceKey,
 }
 
@@ -182,15 +187,20 @@ impl Trial {
                 port,
                 config.hash_seed,
             ),
+            by_lan: config.is_lan(interface),
             key: SourceKey::of_scanner(detector, port, interface, headers.vlan(), headers.source),
         }
     }
 }
 
-/// What is known of a service.
+/// What is known of a service that hosts of ours ask, or others.
 #[inline(always)]
-fn standing<'t, P: PacketBytes, R: Runtime<'t, P>>(service: ServiceHash, runtime: &R) -> Standing {
-    let word = runtime.service(service.slot()).unwrap_or(0);
+fn standing<'t, P: PacketBytes, R: Runtime<'t, P>>(
+    service: ServiceHash,
+    by_lan: bool,
+    runtime: &R,
+) -> Standing {
+    let word = runtime.service(service.slot(by_lan)).unwrap_or(0);
     Standing::of(word, service)
 }
 
@@ -232,12 +242,22 @@ where
         transport.source_port(),
         config.hash_seed,
     );
-    let standing = standing(own, runtime);
-    // A connection may be reset that was accepted before.
-    if contact.refuses && standing == Standing::ASKED {
-        runtime.set_service(own.slot(), Standing::REFUSES.word(own));
-    } else if contact.answers && standing != Standing::ANSWERS && standing != Standing::UNKNOWN {
-        runtime.set_service(own.slot(), Standing::ANSWERS.word(own));
+    let link = if runtime.sees_both_ways() {
+        Link::NONE
+    } else {
+        Link::new(runtime.interface(), headers.vlan())
+    };
+    let mut known = 0;
+    // Hosts of ours may have asked, and others.
+    for by_lan in [true, false] {
+        let slot = own.slot(by_lan);
+        let word = runtime.service(slot).unwrap_or(0);
+        let standing = Standing::of_answer(word, own, link);
+        known |= standing.number();
+        let now = standing.after(contact.answers, contact.refuses);
+        if now != standing {
+            runtime.set_service(slot, now.instead(word));
+        }
     }
-    standing != Standing::UNKNOWN
+    known != 0
 }

@@ -109,6 +109,10 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
         self.interface
     }
 
+    fn sees_both_ways(&self) -> bool {
+        true
+    }
+
     fn now_ns(&self) -> u64 {
         self.now_ns
     }

@@ -5,17 +5,21 @@
 //! terms: then the host that was seen longest ago goes, so a set forgets one if four others came into it since. Of `n`
 //! others in 2048 sets that is the chance that a Poisson number with mean `n / 2048` is at least 4.
 
-use anyhow::{Context as _, Result};
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
 use detector_common::{
     abi::{Tally, segment_index},
-    config::Mode,
+    config::{Mode, Policy},
+    detect::Detector,
     net::{IpAddress, MacAddress, Vlan},
     reason::Reason,
     sources::{SETS_OF_A_KIND, SourceKey, WAYS},
     verdict::Verdict,
 };
 use detector_tests::{
-    builder::{Arp, PacketBuilder, Route},
+    agent::running::SOON,
+    builder::{ACK, Arp, PacketBuilder, Route, SYN},
     fixtures::{self, SEGMENT_BURST, SENDER_BURST},
     generate::Dice,
     kernel::TestKernel,
@@ -33,6 +37,8 @@ const BETWEEN: u32 = 100_000;
 const BETWEEN_SENDERS: u32 = 10_000;
 /// Offenders that are watched at once, each in a set of its own as a rule.
 const OFFENDERS: u8 = 64;
+/// Where the destination address stands in an Ethernet frame with IPv4.
+const DESTINATION_AT: usize = 30;
 /// Slammer's number.
 const SLAMMER: u16 = 40;
 
@@ -196,6 +202,50 @@ fn forged_hosts_that_come_twice_make_forget_as_rarely_as_the_law_says() -> Resul
             off <= 4.0 * expected.sqrt() + 1.0,
             "{forgotten} of {chances} forgotten with {between} between, not about {expected:.1}"
         );
+    }
+    Ok(())
+}
+
+/// First packets of a million forged connections from outside keep no scanner inside from being found, nor does it by answering
+/// itself in its victims' names: they would answer by another interface.
+#[test]
+fn a_million_forged_first_packets_hide_no_scanner_inside_nor_does_it_hide_itself() -> Result<()> {
+    const INSIDE: u8 = 1;
+    if !kernel_or_skip(
+        "a_million_forged_first_packets_hide_no_scanner_inside_nor_does_it_hide_itself",
+    ) {
+        return Ok(());
+    }
+    let mut tables = fixtures::tables(Mode::Enforce)?;
+    tables.config = tables
+        .config
+        .with_lan([INSIDE])
+        .with_policy(Detector::Scan, Policy::Drop);
+    let mut kernel = TestKernel::load(&tables, 2)?;
+    let mut forged = benign::syn(&Route::default(), 445).build();
+    let (mut number, mut victim) = (0_u32, 0_u8);
+    let (mut found, deadline) = (false, Instant::now() + SOON);
+    // A sample of four hosts a second is looked after, and ten are a scan.
+    while !found || number < FORGED {
+        ensure!(Instant::now() < deadline, "{number} forged, {victim} tried");
+        victim = victim.wrapping_add(1);
+        let host = Route {
+            dst_ip: [198, 18, victim, 1].into(),
+            ..Route::default()
+        };
+        let attempt = benign::syn(&host, 445).build();
+        found |= kernel.run(INSIDE.into(), &attempt)? == Verdict::DROP;
+        let answer = PacketBuilder::new()
+            .ipv4(host.dst_ip, host.src_ip)
+            .tcp(445, host.src_port)
+            .flags(SYN | ACK);
+        assert_eq!(kernel.run(INSIDE.into(), &answer.build())?, Verdict::PASS);
+        for _ in 0..BETWEEN / 4 {
+            number += 1;
+            numbered::set_number(&mut forged, number);
+            forged[DESTINATION_AT..][..4].copy_from_slice(&number.to_be_bytes());
+            let _ = kernel.run(0, &forged)?;
+        }
     }
     Ok(())
 }

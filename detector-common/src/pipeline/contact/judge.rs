@@ -26,9 +26,13 @@ where
     let transport = &headers.transport();
     let (detector, reason, rule) = rule(transport.protocol, config);
     let response = config.response(detector);
-    let Trial { service, key } = Trial::new(headers, transport, config, interface);
-    let answers = standing(service, runtime) == Standing::ANSWERS;
-    let due_standing = standing(ServiceHash::from_word(due), runtime);
+    let Trial {
+        service,
+        by_lan,
+        key,
+    } = Trial::new(headers, transport, config, interface);
+    let answers = standing(service, by_lan, runtime) == Standing::ANSWERS;
+    let due_standing = standing(ServiceHash::from_word(due), by_lan, runtime);
     let hash = key.hash(config.hash_seed);
     let set = key.set(hash, config.is_lan(interface));
     let source = runtime.source_set(set).and_then(|set| set.known(hash));
