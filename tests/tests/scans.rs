@@ -30,6 +30,7 @@ use detector_tests::{
 const SECOND: u64 = 1_000_000_000;
 const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 5);
 const SENDER: Mac = [2, 0, 0, 0, 0, 9];
+const ROUTER: Mac = [2, 0, 0, 0, 0, 1];
 
 /// A classifier with every default, and a clock.
 struct Network {
@@ -356,6 +357,22 @@ fn neighbours_that_answer_or_have_spoken_and_one_that_is_gone_are_no_sweep() -> 
 }
 
 /// The same over IPv6: whoever looks for neighbours asks for every address of a prefix, and hardly any exists.
+/// A request to one host, which nobody counts, says whose each address of the network is before they are asked for.
+#[test]
+fn who_names_itself_the_owner_of_every_address_in_unicast_requests_sweeps_still() -> Result<()> {
+    let network = Network::new()?;
+    let mut traffic = Traffic::new();
+    for number in 0..200 {
+        let claim = Arp::request(SENDER, host(number), [192, 0, 2, 1]);
+        let claim = PacketBuilder::new().arp(claim).ethernet(SENDER, ROUTER);
+        traffic.push((u64::from(number) * SECOND / 50, claim));
+        traffic.push((20 * SECOND + u64::from(number) * SECOND, ask(number)));
+    }
+    traffic.sort_by_key(|(at, _)| *at);
+    assert!(network.found(&traffic).contains_key(&Detector::ArpSweep));
+    Ok(())
+}
+
 #[test]
 fn a_sweep_by_neighbour_discovery_is_found_and_who_is_answered_sweeps_nothing() -> Result<()> {
     let network = Network::new()?;

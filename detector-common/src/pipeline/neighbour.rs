@@ -164,7 +164,8 @@ impl<'m> OnItsWay<'m> {
         count: u64,
         reach: Reach,
     ) {
-        let is_about_claim = decision.reason == self.family.reason(Reason::ArpSpoof);
+        let is_about_claim = decision.reason == self.family.reason(Reason::ArpSpoof)
+            || decision.reason == self.family.reason(Reason::ArpReplyFlood);
         let is_of_segment = decision.reason == Reason::ArpFloodSegment;
         hand_on(runtime, response, count != 0, || Event {
             head: Head::new(decision, self.message.bytes() as u32),

@@ -53,7 +53,7 @@ impl Message {
             target: arp.target_ip,
             kind: u64::from(class.number())
                 | u64::from(Family::ARP.number()) << 8
-                | 1 << 16
+                | u64::from(binds(class)) << 16
                 | 1 << 24,
             ..Self::of_frame(packet, link, now_ns)
         }
@@ -70,8 +70,9 @@ impl Message {
         let ndp = ndp::parse(packet, link, ip)?;
         let class = class(&ndp, ip.source, link);
         // An answer that overrides nothing is a proxy's or an anycast address's. Still who waits for one believes it (RFC 4861 §7.2.5).
-        let binds = ndp.is_solicitation || ndp.overrides;
-        let claims = binds || ndp.is_solicited;
+        let takes = ndp.is_solicitation || ndp.overrides;
+        let binds = takes && binds(class);
+        let claims = takes || ndp.is_solicited;
         Some(Self {
             sender_mac: ndp.mac.to_word(),
             claimed: if ndp.is_solicitation {
@@ -155,6 +156,13 @@ impl Message {
     pub(super) fn sender_mac(&self) -> MacAddress {
         MacAddress::from_word(self.sender_mac)
     }
+}
+
+/// Whether a message of this class may say whose an address is. A unicast request may not: nobody counts them, so one for each address
+/// would make an owner of all, unseen.
+#[inline(always)]
+fn binds(class: Class) -> bool {
+    class != Class::UNICAST_REQUEST
 }
 
 /// What kind of message of neighbour discovery it is, sent from `source`.
