@@ -7,9 +7,6 @@ use crate::{
     verdict::Verdict,
 };
 
-/// The version of everything in this module.
-pub const ABI_VERSION: u32 = 4;
-
 /// The name of the XDP program.
 pub const PROGRAM: &str = "detector";
 /// The name of the program that tells what time the classifier's clock shows.
@@ -199,27 +196,41 @@ impl Tally {
 mod tests {
     use super::*;
     use crate::{
-        blocks::{Block, BlockSet, Blocked},
+        bindings,
+        blocks::{self, BLOCKS_MAX, Block, BlockSet, Blocked},
         config::Config,
-        detect::signature::table::SignatureTable,
-        event::Event,
+        detect::signature::table::{ROWS_MAX, SignatureTable},
         net::Vlan,
-        sources::{SourceKey, SourceSet, SourceState},
+        pipeline::parsed::Parsed,
+        proof, services,
+        sources::{SETS, SourceSet, SourceState},
     };
 
-    /// A change of any of these is a new [`ABI_VERSION`].
+    /// What docs/detectors/README.md says.
     #[test]
-    fn the_records_have_the_sizes_of_this_abi_version() {
-        assert_eq!(ABI_VERSION, 4);
-        assert_eq!(size_of::<Config>(), 264);
-        assert_eq!(size_of::<Event>(), 112);
-        assert_eq!(size_of::<SourceKey>(), 24);
-        assert_eq!(size_of::<SourceState>(), 80);
-        assert_eq!(size_of::<SourceSet>(), 1088);
-        assert_eq!(size_of::<SignatureTable>(), 227_464);
-        assert_eq!(size_of::<BlockSet>(), 32);
-        assert_eq!(size_of::<Block>(), 24);
-        assert_eq!(size_of::<Blocked>(), 24);
+    fn the_tables_of_eight_cpus_and_two_interfaces_take_64_mib_at_most() {
+        fn table<T>(records: u32) -> usize {
+            size_of::<T>() * records as usize
+        }
+        let of_a_cpu = table::<SourceSet>(SETS)
+            + 2 * table::<SourceState>(SEGMENTS_PER_INTERFACE)
+            + table::<Counter>(COUNTERS_LEN)
+            + table::<SignatureCounter>(ROWS_MAX as u32)
+            + table::<Blocked>(BLOCKS_MAX)
+            + table::<Parsed>(1);
+        let of_all = table::<u64>(services::SLOTS + bindings::SLOTS + proof::SLOTS)
+            + table::<BlockSet>(blocks::SETS)
+            + table::<Block>(BLOCKS_MAX)
+            + table::<SignatureTable>(1)
+            + table::<Config>(1)
+            + EVENTS_BYTES as usize;
+        // What the kernel needs for an entry of a trie: two pointers, a prefix with its length, a value, and what it is rounded up to.
+        let tries = 128 * (PROTECTED_MAX + BLOCKS_MAX) as usize;
+        let whole = 8 * of_a_cpu + of_all + tries;
+        assert!(
+            whole <= 64 << 20,
+            "{of_a_cpu} for a CPU, {of_all} for all: {whole}"
+        );
     }
 
     #[test]
