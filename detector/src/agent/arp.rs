@@ -90,50 +90,36 @@ pub struct Binding {
 pub(super) struct Bindings {
     map: BindingMap,
     seed: u64,
-    /// How many interfaces there are.
-    interfaces: u8,
     named: BTreeMap<IpAddr, Mac>,
 }
 
 impl Bindings {
-    pub(super) fn new(
-        map: BindingMap,
-        seed: u64,
-        interfaces: u8,
-        named: BTreeMap<IpAddr, Mac>,
-    ) -> Self {
-        Self {
-            map,
-            seed,
-            interfaces,
-            named,
-        }
+    pub(super) fn new(map: BindingMap, seed: u64, named: BTreeMap<IpAddr, Mac>) -> Self {
+        Self { map, seed, named }
     }
 
     /// Says again whose the addresses are that the operator named: a claim that is repeated makes the classifier believe it.
     pub(super) fn insist(&mut self) -> Result<(), KernelError> {
         for (address, mac) in &self.named {
-            // Of all interfaces it is the same hash, unless the address is link-local.
-            for interface in 0..self.interfaces {
-                let hash = self.hash_of(*address, Vlan::default(), interface);
-                self.map.bind(hash, mac.address())?;
-            }
+            let hash = self.hash_of(*address, Vlan::default());
+            self.map.bind(hash, mac.address())?;
         }
         Ok(())
     }
 
     /// Whose an address is.
     fn owner(&self, address: IpAddr, vlan: Vlan) -> Result<Option<Mac>, KernelError> {
-        let owner = self.map.owner(self.hash_of(address, vlan, 0))?;
+        let owner = self.map.owner(self.hash_of(address, vlan))?;
         Ok(match owner {
             Owner::Known(mac) => Some(mac.into()),
             Owner::Unknown => None,
         })
     }
 
-    fn hash_of(&self, address: IpAddr, vlan: Vlan, interface: u8) -> AddressHash {
+    /// The hash of an address that is the same on every link.
+    fn hash_of(&self, address: IpAddr, vlan: Vlan) -> AddressHash {
         let (address, _) = Prefix::of_address(address).to_key();
-        AddressHash::of_link(address, vlan, interface, self.seed)
+        AddressHash::new(address, vlan, self.seed)
     }
 }
 

@@ -10,7 +10,7 @@ use detector_common::{
     detect::Detector,
     event::Event,
     neighbour::Family,
-    net::{IpProtocol, MacAddress},
+    net::{IpAddress, IpProtocol, MacAddress},
     proof::Proof,
     reason::Reason,
 };
@@ -62,8 +62,9 @@ pub struct Finding {
 /// Whom a packet was for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Target {
-    /// Its address; of a message of ARP or of neighbour discovery, the address asked for, claimed or told of; `::` of a scan that only all CPUs together show, whose packets were for many.
-    pub ip: IpAddr,
+    /// Its address; of a message of ARP or of neighbour discovery, the address asked for, claimed or told of; `null` of a scan that only all
+    /// CPUs together show, whose packets were for many.
+    pub ip: Option<IpAddr>,
     /// Its port; `null` where there are none.
     pub port: Option<u16>,
     /// The port the packet came from; `null` where there are none.
@@ -123,9 +124,11 @@ impl Finding {
 }
 
 impl Target {
-    /// Whether there was one after the other.
-    fn is_many(&self) -> bool {
-        self.ip.is_unspecified() && !self.is_neighbours()
+    fn who(&self) -> &dyn fmt::Display {
+        match &self.ip {
+            Some(ip) => ip,
+            None => &"one host after the other",
+        }
     }
 
     /// Whether it was a message of ARP or of neighbour discovery.
@@ -144,9 +147,11 @@ impl Target {
             IpProtocol::ICMPV6 => "icmpv6".into(),
             IpProtocol(number) => number.to_string().into(),
         };
+        // What the agent finds has no packet, see `scans.rs`; to `::` no host sends.
+        let is_many = event.key.is_scanner() && target.address == IpAddress::default();
         let port = |port| (protocol == "tcp" || protocol == "udp").then_some(port);
         Self {
-            ip: Ipv6Addr::from(target.address.octets()).to_canonical(),
+            ip: (!is_many).then(|| Ipv6Addr::from(target.address.octets()).to_canonical()),
             port: port(target.port),
             source_port: port(target.source_port).filter(|port| *port != 0),
             protocol,
@@ -177,7 +182,7 @@ impl fmt::Display for Finding {
             write!(out, " vlan {vlan}")?;
         }
         match self.done_with_address() {
-            Some(done) => write!(out, " {done} {}, ", self.target.ip)?,
+            Some(done) => write!(out, " {done} {}, ", self.target.who())?,
             None => write!(out, " {}, ", self.target)?,
         }
         match (self.targets, self.tried) {
@@ -189,6 +194,8 @@ impl fmt::Display for Finding {
         }
         if self.relayed_by_gateway {
             out.write_str("relayed by the gateway, ")?;
+        } else if self.target.is_neighbours() && source.mac.is_some() {
+            out.write_str("by this host itself, ")?;
         }
         match self.count {
             1 => out.write_str("1 packet")?,
@@ -203,12 +210,7 @@ impl fmt::Display for Finding {
 
 impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { ip, protocol, .. } = self;
-        let ip: &dyn fmt::Display = if self.is_many() {
-            &"one host after the other"
-        } else {
-            ip
-        };
+        let (ip, protocol) = (self.who(), &self.protocol);
         match self.port {
             Some(port) => write!(out, "to {ip} {protocol}/{port}"),
             None => write!(out, "to {ip} {protocol}"),
@@ -220,7 +222,7 @@ impl fmt::Display for Target {
 mod tests {
     use detector_common::{
         event::{Head, Reach, Target as EventTarget},
-        net::{IpAddress, Vlan},
+        net::Vlan,
         sources::{Companion, SourceKey},
         verdict::{Decision, Verdict},
     };
@@ -315,7 +317,7 @@ mod tests {
                 .as_deref(),
             Some(
                 "1970-01-01T00:00:00.000006Z eth0 (lan): arp_flood from 192.0.2.9 (02:00:00:00:00:09) vlan 7 \
-                 asking for 192.0.2.1, 12 packets, drop (arp_flood)"
+                 asking for 192.0.2.1, by this host itself, 12 packets, drop (arp_flood)"
             )
         );
     }
@@ -327,6 +329,13 @@ mod tests {
             (IpProtocol::ICMPV6, 0, "icmpv6"),
         ] {
             let event = Event {
+                key: SourceKey::of_scanner(
+                    Detector::Scan,
+                    port,
+                    0,
+                    Vlan::default(),
+                    IpAddress::v4([192, 0, 2, 66]),
+                ),
                 target: EventTarget::new(IpAddress::default(), 0, port, protocol.0),
                 ..worm()
             };
@@ -334,7 +343,10 @@ mod tests {
             let line = finding.to_string();
             let to = format!("to one host after the other {name}, ");
             assert!(line.contains(&to), "{line}");
-            assert_eq!(finding.target.source_port, None);
+            assert_eq!(
+                (finding.target.ip, finding.target.source_port),
+                (None, None)
+            );
         }
     }
 

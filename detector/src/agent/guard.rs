@@ -137,7 +137,7 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     response.learn(&surroundings.map_err(io_error("see gateways and own addresses"))?)?;
     let bindings = kernel.maps_mut().take_bindings();
     let bindings = bindings.ok_or(KernelError::Missing("BINDINGS"))?;
-    let mut bindings = Bindings::new(bindings, seed, slots as u8, options.bindings);
+    let mut bindings = Bindings::new(bindings, seed, options.bindings);
     bindings.insist()?;
     let attached = attach_all(&mut kernel, &options.interfaces, options.mode, &netlink).await?;
     let (interfaces, links): (Vec<_>, Vec<_>) = attached.into_iter().unzip();

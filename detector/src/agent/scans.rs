@@ -9,9 +9,10 @@ use detector_common::{
     config::Config,
     detect::{Detector, scan},
     event::{Event, Head, Reach, Target},
-    net::{IpAddress, IpProtocol},
+    net::IpAddress,
+    parse::Protocol,
+    pipeline::contact,
     proof::Proof,
-    reason::Reason,
     sources::{OFFENDER_HOLD_NS, Source, SourceKey},
     verdict::Decision,
 };
@@ -24,10 +25,11 @@ use super::view::View;
 
 /// How often the parts are put together.
 const EVERY: Duration = Duration::from_secs(5);
-/// How many are told of at a time, those inside first: what others forge must not keep an infected host's line from being printed.
+/// How many of a side are told of at a time. Each side has its own share of this and the next: what others forge must not keep an infected
+/// host's line from being printed.
 const TOLD_AT_ONCE: usize = 64;
-/// How many of those who were told of are known: as many as one CPU's part of the table has room for.
-const TOLD_MAX: usize = 8192;
+/// How many of a side who were told of are known: as many as one CPU's part of the table has room for.
+const TOLD_MAX: usize = 4096;
 
 /// Who scans, as only all CPUs together show.
 #[derive(Debug, Default)]
@@ -68,8 +70,19 @@ impl Scans {
     ) -> Vec<Event> {
         let is_recent = |told: &Told| now_ns.saturating_sub(told.at_ns) < OFFENDER_HOLD_NS;
         self.told.retain(|_, told| is_recent(told));
-        events.sort_by_key(|event| !config.is_lan(event.key.interface()));
-        events.truncate(TOLD_AT_ONCE.min(TOLD_MAX.saturating_sub(self.told.len())));
+        let side = |key: &SourceKey| usize::from(config.is_lan(key.interface()));
+        let mut room = [TOLD_MAX; 2];
+        for key in self.told.keys() {
+            let room = &mut room[side(key)];
+            *room = room.saturating_sub(1);
+        }
+        let mut room = room.map(|room| room.min(TOLD_AT_ONCE));
+        events.retain(|event| {
+            let room = &mut room[side(&event.key)];
+            let is_told = *room > 0;
+            *room -= usize::from(is_told);
+            is_told
+        });
         for event in &events {
             let told = Told {
                 at_ns: now_ns,
@@ -77,6 +90,11 @@ impl Scans {
             };
             self.told.insert(event.key, told);
         }
+        // With the policy `count` they are listed and no more.
+        events.retain(|event| {
+            let detector = event.key.detector();
+            detector.is_some_and(|detector| config.response(detector).reports())
+        });
         events
     }
 
@@ -93,25 +111,13 @@ impl Scans {
 
 /// What is told of a source whose parts are a scan together.
 fn found(key: SourceKey, parts: &[Source], now_ns: u64, config: &Config) -> Option<Event> {
-    let detector = key.detector()?;
-    let (reason, rule, protocol) = if detector == Detector::Scan {
-        (Reason::Scan, &config.scan, IpProtocol::TCP)
-    } else if detector == Detector::UdpSweep {
-        (Reason::UdpSweep, &config.udp_sweep, IpProtocol::UDP)
-    } else {
-        let is_v4 = key.ip().is_some_and(IpAddress::is_v4);
-        let protocol = if is_v4 {
-            IpProtocol::ICMP
-        } else {
-            IpProtocol::ICMPV6
-        };
-        (Reason::IcmpSweep, &config.icmp_sweep, protocol)
-    };
+    let protocol = protocol(&key)?;
+    let (detector, reason, rule) = contact::rule(protocol, config);
     let is_told_by_kernel = parts.iter().any(|part| {
         let told_ns = part.state.objections.reported_ns;
         told_ns != 0 && now_ns.saturating_sub(told_ns) < OFFENDER_HOLD_NS
     });
-    if is_told_by_kernel || !config.response(detector).reports() {
+    if is_told_by_kernel || !config.response(detector).runs() {
         return None;
     }
     let scans: Vec<_> = parts.iter().map(Source::scan).collect();
@@ -130,12 +136,30 @@ fn found(key: SourceKey, parts: &[Source], now_ns: u64, config: &Config) -> Opti
             IpAddress::default(),
             0,
             key.port().unwrap_or_default(),
-            protocol.0,
+            protocol.number().0,
         ),
         count: whole.scan().outcome.silent.into(),
         reach: Reach::of_scan(whole.scan()),
         proof: Proof::SPOOFABLE,
     })
+}
+
+/// The protocol that a source scans by.
+fn protocol(key: &SourceKey) -> Option<Protocol> {
+    match key.detector()? {
+        Detector::Scan => Some(Protocol::Tcp),
+        Detector::UdpSweep => Some(Protocol::Udp),
+        Detector::IcmpSweep if key.ip()?.is_v4() => Some(Protocol::Icmp),
+        Detector::IcmpSweep => Some(Protocol::Icmpv6),
+        Detector::Signature
+        | Detector::ArpFlood
+        | Detector::ArpFloodSegment
+        | Detector::ArpSweep
+        | Detector::ArpSpoof
+        | Detector::NdFlood
+        | Detector::NdSweep
+        | Detector::NdSpoof => None,
+    }
 }
 
 /// Puts the parts together again and again, and gives `tell` what that shows.
@@ -157,7 +181,7 @@ pub(super) async fn follow(view: &Arc<View>, tell: impl Fn(&Event)) -> Infallibl
 mod tests {
     use bytemuck::Zeroable as _;
     use detector_common::{
-        net::Vlan,
+        net::{IpProtocol, Vlan},
         services::{ServiceHash, Standing},
     };
 
@@ -239,14 +263,21 @@ mod tests {
     }
 
     #[test]
-    fn hosts_inside_are_told_first_and_few_at_a_time() {
-        let outside = (0..100).map(|host| halves(WAN, host));
-        let sources: Vec<_> = outside.chain([halves(LAN, 200)]).collect();
+    fn few_are_told_at_a_time_and_no_flood_from_outside_keeps_one_inside_from_being_told() {
+        let outside = |hosts| (0..hosts).map(|host| halves(WAN, host));
+        let sources: Vec<_> = outside(100).collect();
         let mut scans = Scans::default();
+        assert_eq!(look(&mut scans, &sources, NOW_NS).len(), TOLD_AT_ONCE);
+        assert_eq!(look(&mut scans, &sources, NOW_NS).len(), 100 - TOLD_AT_ONCE);
+
+        let sources: Vec<_> = outside(TOLD_MAX as u32 + 100).collect();
+        for _ in 0..TOLD_MAX / TOLD_AT_ONCE {
+            let _ = look(&mut scans, &sources, NOW_NS);
+        }
+        assert_eq!(scans.told.len(), TOLD_MAX);
+        let sources: Vec<_> = sources.into_iter().chain([halves(LAN, 9)]).collect();
         let told = look(&mut scans, &sources, NOW_NS);
-        assert_eq!(told.len(), TOLD_AT_ONCE);
+        assert_eq!(told.len(), 1);
         assert_eq!(told[0].key.interface(), LAN);
-        let rest = look(&mut scans, &sources, NOW_NS);
-        assert_eq!(rest.len(), 101 - TOLD_AT_ONCE);
     }
 }

@@ -11,7 +11,7 @@ use super::interface::{Hook, Side};
 pub use super::rates::Rates;
 use crate::output::{Identity, Time, Tried};
 
-/// So many sources are listed at most.
+/// So many sources of each side are listed at most.
 pub const SOURCES_MAX: usize = 1000;
 
 /// Everything that was counted since the agent started. `detector stats -o json` prints it, and its keys are stable.
@@ -32,7 +32,7 @@ pub struct Stats {
     pub counters: Vec<ReasonStats>,
     /// Each signature that matched.
     pub signatures: Vec<SignatureStats>,
-    /// Whoever a detector objected to, the worst first, at most [`SOURCES_MAX`].
+    /// Whoever a detector objected to, the worst first, at most [`SOURCES_MAX`] of each side.
     pub sources: Vec<SourceStats>,
     /// Further ones, that are not listed.
     pub sources_left_out: u64,

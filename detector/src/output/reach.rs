@@ -42,7 +42,7 @@ pub struct Tried {
     /// Those that refused.
     pub refused: u16,
     /// Whether it prefers its neighbours, as Code Red II and Nimda do: of at least twenty hosts that it tried, a quarter are
-    /// in its own /16. By chance it would be one in 65,536.
+    /// in its own /16, or half in its own /8. By chance it would be one in 65,536, or in 256.
     pub prefers_neighbours: bool,
 }
 
@@ -60,7 +60,8 @@ impl Tried {
             silent: outcome.silent,
             refused: outcome.refused,
             prefers_neighbours: outcome.hosts_ones >= 20
-                && u32::from(outcome.in_own_16) * 4 >= u32::from(outcome.hosts_ones),
+                && (u32::from(outcome.in_own_16) * 4 >= u32::from(outcome.hosts_ones)
+                    || u32::from(outcome.in_own_8) * 2 >= u32::from(outcome.hosts_ones)),
         })
     }
 }
@@ -117,6 +118,10 @@ mod tests {
                 "11 of 12 looked after did not answer (3 refused), prefers its neighbours as Code Red II and Nimda do"
             )
         );
+        (reach.outcome.in_own_16, reach.outcome.in_own_8) = (0, 19);
+        assert!(!told(reach).is_some_and(|line| line.contains("neighbours")));
+        reach.outcome.in_own_8 = 20;
+        assert!(told(reach).is_some_and(|line| line.contains("neighbours")));
         assert_eq!(Tried::of(Some(Detector::ArpSweep), reach), None);
     }
 }

@@ -6,6 +6,7 @@
 use std::{
     fmt::{self, Write as _},
     io,
+    net::Ipv6Addr,
     time::Duration,
 };
 
@@ -143,6 +144,8 @@ pub(super) enum Problem {
     TimeAboveMax { key: Key, time: u64, max: u64 },
     #[error("{key}: \"{value}\" is no address: write \"192.0.2.1\" or \"2001:db8::1\"")]
     NoAddress { key: Key, value: Shown },
+    #[error("{key}: {address} is another on each interface, so that its owner cannot be named")]
+    LinkLocal { key: Key, address: Ipv6Addr },
     #[error("{key}: {count} addresses, and at most {max} are kept")]
     TooMany { key: Key, count: usize, max: usize },
     #[error("{key}: expected {expected}, found {found}")]

@@ -259,20 +259,26 @@ impl<'t> Section<'t> {
         }
         let binding = |(address, mac): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
             let text: &str = address.get_ref();
+            let at = address.span().start;
             let address = text.parse::<IpAddr>().map_err(|_| Fault {
-                at: address.span().start,
+                at,
                 problem: Problem::NoAddress {
                     key: self.key(key),
                     value: text.into(),
                 },
             })?;
+            let address = address.to_canonical();
+            if let IpAddr::V6(address) = address
+                && address.is_unicast_link_local()
+            {
+                let key = self.key(key);
+                let problem = Problem::LinkLocal { key, address };
+                return Err(Fault { at, problem });
+            }
             let DeValue::String(text) = mac.get_ref() else {
                 return Err(self.wrong_type(key, mac, "a string"));
             };
-            Ok((
-                address.to_canonical(),
-                self.mac(key, mac.span().start, text)?,
-            ))
+            Ok((address, self.mac(key, mac.span().start, text)?))
         };
         table.iter().map(binding).collect()
     }

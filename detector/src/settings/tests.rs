@@ -147,7 +147,7 @@ fn a_policy_that_its_detector_does_not_have_is_refused() {
         ("[arp_flood]\npolicy = 'limits'", r#""limit""#),
         (
             "[arp_flood]\npolicy = 'block'",
-            "one of off, count, alert, limit, drop",
+            "one of off, count, alert, limit",
         ),
     ] {
         let (at, message) = refusal(policy);
@@ -251,18 +251,18 @@ fn owners_of_addresses_are_read_and_what_is_no_address_or_no_mac_is_refused() {
     let named = settings(
         "[arp_spoof.bindings]
         '192.0.2.1' = '02:00:00:00:00:01'
-        'fe80::1' = '02:00:00:00:00:02'
+        '2001:db8::1' = '02:00:00:00:00:02'
         '::ffff:192.0.2.3' = '02:00:00:00:00:03'",
     );
     let bindings: Vec<_> = named.arp_spoof.bindings.into_iter().collect();
     let mac = |last| Mac::from(MacAddress::new([2, 0, 0, 0, 0, last]));
-    let link_local = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+    let ipv6 = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
     assert_eq!(
         bindings,
         [
             ([192, 0, 2, 1].into(), mac(1)),
             ([192, 0, 2, 3].into(), mac(3)),
-            (link_local.into(), mac(2)),
+            (ipv6.into(), mac(2)),
         ]
     );
     for (text, at, message) in [
@@ -270,6 +270,11 @@ fn owners_of_addresses_are_read_and_what_is_no_address_or_no_mac_is_refused() {
             "arp_spoof.bindings = { '192.0.2' = '02:00:00:00:00:01' }",
             23,
             r#"bindings in [arp_spoof]: "192.0.2" is no address: write "192.0.2.1" or "2001:db8::1""#,
+        ),
+        (
+            "arp_spoof.bindings = { 'fe80::1' = '02:00:00:00:00:01' }",
+            23,
+            "bindings in [arp_spoof]: fe80::1 is another on each interface, so that its owner cannot be named",
         ),
         (
             "arp_spoof.bindings = { '192.0.2.1' = '02' }",

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use detector_common::{
     abi::{Counter, SignatureCounter, Tally},
     detect::signature::worms::SIGNATURES,
-    sources::Source,
+    sources::{Source, SourceKey},
 };
 
 use super::{
@@ -109,7 +109,7 @@ fn signature(row: usize, hits: &PerCpu<SignatureCounter>, per_cpu: bool) -> Opti
     })
 }
 
-/// The worst offenders, and how many more there are.
+/// The worst offenders of each side, and how many more there are: what is forged on one side hides nobody on the other.
 fn sources(view: &View, sources: Vec<Source>) -> Result<(Vec<SourceStats>, u64), KernelError> {
     let offences = |source: Source| {
         let objections: Vec<_> = source.objections().collect();
@@ -119,29 +119,44 @@ fn sources(view: &View, sources: Vec<Source>) -> Result<(Vec<SourceStats>, u64),
     };
     let mut offences: Vec<_> = sources.into_iter().flat_map(offences).collect();
     offences.sort_by_key(|(key, objections, _)| (Reverse(objections.flagged), *key));
-    let left_out = offences.len().saturating_sub(SOURCES_MAX) as u64;
+    let config = view.config();
+    let is_lan = |(key, ..): &(SourceKey, _, _)| config.is_lan(key.interface());
+    let (worst, left_out) = first_of_each_side(offences, is_lan);
     let clock = view.now()?;
-    let listed = offences
-        .iter()
-        .take(SOURCES_MAX)
-        .filter_map(|(key, objections, source)| {
-            let Interface { name, side, .. } = view.interface(key.interface().into())?;
-            let state = &source.state;
-            Some(SourceStats {
-                interface: name,
-                side,
-                identity: Identity::of(key, state.companion)?,
-                packets: state.packets,
-                bytes: state.bytes,
-                flagged: objections.flagged,
-                dropped: objections.dropped,
-                targets: targets(key.detector(), source.reach()),
-                tried: Tried::of(key.detector(), source.reach()),
-                first: Time(clock.to_unix_ns(state.first_ns)),
-                last: Time(clock.to_unix_ns(state.last_ns)),
-            })
-        });
+    let listed = worst.iter().filter_map(|(key, objections, source)| {
+        let Interface { name, side, .. } = view.interface(key.interface().into())?;
+        let state = &source.state;
+        Some(SourceStats {
+            interface: name,
+            side,
+            identity: Identity::of(key, state.companion)?,
+            packets: state.packets,
+            bytes: state.bytes,
+            flagged: objections.flagged,
+            dropped: objections.dropped,
+            targets: targets(key.detector(), source.reach()),
+            tried: Tried::of(key.detector(), source.reach()),
+            first: Time(clock.to_unix_ns(state.first_ns)),
+            last: Time(clock.to_unix_ns(state.last_ns)),
+        })
+    });
     Ok((listed.collect(), left_out))
+}
+
+/// Of what each side has, what is listed, and how many more there are.
+fn first_of_each_side<T>(mut all: Vec<T>, is_lan: impl Fn(&T) -> bool) -> (Vec<T>, u64) {
+    let (mut inside, mut outside, found) = (0, 0, all.len());
+    all.retain(|one| {
+        let listed = if is_lan(one) {
+            &mut inside
+        } else {
+            &mut outside
+        };
+        *listed += 1;
+        *listed <= SOURCES_MAX
+    });
+    let left_out = (found - all.len()) as u64;
+    (all, left_out)
 }
 
 fn tallies(view: &View, tallies: &[(Tally, PerCpu<u64>)]) -> (EventStats, TableStats) {
@@ -162,4 +177,19 @@ fn tallies(view: &View, tallies: &[(Tally, PerCpu<u64>)]) -> (EventStats, TableS
 
 fn sum<T>(all: &[T], of: impl Fn(&T) -> u64) -> u64 {
     all.iter().map(of).fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_are_forged_outside_those_inside_are_listed() {
+        let outside = 3 * SOURCES_MAX;
+        let all: Vec<_> = (0..outside + 2).collect();
+        let (listed, left_out) = first_of_each_side(all, |number| *number >= outside);
+        assert_eq!(listed.len(), SOURCES_MAX + 2);
+        assert_eq!(listed.last(), Some(&(outside + 1)));
+        assert_eq!(left_out, 2 * SOURCES_MAX as u64);
+    }
 }
