@@ -1,7 +1,7 @@
 //! Who looks for victims: scans and sweeps over seconds and minutes, on the host, with time made here.
 //!
 //! What a detector keeps is small and of fixed size. So scans are held against a [`Reference`] that remembers every host for
-//! ever: where that one is sure, the detector must say the same. The ARP guard's models are in `arp_models.rs`.
+//! ever: where that one is sure, the detector must say the same. The ARP guard's models are in `neighbour_models.rs`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,9 +1,12 @@
-//! The ARP guard against naive models that remember every message for ever, on random traffic.
+//! The guard of ARP and of neighbour discovery against naive models that remember every message for ever, on random traffic.
 //!
 //! What a detector keeps is small and of fixed size. Where it decides exactly, the model must say the same of every message; where it
 //! counts in windows or by a sketch, what the model is sure of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv6Addr,
+};
 
 use anyhow::Result;
 use detector::{
@@ -12,7 +15,7 @@ use detector::{
 };
 use detector_common::{config::Config, packet::Frame, reason::Reason};
 use detector_tests::{
-    builder::{Arp, Mac, PacketBuilder},
+    builder::{Arp, Mac, OVERRIDE, PacketBuilder, SOLICITED},
     fixtures::HTTP_PORTS,
     generate::Dice,
 };
@@ -24,9 +27,51 @@ fn tables() -> Result<Tables> {
     Ok(Tables::new(Config::DEFAULT, HashSeed::FIXED, &HTTP_PORTS)?)
 }
 
+/// What both families have. Hosts and addresses are numbers.
+struct Protocol {
+    flood: Reason,
+    reply_flood: Reason,
+    sweep: Reason,
+    spoof: Reason,
+    /// A host that says it has the first address asks all for the second.
+    ask: fn(u64, u64, u64) -> PacketBuilder,
+    /// A host answers another that asked for its address.
+    answer: fn(u64, u64) -> PacketBuilder,
+}
+
+const PROTOCOLS: [Protocol; 2] = [
+    Protocol {
+        flood: Reason::ArpFlood,
+        reply_flood: Reason::ArpReplyFlood,
+        sweep: Reason::ArpSweep,
+        spoof: Reason::ArpSpoof,
+        ask: |host, own, target| {
+            let request = Arp::request(mac(host), ipv4(own), ipv4(target));
+            PacketBuilder::new().arp(request).pad_to(60)
+        },
+        answer: |host, asker| {
+            let reply = Arp::reply(mac(host), ipv4(host), mac(asker), ipv4(asker));
+            PacketBuilder::new().arp(reply).pad_to(60)
+        },
+    },
+    Protocol {
+        flood: Reason::NdFlood,
+        reply_flood: Reason::NdAdvertisementFlood,
+        sweep: Reason::NdSweep,
+        spoof: Reason::NdSpoof,
+        ask: |host, own, target| {
+            PacketBuilder::new().solicitation(mac(host), ipv6(own), ipv6(target))
+        },
+        answer: |host, asker| {
+            let to = (mac(asker), ipv6(asker));
+            PacketBuilder::new().advertisement(mac(host), ipv6(host), to, SOLICITED | OVERRIDE)
+        },
+    },
+];
+
 /// The reason that a message is counted under.
-fn reason(replay: &mut Replay<'_>, message: Arp, at: u64) -> Reason {
-    let frame = PacketBuilder::new().arp(message).pad_to(60).build();
+fn reason(replay: &mut Replay<'_>, message: &PacketBuilder, at: u64) -> Reason {
+    let frame = message.build();
     replay
         .classify(&Frame::whole(&frame), 0, SECOND + at)
         .reason
@@ -37,9 +82,13 @@ fn mac(number: u64) -> Mac {
     [2, 0, 0, 7, high, low]
 }
 
-fn address(number: u64) -> [u8; 4] {
+fn ipv4(number: u64) -> [u8; 4] {
     let [.., high, low] = number.to_be_bytes();
     [10, 1, high, low]
+}
+
+fn ipv6(number: u64) -> Ipv6Addr {
+    Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(number))
 }
 
 /// When messages of one sender were accepted.
@@ -49,13 +98,12 @@ struct Accepted {
 }
 
 impl Accepted {
-    /// Whether one more may come: from no earlier one on were there more than 30, and one every fifteenth of a second besides.
-    fn take(&mut self, now: u64) -> bool {
-        const BURST: u64 = 30;
-        const INTERVAL: u64 = 2 * SECOND / BURST;
+    /// Whether one more may come: from no earlier one on were there more than `burst`, and as many in every two seconds besides.
+    fn take(&mut self, now: u64, burst: u64) -> bool {
+        let interval = 2 * SECOND / burst;
         let since = self.at.iter().rev().zip(1_u64..);
         let mut too_many =
-            since.map(|(at, messages)| messages * INTERVAL > (BURST - 1) * INTERVAL + now - at);
+            since.map(|(at, messages)| messages * interval > (burst - 1) * interval + now - at);
         let conforms = !too_many.any(|too_many| too_many);
         if conforms {
             self.at.push(now);
@@ -65,37 +113,43 @@ impl Accepted {
 }
 
 #[test]
-fn every_request_is_within_its_limit_or_a_flood_as_a_model_with_all_of_them_says() -> Result<()> {
+fn every_message_is_within_its_limit_or_a_flood_as_a_model_with_all_of_them_says() -> Result<()> {
+    for protocol in &PROTOCOLS {
+        let ask = |sender| (protocol.ask)(sender, sender, 999);
+        floods(ask, protocol.flood, 30)?;
+        let answer = |sender| (protocol.answer)(sender, 999);
+        floods(answer, protocol.reply_flood, 200)?;
+    }
+    Ok(())
+}
+
+/// Messages of several senders, of whom each may send `burst` in two seconds.
+fn floods(message: impl Fn(u64) -> PacketBuilder, flood: Reason, burst: u64) -> Result<()> {
     let tables = tables()?;
     let mut dice = Dice::new(21);
-    let (mut floods, mut requests) = (0, 0);
-    for round in 0..20 {
+    let (mut floods, mut messages) = (0, 0);
+    for round in 0..600 / burst {
         let mut replay = Replay::new(&tables);
         let mut accepted: BTreeMap<u64, Accepted> = BTreeMap::new();
         let mut now = 0;
-        for _ in 0..1500 {
+        for _ in 0..50 * burst {
             // In all less than what a segment may send. Now and then a pause, in which buckets fill.
-            now += dice.roll() % (SECOND / 50);
-            if dice.below(200) == 0 {
+            now += dice.roll() % (SECOND * 3 / 5 / burst);
+            if dice.roll() % (7 * burst) == 0 {
                 now += dice.roll() % (5 * SECOND);
             }
             // The first of them send most.
             let sender = dice.roll() % (dice.roll() % 8 + 1);
-            let request = Arp::request(mac(sender), address(sender), address(999));
-            let found = reason(&mut replay, request, now);
-            let conforms = accepted.entry(sender).or_default().take(now);
-            assert_eq!(
-                found == Reason::ArpFlood,
-                !conforms,
-                "round {round}: {found:?}"
-            );
+            let found = reason(&mut replay, &message(sender), now);
+            let conforms = accepted.entry(sender).or_default().take(now, burst);
+            assert_eq!(found == flood, !conforms, "round {round}: {found:?}");
             floods += u32::from(!conforms);
-            requests += 1;
+            messages += 1;
         }
     }
     assert!(
-        floods > 500 && floods < requests / 2,
-        "{floods} of {requests}"
+        floods > 500 && floods < messages / 2,
+        "{floods} of {messages}"
     );
     Ok(())
 }
@@ -118,6 +172,10 @@ impl Asked {
 
 #[test]
 fn a_sweep_is_what_a_model_with_all_addresses_is_sure_of() -> Result<()> {
+    PROTOCOLS.iter().try_for_each(sweeps)
+}
+
+fn sweeps(protocol: &Protocol) -> Result<()> {
     let tables = tables()?;
     let mut dice = Dice::new(22);
     let (mut sweeps, mut innocents) = (0, 0);
@@ -131,13 +189,12 @@ fn a_sweep_is_what_a_model_with_all_addresses_is_sure_of() -> Result<()> {
         for _ in 0..150 {
             now += every;
             let target = dice.roll() % different;
-            let request = Arp::request(mac(500), address(500), address(target));
-            found |= reason(&mut replay, request, now) == Reason::ArpSweep;
+            let request = (protocol.ask)(500, 500, target);
+            found |= reason(&mut replay, &request, now) == protocol.sweep;
             asked.times.push((now, target));
             if target % 10 < answers_of_ten {
                 asked.answered.insert(target);
-                let answer = Arp::reply(mac(target), address(target), mac(500), address(500));
-                let _ = reason(&mut replay, answer, now + 1);
+                let _ = reason(&mut replay, &(protocol.answer)(target, 500), now + 1);
             }
             most_short = most_short.max(asked.silent(now, 10 * SECOND));
             most_long = most_long.max(asked.silent(now, 600 * SECOND));
@@ -206,6 +263,10 @@ impl Claims {
 #[test]
 fn a_claim_is_a_spoof_where_a_model_with_all_claims_is_sure_of_it_and_none_where_it_is_sure_of_that()
 -> Result<()> {
+    PROTOCOLS.iter().try_for_each(spoofs)
+}
+
+fn spoofs(protocol: &Protocol) -> Result<()> {
     let tables = tables()?;
     let mut dice = Dice::new(23);
     let (mut spoofs, mut others) = (0, 0);
@@ -222,9 +283,9 @@ fn a_claim_is_a_spoof_where_a_model_with_all_claims_is_sure_of_it_and_none_where
             } else {
                 sender
             };
-            let message = Arp::request(mac(sender), address(what), address(999));
-            let found = reason(&mut replay, message, now);
-            let is_spoof = found == Reason::ArpSpoof;
+            let message = (protocol.ask)(sender, what, 999);
+            let found = reason(&mut replay, &message, now);
+            let is_spoof = found == protocol.spoof;
             match claims.claim(sender, what, now) {
                 Sure::Spoof => assert!(is_spoof, "round {round}: {found:?}"),
                 Sure::NoSpoof => assert!(!is_spoof, "round {round}: {found:?}"),
