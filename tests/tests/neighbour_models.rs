@@ -135,7 +135,7 @@ fn floods(message: impl Fn(u64) -> PacketBuilder, flood: Reason, burst: u64) -> 
         for _ in 0..50 * burst {
             // In all less than what a segment may send. Now and then a pause, in which buckets fill.
             now += dice.roll() % (SECOND * 3 / 5 / burst);
-            if dice.roll() % (7 * burst) == 0 {
+            if dice.roll().is_multiple_of(7 * burst) {
                 now += dice.roll() % (5 * SECOND);
             }
             // The first of them send most.
