@@ -7,3 +7,4 @@ pub mod output;
 pub mod replay;
 pub mod settings;
 pub mod tables;
+mod text;

@@ -21,8 +21,8 @@ use detector_common::{
 pub use block::BlockSettings;
 pub use detectors::{ArpFloodSettings, ArpSpoofSettings, SignatureSettings, SweepSettings};
 use detectors::{FLOODING, UNLIMITED};
+use error::Problem;
 pub use error::SettingsError;
-use error::{Place, Problem};
 use file::File;
 pub use quota::Quota;
 use section::Fault;
@@ -31,6 +31,7 @@ use crate::{
     agent::response::ADDED_MAX,
     output::{FileName, Mac, Prefix},
     tables::{HashSeed, Tables},
+    text::Place,
 };
 
 /// The longest time between two reports of the same finding, in milliseconds: an hour.

@@ -1,11 +1,12 @@
 //! The text of a configuration file, of bounded length, and places in it.
 
-use std::{fs::OpenOptions, io::Read as _, os::unix::fs::OpenOptionsExt as _, path::Path};
+use std::path::Path;
 
-use nix::libc::O_NONBLOCK;
-
-use super::error::{Place, Problem, SettingsError};
-use crate::output::FileName;
+use super::error::{Problem, SettingsError};
+use crate::{
+    output::FileName,
+    text::{Place, Unreadable, read_bounded},
+};
 
 /// The longest configuration, in bytes: a hundred times what anybody needs.
 pub(super) const FILE_MAX: usize = 256 * 1024;
@@ -19,10 +20,12 @@ pub(super) struct File {
 impl File {
     /// Reads the file at `path`.
     pub(super) fn read(path: &Path) -> Result<Self, SettingsError> {
-        match read_bounded(path) {
-            Ok(bytes) => Self::from_bytes(path, bytes),
-            Err(problem) => Err(SettingsError::new(Some(FileName::new(path)), None, problem)),
-        }
+        let problem = match read_bounded(path, FILE_MAX) {
+            Ok(bytes) => return Self::from_bytes(path, bytes),
+            Err(Unreadable::Error(error)) => Problem::Read(error),
+            Err(Unreadable::NotAFile) => Problem::NotAFile,
+        };
+        Err(SettingsError::new(Some(FileName::new(path)), None, problem))
     }
 
     /// The file that is called `path` and holds `bytes`.
@@ -59,22 +62,4 @@ impl File {
     pub(super) fn error(&self, at: usize, problem: Problem) -> SettingsError {
         SettingsError::new(Some(self.name.clone()), Some(self.place(at)), problem)
     }
-}
-
-/// At most one byte more than a configuration has.
-fn read_bounded(path: &Path) -> Result<Vec<u8>, Problem> {
-    // Whoever opens a FIFO otherwise waits until somebody writes to it.
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(O_NONBLOCK)
-        .open(path)
-        .map_err(Problem::Read)?;
-    if !file.metadata().map_err(Problem::Read)?.is_file() {
-        return Err(Problem::NotAFile);
-    }
-    let mut bytes = Vec::new();
-    file.take(FILE_MAX as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(Problem::Read)?;
-    Ok(bytes)
 }

@@ -12,10 +12,13 @@ use toml::{
 };
 
 use super::{
-    error::{Key, Problem, nearest},
+    error::{Key, Problem},
     quota::{NoQuota, Quota},
 };
-use crate::output::{Mac, Prefix};
+use crate::{
+    output::{Mac, Prefix},
+    text::nearest,
+};
 
 /// What is wrong with a configuration, and at which byte.
 #[derive(Debug)]
