@@ -97,7 +97,8 @@ fn walk<P: PacketBytes>(packet: &P, mut carried: Carried) -> Result<Carried, Rea
                 if fragment & 0xfff8 != 0 {
                     return Err(Reason::Ipv6LaterFragment);
                 }
-                carried.fragmented = fragment & 1 != 0;
+                // One header inside another: it is a fragment if any says so.
+                carried.fragmented |= fragment & 1 != 0;
                 // RFC 6980: hosts ignore neighbour discovery in fragments.
                 carried.from_neighbour = false;
                 8
