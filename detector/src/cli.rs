@@ -7,6 +7,7 @@ mod confirm;
 mod offenders;
 mod protect;
 mod replay;
+mod rules;
 mod run;
 mod signatures;
 mod stats;
@@ -42,6 +43,7 @@ enum Command {
     Check(check::Arguments),
     Replay(replay::Arguments),
     Signatures(signatures::Arguments),
+    Rules(rules::Arguments),
 }
 
 /// Runs the command.
@@ -58,5 +60,6 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Check(arguments) => check::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
+        Command::Rules(arguments) => rules::run(&arguments),
     }
 }

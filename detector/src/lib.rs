@@ -5,6 +5,7 @@ pub mod cli;
 pub mod exit;
 pub mod output;
 pub mod replay;
+pub mod rules;
 pub mod settings;
 pub mod tables;
 mod text;

@@ -63,8 +63,8 @@ impl Place {
 }
 
 /// A text of the file that is fit for a terminal: escaped, and not longer than a line.
-#[derive(Debug)]
-pub(crate) struct Shown(String);
+#[derive(Clone, Debug)]
+pub struct Shown(String);
 
 impl Shown {
     const CHARS_MAX: usize = 120;

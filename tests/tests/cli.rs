@@ -324,6 +324,49 @@ fn refused(config: &Path, capture: &Path, message: &str) -> Result<()> {
 }
 
 #[test]
+fn a_rule_that_cannot_be_honoured_is_refused_with_its_file_line_and_option() -> Result<()> {
+    let folder = TempDir::new()?;
+    let rule =
+        |sid: u32, options: &str| format!("alert tcp any any -> any 80 ({options} sid:{sid};)\n");
+    let whole = rule(1, "content:\"GET\";") + &rule(2, "");
+    let broken = format!("# two\n{}{}", rule(3, "pcre:\"/a/\";"), rule(4, ""));
+    let whole = file_with(&folder, "whole.rules", whole.as_bytes())?;
+    let broken = file_with(&folder, "broken.rules", broken.as_bytes())?;
+    let check = |files: &[&Path], output: &str| {
+        let files = files.iter().map(|file| file.display().to_string());
+        let arguments = ["rules", "check", "-o", output].map(str::to_owned);
+        detector(arguments.into_iter().chain(files))
+    };
+    let ended = check(&[&whole], "human")?;
+    assert_eq!(
+        (ended.code, &*ended.stdout),
+        (Some(0), "2 rules taken, 0 refused\n")
+    );
+    let ended = check(&[&whole, &broken], "human")?;
+    assert_eq!(ended.code, Some(10));
+    let why = "rule 3: pcre: regular expressions are not matched";
+    let lines = format!(
+        "{}:2:30: {why}\n3 rules taken, 1 refused: 1 pcre\n",
+        broken.display()
+    );
+    assert_eq!(ended.stdout, lines);
+    let report = check(&[&whole, &broken], "json")?;
+    let report: serde_json::Value = serde_json::from_str(&report.stdout)?;
+    assert_eq!(
+        (&report["taken"], &report["refused"][0]["sid"]),
+        (&3.into(), &3.into())
+    );
+    let ended = check(&[Path::new("/nowhere.rules")], "human")?;
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended
+            .complaint()?
+            .starts_with("/nowhere.rules: cannot be read")
+    );
+    Ok(())
+}
+
+#[test]
 fn the_signatures_are_listed_for_people_and_for_programs() -> Result<()> {
     let list = detector(["signatures", "-o", "json"])?.json()?;
     assert_eq!(list["schema_version"], 1);

@@ -1,0 +1,172 @@
+//! Rules in the language that Snort and Suricata share: read whole or refused, and never approximated.
+//!
+//! A rule is refused for what a packet filter cannot honour, and for what is wrong with it, with its place and the option; the rest
+//! is read all the same. `docs/rules.md` lists every keyword.
+
+mod draft;
+mod header;
+mod keyword;
+mod option;
+mod pattern;
+mod problem;
+mod rule;
+mod statement;
+mod test;
+mod threshold;
+mod value;
+
+use std::{collections::BTreeMap, io, path::Path};
+
+pub use self::{
+    header::{Action, AddressRange, Endpoint, Header, PortRange, Protocol, Set},
+    keyword::{Handling, Keyword, all as keywords},
+    pattern::{Anchor, Buffer, Pattern},
+    problem::{Hint, Problem},
+    rule::{Flow, Origin, Rule, Test},
+    test::{Flags, FragmentBits, How, IpOption, Numbers},
+    threshold::{Kind, Threshold},
+};
+use self::{option::Fault, statement::statements};
+use crate::{
+    output::FileName,
+    text::{Place, Unreadable, read_bounded},
+};
+
+/// The longest file, in bytes: twice the largest rule set there is.
+pub const FILE_MAX: usize = 64 << 20;
+/// How many refusals are kept; of others there is but a number.
+pub const REFUSALS_MAX: usize = 10_000;
+
+/// The rules of one file or of several.
+#[derive(Debug, Default)]
+pub struct RuleSet {
+    /// The names of the files.
+    pub files: Vec<FileName>,
+    /// The rules that are whole, each with a number of its own.
+    pub rules: Vec<Rule>,
+    /// The others, at most [`REFUSALS_MAX`].
+    pub refusals: Vec<Refusal>,
+    /// How many others there are besides.
+    pub refusals_left_out: u64,
+}
+
+/// A rule that is not taken.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Where the rule begins, or the line of it that is wrong.
+    pub origin: Origin,
+    /// The character of the line, from 1.
+    pub column: usize,
+    /// The number of the rule, if it has one that can be read.
+    pub sid: Option<u32>,
+    /// Why.
+    pub problem: Problem,
+}
+
+/// A file of rules cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RulesError {
+    /// The system says why.
+    #[error("{0}: cannot be read: {1}")]
+    Read(FileName, io::Error),
+    /// It is a folder, say.
+    #[error("{0}: no regular file: name a file of rules")]
+    NotAFile(FileName),
+    /// It is longer than [`FILE_MAX`].
+    #[error("{0}: longer than {FILE_MAX} bytes: these are no rules")]
+    TooLong(FileName),
+}
+
+impl RuleSet {
+    /// Reads the files at `paths`, in order.
+    pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Self, RulesError> {
+        let mut set = Self::default();
+        for path in paths {
+            let name = FileName::new(path.as_ref());
+            match read_bounded(path.as_ref(), FILE_MAX) {
+                Ok(bytes) if bytes.len() > FILE_MAX => return Err(RulesError::TooLong(name)),
+                Ok(bytes) => set.read(name, &bytes),
+                Err(Unreadable::Error(error)) => return Err(RulesError::Read(name, error)),
+                Err(Unreadable::NotAFile) => return Err(RulesError::NotAFile(name)),
+            }
+        }
+        set.refuse_duplicates();
+        Ok(set)
+    }
+
+    /// The rules of a file that is called `path` and holds `bytes`.
+    #[must_use]
+    pub fn from_bytes(path: &Path, bytes: &[u8]) -> Self {
+        let mut set = Self::default();
+        set.read(FileName::new(path), bytes);
+        set.refuse_duplicates();
+        set
+    }
+
+    fn read(&mut self, name: FileName, bytes: &[u8]) {
+        let file = self.files.len();
+        self.files.push(name);
+        for statement in statements(bytes) {
+            let origin = Origin {
+                file,
+                line: statement.line,
+            };
+            let (read, sid) = match &statement.text {
+                Ok(text) => (Rule::read(text, origin), option::sid(text)),
+                Err(fault) => (Err(fault.clone()), None),
+            };
+            match read {
+                Ok(rule) => self.rules.push(rule),
+                Err(Fault { at, problem }) => {
+                    let Place { line, column } = statement.place(at);
+                    self.refuse(Refusal {
+                        origin: Origin { file, line },
+                        column,
+                        sid,
+                        problem,
+                    });
+                }
+            }
+        }
+    }
+
+    fn refuse(&mut self, refusal: Refusal) {
+        if self.refusals.len() < REFUSALS_MAX {
+            self.refusals.push(refusal);
+        } else {
+            self.refusals_left_out += 1;
+        }
+    }
+
+    /// Of rules with the same number the one with the highest revision stays, of those the first.
+    fn refuse_duplicates(&mut self) {
+        let mut newest: BTreeMap<(u32, u32), (u32, Origin)> = BTreeMap::new();
+        for rule in &self.rules {
+            let newest = newest
+                .entry((rule.gid, rule.sid))
+                .or_insert((rule.rev, rule.origin));
+            if rule.rev > newest.0 {
+                *newest = (rule.rev, rule.origin);
+            }
+        }
+        for rule in std::mem::take(&mut self.rules) {
+            let kept = newest.get(&(rule.gid, rule.sid)).map(|(_, kept)| *kept);
+            let kept = kept.unwrap_or(rule.origin);
+            if kept == rule.origin {
+                self.rules.push(rule);
+            } else if let Some(file) = self.files.get(kept.file) {
+                self.refuse(Refusal {
+                    origin: rule.origin,
+                    column: 1,
+                    sid: Some(rule.sid),
+                    problem: Problem::Duplicate {
+                        file: file.clone(),
+                        line: kept.line,
+                    },
+                });
+            }
+        }
+        self.refusals
+            .sort_by_key(|refusal| (refusal.origin, refusal.column));
+    }
+}

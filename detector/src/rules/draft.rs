@@ -1,0 +1,432 @@
+//! A rule that is being read: what its options said so far, each once.
+
+use super::{
+    header::{Header, Protocol},
+    keyword::Keyword,
+    option::{Fault, RawOption},
+    pattern::{self, Anchor, Buffer, Pattern},
+    problem::Problem,
+    rule::{Flow, Origin, Rule, Test},
+    test::{Flags, FragmentBits, IpOption, Numbers},
+    threshold::Threshold,
+    value::Value,
+};
+
+/// What was said so far.
+#[derive(Default)]
+pub(super) struct Draft {
+    msg: Option<String>,
+    gid: Option<u32>,
+    sid: Option<u32>,
+    rev: Option<u32>,
+    priority: Option<u32>,
+    patterns: Vec<DraftPattern>,
+    tests: Vec<DraftTest>,
+    flow: Option<Flow>,
+    threshold: Option<Threshold>,
+    /// What the next patterns are looked for in, where a keyword said it, and where that stands.
+    buffer: Option<(Keyword, usize, Buffer)>,
+    /// Whether anything was looked for in it.
+    buffer_is_used: bool,
+}
+
+/// A pattern, with its modifiers as they were said.
+struct DraftPattern {
+    at: usize,
+    keyword: Keyword,
+    /// But its anchor.
+    pattern: Pattern,
+    starts: bool,
+    offset: Option<u32>,
+    depth: Option<u32>,
+    distance: Option<i32>,
+    within: Option<u32>,
+    /// The keyword that said in what it is looked for.
+    buffer_said: Option<Keyword>,
+}
+
+/// A test, with its keyword.
+struct DraftTest {
+    at: usize,
+    keyword: Keyword,
+    /// Whether it begins behind the pattern before it, and how many there are.
+    relative_to: Option<usize>,
+    test: Test,
+}
+
+const DIRECTED: &str = "tcp to the server: a request is looked at, and no answer";
+
+impl Draft {
+    /// Takes an option.
+    pub(super) fn take(&mut self, keyword: Keyword, option: &RawOption<'_>) -> Result<(), Problem> {
+        let value = Value::new(keyword, option.value);
+        match keyword {
+            Keyword::Msg => once(&mut self.msg, value.quoted()?, keyword)?,
+            Keyword::Sid => once(&mut self.sid, value.number(u32::MAX)?, keyword)?,
+            Keyword::Gid => once(&mut self.gid, value.number(u32::MAX)?, keyword)?,
+            Keyword::Rev => once(&mut self.rev, value.number(u32::MAX)?, keyword)?,
+            Keyword::Priority => once(&mut self.priority, value.number(255)?, keyword)?,
+            Keyword::Flow => {
+                let flow = value.some(Flow::of(value.text()?), Flow::EXPECTED)?;
+                once(&mut self.flow, flow, keyword)?;
+            }
+            Keyword::Threshold | Keyword::DetectionFilter => {
+                let text = value.text()?;
+                let threshold = if keyword == Keyword::Threshold {
+                    Threshold::of(text)
+                } else {
+                    Threshold::of_filter(text)
+                };
+                let threshold = value.some(threshold, Threshold::EXPECTED)?;
+                once(&mut self.threshold, threshold, keyword)?;
+            }
+            Keyword::Content | Keyword::UriContent => self.add_pattern(option.at, &value)?,
+            Keyword::Nocase
+            | Keyword::Offset
+            | Keyword::Depth
+            | Keyword::Distance
+            | Keyword::Within
+            | Keyword::StartsWith
+            | Keyword::EndsWith
+            | Keyword::OfHttpUri
+            | Keyword::OfHttpUriRaw
+            | Keyword::OfHttpMethod
+            | Keyword::OfHttpHeader => {
+                let last = self.patterns.last_mut();
+                last.ok_or(Problem::NoPattern(keyword.name()))?
+                    .modify(keyword, &value)?;
+            }
+            Keyword::HttpUri
+            | Keyword::HttpUriRaw
+            | Keyword::HttpMethod
+            | Keyword::HttpHeader
+            | Keyword::PayloadBuffer => {
+                value.none()?;
+                self.end_buffer()?;
+                self.buffer = Some((keyword, option.at, buffer_of(keyword)));
+                self.buffer_is_used = keyword == Keyword::PayloadBuffer;
+            }
+            Keyword::IsDataAt
+            | Keyword::DataSize
+            | Keyword::Flags
+            | Keyword::TcpFlags
+            | Keyword::IcmpType
+            | Keyword::IcmpCode
+            | Keyword::TimeToLive
+            | Keyword::Identification
+            | Keyword::IpOptions
+            | Keyword::FragmentBits => self.add_test(option.at, &value)?,
+        }
+        Ok(())
+    }
+
+    fn add_pattern(&mut self, at: usize, value: &Value<'_>) -> Result<(), Problem> {
+        let keyword = value.keyword;
+        let (negated, text) = value.negatable()?;
+        let (buffer, buffer_said) = match (keyword, self.buffer) {
+            (Keyword::UriContent, Some(_)) => {
+                return Err(Problem::Together("uricontent", "a buffer before it"));
+            }
+            (Keyword::UriContent, None) => (Buffer::HttpUri, Some(keyword)),
+            (_, Some((said, _, buffer))) => (buffer, Some(said)),
+            (_, None) => (Buffer::Payload, None),
+        };
+        self.buffer_is_used = true;
+        self.patterns.push(DraftPattern {
+            at,
+            keyword,
+            pattern: Pattern {
+                bytes: pattern::bytes(keyword.name(), text)?,
+                negated,
+                nocase: false,
+                buffer,
+                anchor: Anchor::Absolute {
+                    offset: 0,
+                    depth: None,
+                },
+                ends: false,
+            },
+            starts: false,
+            offset: None,
+            depth: None,
+            distance: None,
+            within: None,
+            buffer_said,
+        });
+        Ok(())
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a keyword of another kind does not come here"
+    )]
+    fn add_test(&mut self, at: usize, value: &Value<'_>) -> Result<(), Problem> {
+        let keyword = value.keyword;
+        let mut relative_to = None;
+        let test = match keyword {
+            Keyword::DataSize => Test::DataSize(value.numbers(65_535)?),
+            Keyword::IcmpType => Test::IcmpType(value.numbers(255)?),
+            Keyword::IcmpCode => Test::IcmpCode(value.numbers(255)?),
+            Keyword::TimeToLive => Test::TimeToLive(value.numbers(255)?),
+            Keyword::Identification => Test::Identification(value.number(65_535)? as u16),
+            Keyword::FragmentBits => {
+                let bits = FragmentBits::of(value.text()?);
+                Test::FragmentBits(value.some(bits, FragmentBits::EXPECTED)?)
+            }
+            Keyword::IpOptions => {
+                let known = IpOption::of(value.text()?);
+                Test::IpOption(value.some(known, IpOption::EXPECTED)?)
+            }
+            Keyword::IsDataAt => {
+                let expected = "a number, perhaps behind a !, and perhaps \",relative\"";
+                let (negated, text) = value.negatable()?;
+                let mut parts = text.split(',').map(str::trim);
+                let at = parts.next().and_then(|at| at.parse::<u16>().ok());
+                let at = u32::from(value.some(at, expected)?);
+                for part in parts {
+                    match part {
+                        "relative" => relative_to = Some(self.patterns.len()),
+                        "rawbytes" => {}
+                        _ => return Err(value.wrong(expected)),
+                    }
+                }
+                self.buffer_is_used = true;
+                Test::DataAt {
+                    buffer: self.buffer.map_or(Buffer::Payload, |(_, _, buffer)| buffer),
+                    // A byte at 9 is the tenth; nine bytes behind a pattern are nine.
+                    bytes: at + u32::from(relative_to.is_none()),
+                    after: None,
+                    negated,
+                }
+            }
+            _ => {
+                let flags = Flags::of(value.text()?);
+                Test::Flags(value.some(flags, Flags::EXPECTED)?)
+            }
+        };
+        self.tests.push(DraftTest {
+            at,
+            keyword,
+            relative_to,
+            test,
+        });
+        Ok(())
+    }
+
+    /// Fails if a buffer was named that nothing is looked for in.
+    fn end_buffer(&self) -> Result<(), Problem> {
+        match self.buffer {
+            Some((keyword, ..)) if !self.buffer_is_used => {
+                Err(Problem::NoPatternBehind(keyword.name()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The rule.
+    pub(super) fn finish(self, header: Header, origin: Origin) -> Result<Rule, Fault> {
+        if let Some((_, at, _)) = self.buffer {
+            self.end_buffer()
+                .map_err(|problem| Fault::new(at, problem))?;
+        }
+        let flow = self.flow.unwrap_or_default();
+        let mut patterns = Vec::<Pattern>::new();
+        for draft in &self.patterns {
+            let at = |problem| Fault::new(draft.at, problem);
+            draft.is_of(header.protocol, flow).map_err(at)?;
+            let after = last_of(&patterns, draft.pattern.buffer, patterns.len());
+            patterns.push(draft.finish(after).map_err(at)?);
+        }
+        let mut tests = Vec::new();
+        for draft in &self.tests {
+            let at = |problem| Fault::new(draft.at, problem);
+            tests.push(draft.finish(header.protocol, &patterns).map_err(at)?);
+        }
+        Ok(Rule {
+            origin,
+            header,
+            gid: self.gid.unwrap_or(1),
+            sid: self
+                .sid
+                .filter(|sid| *sid > 0)
+                .ok_or(Fault::new(0, Problem::NoSid))?,
+            rev: self.rev.unwrap_or_default(),
+            msg: self.msg.unwrap_or_default(),
+            priority: self.priority,
+            patterns,
+            tests,
+            flow,
+            threshold: self.threshold,
+        })
+    }
+}
+
+/// Of the first `before` patterns the last that is in this buffer and must be there.
+fn last_of(patterns: &[Pattern], buffer: Buffer, before: usize) -> Option<usize> {
+    let before = patterns.get(..before).unwrap_or(patterns);
+    before
+        .iter()
+        .rposition(|pattern| pattern.buffer == buffer && !pattern.negated)
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "a keyword of another kind does not come here"
+)]
+fn buffer_of(keyword: Keyword) -> Buffer {
+    match keyword {
+        Keyword::HttpUri | Keyword::OfHttpUri => Buffer::HttpUri,
+        Keyword::HttpUriRaw | Keyword::OfHttpUriRaw => Buffer::HttpUriRaw,
+        Keyword::HttpMethod | Keyword::OfHttpMethod => Buffer::HttpMethod,
+        Keyword::HttpHeader | Keyword::OfHttpHeader => Buffer::HttpHeader,
+        _ => Buffer::Payload,
+    }
+}
+
+/// Says something that may be said once.
+fn once<T>(place: &mut Option<T>, value: T, keyword: Keyword) -> Result<(), Problem> {
+    match place.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(Problem::Twice(keyword.name())),
+    }
+}
+
+impl DraftPattern {
+    /// Takes what a keyword says of it.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a keyword of another kind does not come here"
+    )]
+    fn modify(&mut self, keyword: Keyword, value: &Value<'_>) -> Result<(), Problem> {
+        match keyword {
+            Keyword::Offset => return once(&mut self.offset, value.number(65_535)?, keyword),
+            Keyword::Depth => return once(&mut self.depth, value.number(65_535)?, keyword),
+            Keyword::Distance => return once(&mut self.distance, value.signed(65_535)?, keyword),
+            Keyword::Within => return once(&mut self.within, value.number(65_535)?, keyword),
+            _ => value.none()?,
+        }
+        match keyword {
+            Keyword::Nocase => self.pattern.nocase = true,
+            Keyword::StartsWith => self.starts = true,
+            Keyword::EndsWith => self.pattern.ends = true,
+            _ => match self.buffer_said {
+                None => {
+                    self.pattern.buffer = buffer_of(keyword);
+                    self.buffer_said = Some(keyword);
+                }
+                Some(
+                    Keyword::UriContent
+                    | Keyword::OfHttpUri
+                    | Keyword::OfHttpUriRaw
+                    | Keyword::OfHttpMethod
+                    | Keyword::OfHttpHeader,
+                ) => return Err(Problem::Twice(keyword.name())),
+                Some(_) => return Err(Problem::Together(keyword.name(), "a buffer before it")),
+            },
+        }
+        Ok(())
+    }
+
+    /// Fails if such packets have no such buffer, or an answer has it too.
+    fn is_of(&self, protocol: Protocol, flow: Flow) -> Result<(), Problem> {
+        let directions: &[Option<bool>] = match self.pattern.buffer {
+            Buffer::Payload => return Ok(()),
+            Buffer::HttpUri | Buffer::HttpUriRaw | Buffer::HttpMethod => &[None, Some(true)],
+            // An answer has headers too.
+            Buffer::HttpHeader => &[Some(true)],
+        };
+        if protocol == Protocol::Tcp && directions.contains(&flow.to_server) {
+            return Ok(());
+        }
+        let keyword = self.buffer_said.unwrap_or(self.keyword);
+        Err(Problem::OnlyOf(keyword.name(), DIRECTED))
+    }
+
+    /// The pattern, before which `after` stands in its buffer.
+    fn finish(&self, after: Option<usize>) -> Result<Pattern, Problem> {
+        let is_absolute = self.offset.is_some() || self.depth.is_some();
+        let is_relative = self.distance.is_some() || self.within.is_some();
+        if self.starts && (is_absolute || is_relative) {
+            let others = "offset, depth, distance or within";
+            return Err(Problem::Together("startswith", others));
+        }
+        if is_absolute && is_relative {
+            return Err(if self.offset.is_none() {
+                Problem::Together("depth", "distance or within")
+            } else {
+                Problem::Together("distance", "offset, depth or startswith")
+            });
+        }
+        let len = self.pattern.bytes.len() as u32;
+        let room = if self.starts {
+            Some(len)
+        } else {
+            self.depth.or(self.within)
+        };
+        if room.is_some_and(|room| room < len) {
+            let why = "it is longer than its depth or within";
+            return Err(if self.pattern.negated {
+                Problem::Pointless(self.keyword.name(), why)
+            } else {
+                Problem::Never(self.keyword.name(), why)
+            });
+        }
+        let anchor = if is_relative {
+            Anchor::Relative {
+                after,
+                distance: self.distance.unwrap_or_default(),
+                within: room,
+            }
+        } else {
+            Anchor::Absolute {
+                offset: self.offset.unwrap_or_default(),
+                depth: room,
+            }
+        };
+        Ok(Pattern {
+            anchor,
+            ..self.pattern.clone()
+        })
+    }
+}
+
+impl DraftTest {
+    fn finish(&self, protocol: Protocol, patterns: &[Pattern]) -> Result<Test, Problem> {
+        let keyword = self.keyword.name();
+        let only_of = |wanted, name| {
+            if protocol == wanted {
+                Ok(self.test)
+            } else {
+                Err(Problem::OnlyOf(keyword, name))
+            }
+        };
+        match self.test {
+            Test::Flags(_) => only_of(Protocol::Tcp, "tcp"),
+            Test::IcmpType(_) | Test::IcmpCode(_) => only_of(Protocol::Icmp, "icmp"),
+            Test::DataSize(Numbers { last, negated, .. }) => {
+                let mut there = patterns.iter().filter(|pattern| !pattern.negated);
+                if !negated && there.any(|pattern| pattern.bytes.len() as u64 > u64::from(last)) {
+                    return Err(Problem::Never(keyword, "a content is longer"));
+                }
+                Ok(self.test)
+            }
+            Test::DataAt {
+                buffer,
+                bytes,
+                negated,
+                ..
+            } => Ok(Test::DataAt {
+                buffer,
+                bytes,
+                negated,
+                after: self
+                    .relative_to
+                    .and_then(|before| last_of(patterns, buffer, before)),
+            }),
+            Test::TimeToLive(_)
+            | Test::Identification(_)
+            | Test::IpOption(_)
+            | Test::FragmentBits(_) => Ok(self.test),
+        }
+    }
+}

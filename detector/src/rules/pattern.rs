@@ -1,0 +1,155 @@
+//! Patterns: the bytes that a `content` looks for, and where.
+
+use super::problem::Problem;
+
+/// The longest pattern, in bytes, as Suricata has it.
+pub(super) const PATTERN_MAX: usize = 255;
+
+/// What a pattern is looked for in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Buffer {
+    /// The payload as it is.
+    Payload,
+    /// The target of an HTTP request, decoded.
+    HttpUri,
+    /// The same as it is.
+    HttpUriRaw,
+    /// The method of an HTTP request.
+    HttpMethod,
+    /// The headers of an HTTP request.
+    HttpHeader,
+}
+
+/// Where a pattern may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// From `offset` on, and whole within `depth` bytes from there, of the buffer.
+    Absolute {
+        /// The first byte that may be one of it.
+        offset: u32,
+        /// How many bytes are looked at; all if `None`.
+        depth: Option<u32>,
+    },
+    /// As far behind the end of another pattern, which may be before that, and whole within so many bytes from there.
+    Relative {
+        /// The number of the other, from 0: the last before it that is in the same buffer and must be there; the start of the buffer if `None`.
+        after: Option<usize>,
+        /// How far; 0 is right behind it.
+        distance: i32,
+        /// How many bytes are looked at; all if `None`.
+        within: Option<u32>,
+    },
+}
+
+/// A pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// The bytes, one to 255.
+    pub bytes: Vec<u8>,
+    /// Whether it must not be there.
+    pub negated: bool,
+    /// Whether letters of ASCII may be of either case.
+    pub nocase: bool,
+    /// Where it is looked for.
+    pub buffer: Buffer,
+    /// And from where to where.
+    pub anchor: Anchor,
+    /// Whether the buffer ends with it.
+    pub ends: bool,
+}
+
+/// The bytes of a `content` as it stands in a rule, between quotes: text, of which `\`, `"`, `;` and `:` are escaped, and `|ff 00|`.
+pub(super) fn bytes(keyword: &'static str, quoted: &str) -> Result<Vec<u8>, Problem> {
+    let fail = |expected| Problem::Value {
+        keyword,
+        value: quoted.into(),
+        expected,
+    };
+    let text = quoted
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'))
+        .ok_or_else(|| fail("a text in quotes"))?;
+    let mut bytes = Vec::new();
+    // Between two bars there is hex, outside of them text.
+    let mut is_hex = false;
+    for part in text.split('|') {
+        if is_hex {
+            let digits: String = part.split_whitespace().collect();
+            let pairs = digits.as_bytes().chunks(2);
+            let read = pairs.map(|pair| {
+                let is_hex = pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit);
+                let pair = std::str::from_utf8(pair).ok().filter(|_| is_hex)?;
+                u8::from_str_radix(pair, 16).ok()
+            });
+            let read: Option<Vec<u8>> = read.collect();
+            bytes.extend(read.ok_or_else(|| fail("pairs of hex digits between bars"))?);
+        } else {
+            text_part(part, &mut bytes)
+                .ok_or_else(|| fail("only \\\\, \\\", \\; and \\: to be escaped"))?;
+        }
+        is_hex = !is_hex;
+    }
+    // An odd number of bars leaves hex open.
+    if !is_hex {
+        return Err(fail("a second bar behind hex digits"));
+    }
+    match bytes.len() {
+        1..=PATTERN_MAX => Ok(bytes),
+        0 => Err(fail("a byte at least")),
+        _ => Err(fail("255 bytes at most")),
+    }
+}
+
+fn text_part(text: &str, bytes: &mut Vec<u8>) -> Option<()> {
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'\\' => rest.next().filter(|byte| b"\\\";:".contains(byte))?,
+            b'"' => return None,
+            byte => byte,
+        });
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_and_hex_become_bytes() {
+        for (quoted, read) in [
+            (r#""abc""#, &b"abc"[..]),
+            (r#""|41 4243|d|0a|""#, b"ABCd\n"),
+            (r#""a\;b\:\"\\""#, b"a;b:\"\\"),
+            ("\"ä\"", "ä".as_bytes()),
+            (r#""||a""#, b"a"),
+        ] {
+            assert_eq!(bytes("content", quoted).unwrap(), read, "{quoted}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_pattern_says_what_one_is() {
+        for (quoted, expected) in [
+            ("abc", "a text in quotes"),
+            (r#""""#, "a byte at least"),
+            (r#""|4|""#, "pairs of hex digits"),
+            (r#""|4g|""#, "pairs of hex digits"),
+            (r#""|+4|""#, "pairs of hex digits"),
+            (r#""|41""#, "a second bar"),
+            (r#""a\n""#, "to be escaped"),
+            (r#""a"b""#, "to be escaped"),
+        ] {
+            let problem = bytes("content", quoted).unwrap_err().to_string();
+            assert!(problem.contains(expected), "{quoted}: {problem}");
+        }
+        let long = format!("\"{}\"", "a".repeat(256));
+        assert!(
+            bytes("content", &long)
+                .unwrap_err()
+                .to_string()
+                .ends_with("255 bytes at most")
+        );
+    }
+}

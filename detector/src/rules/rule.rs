@@ -1,0 +1,289 @@
+//! A rule: what it asks of a packet.
+
+use super::{
+    draft::Draft,
+    header::Header,
+    keyword,
+    option::{Fault, options},
+    pattern::{Buffer, Pattern},
+    test::{Flags, FragmentBits, IpOption, Numbers},
+    threshold::Threshold,
+};
+
+/// Where a rule begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// The number of the file, from 0.
+    pub file: usize,
+    /// The line, from 1.
+    pub line: usize,
+}
+
+/// A rule that was read whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// Where it begins.
+    pub origin: Origin,
+    /// What is done, and to packets of whom to whom.
+    pub header: Header,
+    /// The generator of its number; 1 as a rule.
+    pub gid: u32,
+    /// Its number, from 1.
+    pub sid: u32,
+    /// Its revision; 0 if it says none.
+    pub rev: u32,
+    /// What it finds, in words.
+    pub msg: String,
+    /// How much it matters, 1 the most.
+    pub priority: Option<u32>,
+    /// The bytes that it looks for, in order.
+    pub patterns: Vec<Pattern>,
+    /// What it asks besides. All must hold.
+    pub tests: Vec<Test>,
+    /// Which side of a connection it is for.
+    pub flow: Flow,
+    /// How often it is told, or must match.
+    pub threshold: Option<Threshold>,
+}
+
+/// Which segments of a connection a rule is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flow {
+    /// Those of who opened it (`Some(true)`), or of who accepted it.
+    pub to_server: Option<bool>,
+    /// Those after it was accepted.
+    pub established: bool,
+}
+
+/// What a rule asks of a packet besides patterns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// Of the payload's length.
+    DataSize(Numbers),
+    /// Of the type of an ICMP message.
+    IcmpType(Numbers),
+    /// Of its code.
+    IcmpCode(Numbers),
+    /// Of the hops that are left.
+    TimeToLive(Numbers),
+    /// Of the identification of an IPv4 packet.
+    Identification(u16),
+    /// Of the flags of a TCP segment.
+    Flags(Flags),
+    /// An option of an IPv4 header.
+    IpOption(IpOption),
+    /// Of the fragment bits of an IPv4 header.
+    FragmentBits(FragmentBits),
+    /// Whether a buffer has so many bytes more.
+    DataAt {
+        /// Which.
+        buffer: Buffer,
+        /// How many.
+        bytes: u32,
+        /// Behind the pattern of this number, from 0; from the start of the buffer if `None`.
+        after: Option<usize>,
+        /// Whether it must have fewer.
+        negated: bool,
+    },
+}
+
+impl Rule {
+    /// Reads the rule that stands at `origin`.
+    pub(super) fn read(text: &str, origin: Origin) -> Result<Self, Fault> {
+        let (header, from) = Header::read(text)?;
+        let mut draft = Draft::default();
+        for option in options(text, from) {
+            let option = option?;
+            let at = |problem| Fault::new(option.at, problem);
+            if let Some(keyword) = keyword::known(option.name).map_err(at)? {
+                draft.take(keyword, &option).map_err(at)?;
+            }
+        }
+        draft.finish(header, origin)
+    }
+}
+
+impl Flow {
+    pub(super) const EXPECTED: &'static str = "to_server or to_client, established or stateless, each once; a reassembled stream is not looked at";
+
+    pub(super) fn of(text: &str) -> Option<Self> {
+        let (mut to_server, mut established) = (None, None);
+        for word in text.split(',') {
+            let said_before = match &*word.trim().to_ascii_lowercase() {
+                "to_server" | "from_client" => to_server.replace(true).is_some(),
+                "to_client" | "from_server" => to_server.replace(false).is_some(),
+                "established" => established.replace(true).is_some(),
+                "stateless" => established.replace(false).is_some(),
+                // Suricata's word for what a packet filter does anyway.
+                "no_stream" => false,
+                _ => return None,
+            };
+            if said_before {
+                return None;
+            }
+        }
+        Some(Self {
+            to_server,
+            established: established.unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{pattern::Anchor, problem::Problem},
+        *,
+    };
+
+    fn read(options: &str) -> Result<Rule, String> {
+        let text = format!("alert tcp any any -> any 80 ({options} sid:7;)");
+        Rule::read(&text, Origin::default()).map_err(|fault| fault.problem.to_string())
+    }
+
+    fn pattern(bytes: &[u8], anchor: Anchor) -> Pattern {
+        Pattern {
+            bytes: bytes.to_vec(),
+            negated: false,
+            nocase: false,
+            buffer: Buffer::Payload,
+            anchor,
+            ends: false,
+        }
+    }
+
+    #[test]
+    fn patterns_are_where_their_modifiers_say() {
+        let rule = read(
+            "msg:\"a \\\"b\\\"\"; content:\"GET\"; startswith; content:!\"x|0a|\"; nocase; offset:4; depth:9; \
+             content:\"y\"; distance:-2; within:5; endswith; content:\"/a\"; fast_pattern; http_uri; \
+             uricontent:\"q\"; distance:0; rev:3; classtype:worm; reference:url,example.org;",
+        )
+        .unwrap();
+        let absolute = |offset, depth| Anchor::Absolute { offset, depth };
+        let relative = |after, distance, within| Anchor::Relative {
+            after,
+            distance,
+            within,
+        };
+        assert_eq!(
+            rule.patterns,
+            [
+                pattern(b"GET", absolute(0, Some(3))),
+                Pattern {
+                    negated: true,
+                    nocase: true,
+                    ..pattern(b"x\n", absolute(4, Some(9)))
+                },
+                Pattern {
+                    ends: true,
+                    // Nothing is behind what is not there.
+                    ..pattern(b"y", relative(Some(0), -2, Some(5)))
+                },
+                Pattern {
+                    buffer: Buffer::HttpUri,
+                    ..pattern(b"/a", absolute(0, None))
+                },
+                Pattern {
+                    buffer: Buffer::HttpUri,
+                    ..pattern(b"q", relative(Some(3), 0, None))
+                },
+            ]
+        );
+        assert_eq!((rule.sid, rule.rev, &*rule.msg), (7, 3, "a \"b\""));
+    }
+
+    #[test]
+    fn what_stands_behind_a_buffer_is_of_that_buffer() {
+        let rule = read(
+            "flow:to_server; content:\"a\"; http.uri; content:\"b\"; distance:1; isdataat:100; isdataat:!5,relative; \
+             http.header; content:\"c\"; pkt_data; isdataat:9,relative;",
+        )
+        .unwrap();
+        let buffers: Vec<_> = rule.patterns.iter().map(|one| one.buffer).collect();
+        assert_eq!(
+            buffers,
+            [Buffer::Payload, Buffer::HttpUri, Buffer::HttpHeader]
+        );
+        let first = Anchor::Relative {
+            after: None,
+            distance: 1,
+            within: None,
+        };
+        assert_eq!(rule.patterns[1].anchor, first);
+        let data_at = |buffer, bytes, after, negated| Test::DataAt {
+            buffer,
+            bytes,
+            after,
+            negated,
+        };
+        assert_eq!(
+            rule.tests,
+            [
+                // There is a byte at 100 if there are 101.
+                data_at(Buffer::HttpUri, 101, None, false),
+                data_at(Buffer::HttpUri, 5, Some(1), true),
+                data_at(Buffer::Payload, 9, Some(0), false),
+            ]
+        );
+    }
+
+    #[test]
+    fn tests_of_headers_are_read() {
+        let rule = read(
+            "flow:established,To_Server; flags:S,12; dsize:>100; ttl:<5; id:31337; \
+             threshold:type limit, track by_src, count 1, seconds 60;",
+        )
+        .unwrap();
+        assert_eq!(rule.tests.len(), 4);
+        let flow = Flow {
+            to_server: Some(true),
+            established: true,
+        };
+        assert_eq!(rule.flow, flow);
+        assert!(rule.threshold.is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused_with_the_reason() {
+        let whole = "a whole number, and not too large a one";
+        for (options, message) in [
+            ("pcre:\"/a/\";", "pcre: regular expressions are not matched".to_owned()),
+            ("contnet:\"a\";", "unknown keyword \"contnet\": did you mean \"content\"?".to_owned()),
+            ("nocase;", "nocase: tells of a content, and there is none before it".to_owned()),
+            ("content:\"a\"; nocase:no;", "nocase: \"no\": expected no value".to_owned()),
+            ("content:\"abc\"; depth:2;", "content: can never match, for it is longer than its depth or within".to_owned()),
+            ("content:!\"abc\"; depth:2;", "content: asks nothing, for it is longer than its depth or within".to_owned()),
+            ("content:\"abc\"; dsize:<2;", "dsize: can never match, for a content is longer".to_owned()),
+            ("itype:8;", "itype: only in rules of icmp".to_owned()),
+            ("content:\"a\"; offset:1; distance:1;", "distance: not together with offset, depth or startswith".to_owned()),
+            ("content:\"a\"; offset:0; distance:1;", "distance: not together with offset, depth or startswith".to_owned()),
+            ("content:\"a\"; within:1; depth:1;", "depth: not together with distance or within".to_owned()),
+            ("content:\"a\"; startswith; offset:1;", "startswith: not together with offset, depth, distance or within".to_owned()),
+            ("content:\"a\"; offset:1; offset:2;", "offset: said twice".to_owned()),
+            ("content:\"a\"; offset:var;", format!("offset: \"var\": expected {whole}")),
+            ("rev:1; rev:2;", "rev: said twice".to_owned()),
+            ("flow:established; flow:to_server;", "flow: said twice".to_owned()),
+            ("flow:to_server,to_client;", format!("flow: \"to_server,to_client\": expected {}", Flow::EXPECTED)),
+            ("flow:to_client; content:\"a\"; http_uri;", "http_uri: only in rules of tcp to the server: a request is looked at, and no answer".to_owned()),
+            ("content:\"a\"; http_header;", "http_header: only in rules of tcp to the server: a request is looked at, and no answer".to_owned()),
+            ("http.uri; content:\"a\"; http_method;", "http_method: not together with a buffer before it".to_owned()),
+            ("content:\"a\"; http_uri; http_method;", "http_method: said twice".to_owned()),
+            ("content:\"a\"; http.uri;", "http.uri: tells of the contents behind it, and there is none".to_owned()),
+            ("dsize;", "dsize: \"\": expected a value behind a colon".to_owned()),
+            ("tls.sni;", "tls.*: files, answers and protocols within a connection are not followed".to_owned()),
+        ] {
+            assert_eq!(read(options).unwrap_err(), message, "{options}");
+        }
+        let unnumbered = "alert ip any any -> any any (msg:\"a\";)";
+        let fault = Rule::read(unnumbered, Origin::default()).unwrap_err();
+        assert!(matches!(fault.problem, Problem::NoSid));
+    }
+
+    #[test]
+    fn a_fault_stands_where_the_option_does() {
+        let text = "alert tcp any any -> any any (content:\"abc\"; depth:2; itype:8; sid:1;)";
+        let fault = Rule::read(text, Origin::default()).unwrap_err();
+        assert_eq!(fault.at, text.find("content").unwrap());
+    }
+}
