@@ -35,9 +35,9 @@ use crate::{
 pub trait Runtime<'t, P: PacketBytes> {
     /// The slot of the interface the packet came in by.
     fn interface(&self) -> u8;
-    /// Whether it is given what goes out by an interface too, as a capture has it: then answers come by the link of what they answer.
-    fn sees_both_ways(&self) -> bool {
-        false
+    /// Whether a frame says who sent it. Not in every capture: a cooked one of a tunnel has no MACs.
+    fn knows_senders(&self) -> bool {
+        true
     }
     /// Now, in nanoseconds of a clock that only goes forward.
     fn now_ns(&self) -> u64;

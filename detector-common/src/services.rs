@@ -1,14 +1,14 @@
 //! Which services answer: what was asked of an address and port, and what came back from there.
 //!
 //! A word for each service in a table that all CPUs share, for what is asked on one interface is answered on another: a part of
-//! the service's hash, the link it was asked on, and its standing. Services that share a slot push each other out, which makes a service unknown and
+//! the service's hash, who asked it, and its standing. Services that share a slot push each other out, which makes a service unknown and
 //! never silent. What hosts of ours ask and what is asked from outside have a half of the table each, so that nobody outside pushes out
 //! what a host of ours has asked, and hides it so. A word is written as a whole, so nothing is locked.
 //!
 //! Whom the answer goes to is no part of it: behind a gateway that translates addresses (NAT) it does not go to who asked.
 
 use crate::{
-    net::{IpAddress, IpProtocol, Vlan},
+    net::{IpAddress, IpProtocol, MacAddress, Vlan},
     packet::is_zero,
 };
 
@@ -58,21 +58,22 @@ impl ServiceHash {
     }
 }
 
-/// Where a packet came in: an interface and a VLAN of it.
+/// Who sent a frame, and where it came in, in 16 bits: of 65,536 that one differs from, one is taken for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Link(u64);
+pub struct Sender(u64);
 
-impl Link {
+impl Sender {
     const MASK: u64 = 0xffff << 2;
-    /// None that a packet comes in by: VLAN 4095 is reserved (IEEE 802.1Q).
-    pub const NONE: Self = Self(Self::MASK);
+    /// An odd number of which half of the bits are set, as in Knuth's multiplicative hashing.
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
-    /// The link of the outer `vlan` on the interface in slot `interface`.
+    /// Who has this `mac` in the outer `vlan` on the interface in slot `interface`.
     #[inline(always)]
     #[must_use]
-    pub fn new(interface: u8, vlan: Vlan) -> Self {
-        let identifier = u64::from(vlan.outer) & 0xfff;
-        Self((u64::from(interface) << 12 | identifier) << 2 & Self::MASK)
+    pub fn new(mac: MacAddress, interface: u8, vlan: Vlan) -> Self {
+        let link = u64::from(interface) << 12 | u64::from(vlan.outer) & 0xfff;
+        let bits = (mac.to_word() ^ link << 48).wrapping_mul(Self::FACTOR) >> 48;
+        Self(bits << 2)
     }
 }
 
@@ -94,7 +95,7 @@ impl Standing {
 
     const MASK: u64 = 3;
     /// What of a word is not of the hash.
-    const OWN: u64 = Self::MASK | Link::MASK;
+    const OWN: u64 = Self::MASK | Sender::MASK;
 
     /// What the word in the slot of `service` says of it.
     #[inline(always)]
@@ -103,13 +104,12 @@ impl Standing {
         Self((word & Self::MASK).wrapping_mul(is_zero((word ^ service.0) & !Self::OWN)))
     }
 
-    /// The same for a packet that comes from the service by `link`. Asked on that link itself, it is not known: the answer would have taken
-    /// another way, and this one may be the asker's own.
+    /// The same for a packet that comes from the service, sent by `sender`. If that is who asked, it is not known: nobody answers himself.
     #[inline(always)]
     #[must_use]
-    pub fn of_answer(word: u64, service: ServiceHash, link: Link) -> Self {
-        let is_elsewhere = is_zero((word ^ link.0) & Link::MASK) ^ 1;
-        Self(Self::of(word, service).0.wrapping_mul(is_elsewhere))
+    pub fn of_answer(word: u64, service: ServiceHash, sender: Sender) -> Self {
+        let is_another = is_zero((word ^ sender.0) & Sender::MASK) ^ 1;
+        Self(Self::of(word, service).0.wrapping_mul(is_another))
     }
 
     /// What it is after a packet from the service that `answers` or `refuses`. A connection may be reset that was accepted before.
@@ -132,11 +132,11 @@ impl Standing {
         self.0
     }
 
-    /// The word that says it of a service that was asked on `link`.
+    /// The word that says it of a service that `sender` asked.
     #[inline(always)]
     #[must_use]
-    pub fn word(self, service: ServiceHash, link: Link) -> u64 {
-        service.0 & !Self::OWN | link.0 | self.0
+    pub fn word(self, service: ServiceHash, sender: Sender) -> u64 {
+        service.0 & !Self::OWN | sender.0 | self.0
     }
 
     /// A word that says it where `word` said something else.
@@ -157,14 +157,15 @@ mod tests {
         ServiceHash::new(IpAddress::from_v4_number(host), IpProtocol::TCP, port, SEED)
     }
 
-    fn link(interface: u8, outer: u16) -> Link {
-        Link::new(interface, Vlan { outer, inner: 0 })
+    fn sender(mac: u8, interface: u8, outer: u16) -> Sender {
+        let mac = MacAddress::new([2, 0, 0, 0, 0, mac]);
+        Sender::new(mac, interface, Vlan { outer, inner: 0 })
     }
 
     #[test]
     fn a_standing_is_that_of_its_service_and_of_no_other() {
         for standing in [Standing::ASKED, Standing::ANSWERS, Standing::REFUSES] {
-            let word = standing.word(service(7, 80), link(3, 4095));
+            let word = standing.word(service(7, 80), sender(1, 3, 4095));
             assert_eq!(Standing::of(word, service(7, 80)), standing);
             for other in [service(8, 80), service(7, 81)] {
                 assert_eq!(Standing::of(word, other), Standing::UNKNOWN);
@@ -174,18 +175,19 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_comes_by_another_link_than_the_question() {
+    fn who_asked_answers_nothing_and_everybody_else_does() {
         let service = service(7, 80);
-        let word = Standing::ASKED.word(service, link(1, 5));
+        let word = Standing::ASKED.word(service, sender(1, 1, 5));
         for (by, known) in [
-            (link(1, 5), Standing::UNKNOWN),
-            (link(1, 6), Standing::ASKED),
-            (link(0, 5), Standing::ASKED),
+            (sender(1, 1, 5), Standing::UNKNOWN),
+            (sender(2, 1, 5), Standing::ASKED),
+            (sender(1, 1, 6), Standing::ASKED),
+            (sender(1, 0, 5), Standing::ASKED),
         ] {
             assert_eq!(Standing::of_answer(word, service, by), known);
         }
         let word = Standing::ANSWERS.instead(word);
-        assert_eq!(word, Standing::ANSWERS.word(service, link(1, 5)));
+        assert_eq!(word, Standing::ANSWERS.word(service, sender(1, 1, 5)));
     }
 
     #[test]

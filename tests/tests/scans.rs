@@ -25,6 +25,7 @@ use detector_tests::{
     builder::{ACK, Arp, Mac, OVERRIDE, PacketBuilder, RST, SOLICITED, SYN},
     fixtures::HTTP_PORTS,
     generate::Dice,
+    oracle::HostMaps,
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -143,6 +144,27 @@ fn whoever_is_answered_scans_nothing_whatever_nat_makes_of_it() -> Result<()> {
         !is_answer || number % 4 != 0
     });
     assert_eq!(network.found(&peers), BTreeMap::new());
+    Ok(())
+}
+
+/// Two networks of ours on one interface, as they are where the card takes VLAN tags off itself: who answers is another than who asked.
+#[test]
+fn who_answers_by_the_interface_of_the_question_answers_unless_it_is_who_asked() -> Result<()> {
+    const SERVER: Mac = [2, 0, 0, 0, 0, 7];
+    let network = Network::new()?;
+    for (mac, is_scan) in [(SERVER, false), (SENDER, true)] {
+        let mut maps = HostMaps::new(&network.tables, 1);
+        for number in 0..60 {
+            let at = SECOND * u64::from(number + 1);
+            let ask = syn(host(number), 445).ethernet(SENDER, ROUTER);
+            let _ = maps.run(0, &ask.build(), at);
+            let answer = answer(host(number), 445, SYN | ACK).ethernet(mac, ROUTER);
+            let _ = maps.run(0, &answer.build(), at + SECOND / 10);
+        }
+        let events = maps.take_events();
+        let mut found = events.iter().filter_map(|event| event.key.detector());
+        assert_eq!(found.any(|found| found == Detector::Scan), is_scan);
+    }
     Ok(())
 }
 

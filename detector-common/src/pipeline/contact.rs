@@ -15,7 +15,7 @@ use crate::{
     parse::{Protocol, Transport, icmp::Icmp},
     proof::Handshake,
     reason::Reason,
-    services::{Link, ServiceHash, Standing},
+    services::{Sender, ServiceHash, Standing},
     sources::{Companion, SourceKey},
     verdict::Decision,
 };
@@ -157,8 +157,8 @@ where
     if noted.is_first {
         let standing = standing(service, by_lan, runtime);
         if standing != Standing::ANSWERS && standing != Standing::ASKED {
-            let link = Link::new(runtime.interface(), headers.vlan());
-            runtime.set_service(service.slot(by_lan), Standing::ASKED.word(service, link));
+            let sender = sender(headers, runtime.interface());
+            runtime.set_service(service.slot(by_lan), Standing::ASKED.word(service, sender));
         }
     }
     if noted.due == 0 && !scans {
@@ -204,6 +204,12 @@ fn standing<'t, P: PacketBytes, R: Runtime<'t, P>>(
     Standing::of(word, service)
 }
 
+/// Who sent the packet, and where it came in.
+#[inline(always)]
+fn sender(headers: &Headers, interface: u8) -> Sender {
+    Sender::new(headers.source_mac(), interface, headers.vlan())
+}
+
 /// Keeps the number with which a server inside accepts a connection.
 #[inline(always)]
 fn remember<'t, P, R>(headers: &Headers, transport: &Transport, config: &Config, runtime: &mut R)
@@ -242,17 +248,17 @@ where
         transport.source_port(),
         config.hash_seed,
     );
-    let link = if runtime.sees_both_ways() {
-        Link::NONE
-    } else {
-        Link::new(runtime.interface(), headers.vlan())
-    };
+    let sender = sender(headers, runtime.interface());
     let mut known = 0;
     // Hosts of ours may have asked, and others.
     for by_lan in [true, false] {
         let slot = own.slot(by_lan);
         let word = runtime.service(slot).unwrap_or(0);
-        let standing = Standing::of_answer(word, own, link);
+        let standing = if runtime.knows_senders() {
+            Standing::of_answer(word, own, sender)
+        } else {
+            Standing::of(word, own)
+        };
         known |= standing.number();
         let now = standing.after(contact.answers, contact.refuses);
         if now != standing {

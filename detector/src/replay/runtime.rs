@@ -109,8 +109,8 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
         self.interface
     }
 
-    fn sees_both_ways(&self) -> bool {
-        true
+    fn knows_senders(&self) -> bool {
+        false
     }
 
     fn now_ns(&self) -> u64 {
