@@ -49,7 +49,8 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn plain(&self, _packet: &P) -> Option<Packet> {
         None
     }
-    /// Parses `packet`, unless it is `plain`, and goes on with it; `None` if there is no place for what was parsed.
+    /// Parses `packet`, unless it is `plain`, and goes on with it; `None` if there is no place for what was parsed. Of a plain one `early.rs` has
+    /// asked already whether its source is blocked, and it is not asked again.
     fn parse(
         &mut self,
         packet: &P,

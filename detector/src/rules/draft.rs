@@ -1,10 +1,13 @@
 //! A rule that is being read: what its options said so far, each once.
 
+mod pattern;
+
+use self::pattern::DraftPattern;
 use super::{
     header::{Header, Protocol},
     keyword::Keyword,
     option::{Fault, RawOption},
-    pattern::{self, Anchor, Buffer, Pattern},
+    pattern::{Buffer, Pattern, bytes},
     problem::Problem,
     rule::{Flow, Origin, Rule, Test},
     test::{Flags, FragmentBits, IpOption, Numbers},
@@ -30,21 +33,6 @@ pub(super) struct Draft {
     buffer_is_used: bool,
 }
 
-/// A pattern, with its modifiers as they were said.
-struct DraftPattern {
-    at: usize,
-    keyword: Keyword,
-    /// But its anchor.
-    pattern: Pattern,
-    starts: bool,
-    offset: Option<u32>,
-    depth: Option<u32>,
-    distance: Option<i32>,
-    within: Option<u32>,
-    /// The keyword that said in what it is looked for.
-    buffer_said: Option<Keyword>,
-}
-
 /// A test, with its keyword.
 struct DraftTest {
     at: usize,
@@ -53,8 +41,6 @@ struct DraftTest {
     relative_to: Option<usize>,
     test: Test,
 }
-
-const DIRECTED: &str = "tcp to the server: a request is looked at, and no answer";
 
 impl Draft {
     /// Takes an option.
@@ -123,7 +109,7 @@ impl Draft {
     fn add_pattern(&mut self, at: usize, value: &Value<'_>) -> Result<(), Problem> {
         let keyword = value.keyword;
         let (negated, text) = value.negatable()?;
-        let (buffer, buffer_said) = match (keyword, self.buffer) {
+        let buffer = match (keyword, self.buffer) {
             (Keyword::UriContent, Some(_)) => {
                 return Err(Problem::Together("uricontent", "a buffer before it"));
             }
@@ -132,27 +118,9 @@ impl Draft {
             (_, None) => (Buffer::Payload, None),
         };
         self.buffer_is_used = true;
-        self.patterns.push(DraftPattern {
-            at,
-            keyword,
-            pattern: Pattern {
-                bytes: pattern::bytes(keyword.name(), text)?,
-                negated,
-                nocase: false,
-                buffer,
-                anchor: Anchor::Absolute {
-                    offset: 0,
-                    depth: None,
-                },
-                ends: false,
-            },
-            starts: false,
-            offset: None,
-            depth: None,
-            distance: None,
-            within: None,
-            buffer_said,
-        });
+        let bytes = bytes(keyword.name(), text)?;
+        let pattern = DraftPattern::new(at, keyword, bytes, negated, buffer);
+        self.patterns.push(pattern);
         Ok(())
     }
 
@@ -288,105 +256,6 @@ fn once<T>(place: &mut Option<T>, value: T, keyword: Keyword) -> Result<(), Prob
     match place.replace(value) {
         None => Ok(()),
         Some(_) => Err(Problem::Twice(keyword.name())),
-    }
-}
-
-impl DraftPattern {
-    /// Takes what a keyword says of it.
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "a keyword of another kind does not come here"
-    )]
-    fn modify(&mut self, keyword: Keyword, value: &Value<'_>) -> Result<(), Problem> {
-        match keyword {
-            Keyword::Offset => return once(&mut self.offset, value.number(65_535)?, keyword),
-            Keyword::Depth => return once(&mut self.depth, value.number(65_535)?, keyword),
-            Keyword::Distance => return once(&mut self.distance, value.signed(65_535)?, keyword),
-            Keyword::Within => return once(&mut self.within, value.number(65_535)?, keyword),
-            _ => value.none()?,
-        }
-        match keyword {
-            Keyword::Nocase => self.pattern.nocase = true,
-            Keyword::StartsWith => self.starts = true,
-            Keyword::EndsWith => self.pattern.ends = true,
-            _ => match self.buffer_said {
-                None => {
-                    self.pattern.buffer = buffer_of(keyword);
-                    self.buffer_said = Some(keyword);
-                }
-                Some(
-                    Keyword::UriContent
-                    | Keyword::OfHttpUri
-                    | Keyword::OfHttpUriRaw
-                    | Keyword::OfHttpMethod
-                    | Keyword::OfHttpHeader,
-                ) => return Err(Problem::Twice(keyword.name())),
-                Some(_) => return Err(Problem::Together(keyword.name(), "a buffer before it")),
-            },
-        }
-        Ok(())
-    }
-
-    /// Fails if such packets have no such buffer, or an answer has it too.
-    fn is_of(&self, protocol: Protocol, flow: Flow) -> Result<(), Problem> {
-        let directions: &[Option<bool>] = match self.pattern.buffer {
-            Buffer::Payload => return Ok(()),
-            Buffer::HttpUri | Buffer::HttpUriRaw | Buffer::HttpMethod => &[None, Some(true)],
-            // An answer has headers too.
-            Buffer::HttpHeader => &[Some(true)],
-        };
-        if protocol == Protocol::Tcp && directions.contains(&flow.to_server) {
-            return Ok(());
-        }
-        let keyword = self.buffer_said.unwrap_or(self.keyword);
-        Err(Problem::OnlyOf(keyword.name(), DIRECTED))
-    }
-
-    /// The pattern, before which `after` stands in its buffer.
-    fn finish(&self, after: Option<usize>) -> Result<Pattern, Problem> {
-        let is_absolute = self.offset.is_some() || self.depth.is_some();
-        let is_relative = self.distance.is_some() || self.within.is_some();
-        if self.starts && (is_absolute || is_relative) {
-            let others = "offset, depth, distance or within";
-            return Err(Problem::Together("startswith", others));
-        }
-        if is_absolute && is_relative {
-            return Err(if self.offset.is_none() {
-                Problem::Together("depth", "distance or within")
-            } else {
-                Problem::Together("distance", "offset, depth or startswith")
-            });
-        }
-        let len = self.pattern.bytes.len() as u32;
-        let room = if self.starts {
-            Some(len)
-        } else {
-            self.depth.or(self.within)
-        };
-        if room.is_some_and(|room| room < len) {
-            let why = "it is longer than its depth or within";
-            return Err(if self.pattern.negated {
-                Problem::Pointless(self.keyword.name(), why)
-            } else {
-                Problem::Never(self.keyword.name(), why)
-            });
-        }
-        let anchor = if is_relative {
-            Anchor::Relative {
-                after,
-                distance: self.distance.unwrap_or_default(),
-                within: room,
-            }
-        } else {
-            Anchor::Absolute {
-                offset: self.offset.unwrap_or_default(),
-                depth: room,
-            }
-        };
-        Ok(Pattern {
-            anchor,
-            ..self.pattern.clone()
-        })
     }
 }
 
