@@ -16,12 +16,18 @@ pub const CLOCK_PROGRAM: &str = "clock";
 pub mod map {
     /// One [`crate::config::Config`].
     pub const CONFIG: &str = ".bss.config";
-    /// One [`crate::detect::signature::table::SignatureTable`].
-    pub const SIGNATURES: &str = ".bss.signatures";
+    /// One [`crate::detect::signature::watch::WatchLists`].
+    pub const WATCH: &str = ".bss.watch";
+    /// [`crate::detect::signature::table::FilterTable`] by generation.
+    pub const FILTER: &str = "FILTER";
+    /// [`crate::detect::signature::table::RuleTable`] by generation.
+    pub const RULES: &str = "RULES";
+    /// Per CPU: the [`crate::detect::signature::workspace::Workspace`] of the packet that rules are asked of.
+    pub const WORKSPACE: &str = "WORKSPACE";
     /// Per CPU: [`super::Counter`] at [`super::counter_index`].
     pub const COUNTERS: &str = "COUNTERS";
-    /// Per CPU: [`super::SignatureCounter`] by row of the signature table.
-    pub const SIGNATURE_HITS: &str = "SIGNATURE_HITS";
+    /// Per CPU: [`super::RuleCounter`] by the slot of a rule.
+    pub const RULE_HITS: &str = "RULE_HITS";
     /// Per CPU: [`crate::sources::SourceSet`] by hash.
     pub const SOURCES: &str = "SOURCES";
     /// Per CPU: [`crate::sources::SourceState`] at [`super::segment_index`].
@@ -48,8 +54,6 @@ pub mod map {
     pub const EVENTS: &str = "EVENTS";
     /// Per CPU: the [`crate::pipeline::parsed::Parsed`] of the last packet that was not done with before.
     pub const PARSED: &str = "PARSED";
-    /// Per CPU: a number that the program writes and reads back.
-    pub const SCRATCH: &str = "SCRATCH";
 
     /// The file name under which a map is pinned: bpffs takes no dots.
     #[must_use]
@@ -58,11 +62,14 @@ pub mod map {
     }
 
     /// Every map.
-    pub const ALL: [&str; 18] = [
+    pub const ALL: [&str; 20] = [
         CONFIG,
-        SIGNATURES,
+        WATCH,
+        FILTER,
+        RULES,
+        WORKSPACE,
         COUNTERS,
-        SIGNATURE_HITS,
+        RULE_HITS,
         SOURCES,
         SEGMENTS,
         BINDINGS,
@@ -76,7 +83,6 @@ pub mod map {
         TALLIES,
         EVENTS,
         PARSED,
-        SCRATCH,
     ];
 }
 
@@ -112,16 +118,18 @@ pub struct Counter {
     pub bytes: u64,
 }
 
-/// What one signature met.
+/// What one rule met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
-pub struct SignatureCounter {
+pub struct RuleCounter {
     /// Packets that matched.
     pub packets: u64,
     /// Their bytes.
     pub bytes: u64,
     /// Those that were dropped.
     pub dropped: u64,
+    /// When the last one came, in nanoseconds of the classifier's clock.
+    pub last_ns: u64,
 }
 
 /// Where a packet is counted.
@@ -167,16 +175,19 @@ pub enum Tally {
     SourcesDisplaced = 3,
     /// Packets that were not dropped, or would not have been, because their source is protected.
     ProtectedSpared = 4,
+    /// Packets of which rules, or a part of the payload, were left undecided: the work for one packet is bounded.
+    RulesCutShort = 5,
 }
 
 impl Tally {
     /// Every tally, by number.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::EventsSent,
         Self::EventsLost,
         Self::SourcesRefused,
         Self::SourcesDisplaced,
         Self::ProtectedSpared,
+        Self::RulesCutShort,
     ];
 
     /// The name in every output.
@@ -188,6 +199,7 @@ impl Tally {
             Self::SourcesRefused => "sources_refused",
             Self::SourcesDisplaced => "sources_displaced",
             Self::ProtectedSpared => "protected_spared",
+            Self::RulesCutShort => "rules_cut_short",
         }
     }
 }
@@ -199,7 +211,11 @@ mod tests {
         bindings,
         blocks::{self, BLOCKS_MAX, Block, BlockSet, Blocked},
         config::Config,
-        detect::signature::table::{ROWS_MAX, SignatureTable},
+        detect::signature::{
+            table::{FilterTable, RULES_MAX, RuleTable},
+            watch::{GENERATIONS, WatchLists},
+            workspace::Workspace,
+        },
         net::Vlan,
         pipeline::parsed::Parsed,
         proof, services,
@@ -208,27 +224,30 @@ mod tests {
 
     /// What docs/detectors/README.md says.
     #[test]
-    fn the_tables_of_eight_cpus_and_two_interfaces_take_64_mib_at_most() {
+    fn the_tables_of_eight_cpus_and_two_interfaces_take_80_mib_at_most() {
         fn table<T>(records: u32) -> usize {
             size_of::<T>() * records as usize
         }
         let of_a_cpu = table::<SourceSet>(SETS)
             + 2 * table::<SourceState>(SEGMENTS_PER_INTERFACE)
             + table::<Counter>(COUNTERS_LEN)
-            + table::<SignatureCounter>(ROWS_MAX as u32)
+            + table::<RuleCounter>(RULES_MAX as u32)
             + table::<Blocked>(BLOCKS_MAX)
-            + table::<Parsed>(1);
+            + table::<Parsed>(1)
+            + table::<Workspace>(1);
         let of_all = table::<u64>(services::SLOTS + bindings::SLOTS + proof::SLOTS)
             + table::<BlockSet>(blocks::SETS)
             + table::<Block>(BLOCKS_MAX)
-            + table::<SignatureTable>(1)
+            + table::<FilterTable>(GENERATIONS as u32)
+            + table::<RuleTable>(GENERATIONS as u32)
+            + table::<WatchLists>(1)
             + table::<Config>(1)
             + EVENTS_BYTES as usize;
         // What the kernel needs for an entry of a trie: two pointers, a prefix with its length, a value, and what it is rounded up to.
         let tries = 128 * (PROTECTED_MAX + BLOCKS_MAX) as usize;
         let whole = 8 * of_a_cpu + of_all + tries;
         assert!(
-            whole <= 64 << 20,
+            whole <= 80 << 20,
             "{of_a_cpu} for a CPU, {of_all} for all: {whole}"
         );
     }

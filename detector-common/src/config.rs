@@ -101,6 +101,17 @@ impl Response {
         self.bits & Self::RUNS != 0
     }
 
+    /// The same for a rule that drops, or for one that does not.
+    #[inline(always)]
+    #[must_use]
+    pub fn of_rule(self, drops: bool) -> Self {
+        // Arithmetic, for a branch would double what the verifier has to follow.
+        let kept = Self::DROPS.wrapping_mul(u8::from(drops));
+        Self {
+            bits: self.bits & (!Self::DROPS | kept),
+        }
+    }
+
     /// Whether its findings are reported.
     #[inline(always)]
     #[must_use]

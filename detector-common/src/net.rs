@@ -141,6 +141,13 @@ impl IpAddress {
         [self.first, self.second]
     }
 
+    /// The address as a number in network order, the upper half first: greater addresses are greater numbers.
+    #[inline(always)]
+    #[must_use]
+    pub fn to_numbers(self) -> [u64; 2] {
+        self.words().map(u64::from_be)
+    }
+
     /// A hash of the address with `context`, all of whose bits depend on all of both. `seed` is secret, so that nobody can choose
     /// addresses whose hashes share bits.
     #[inline(always)]

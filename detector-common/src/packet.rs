@@ -83,8 +83,17 @@ pub trait PacketBytes: Sized {
     /// VERIFIER: in the kernel, without what the verifier knows of it, so that the ways it came by go on as one.
     #[inline(always)]
     #[must_use]
-    fn forget(value: usize) -> usize {
+    fn forget(value: u32) -> u32 {
         value
+    }
+
+    /// The eight bytes of `memory` from `at` on, the first lowest; zero if any of them is missing.
+    #[inline(always)]
+    #[must_use]
+    fn load<const N: usize>(memory: &[u8; N], at: usize) -> u64 {
+        let bytes = memory.get(at..at.wrapping_add(8));
+        let bytes = bytes.and_then(|bytes| bytes.first_chunk());
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
     /// Copies the `N` bytes at `offset`, or `None` if any of them is missing or lies beyond [`MAX_OFFSET`].
@@ -113,6 +122,13 @@ pub trait PacketBytes: Sized {
     #[inline(always)]
     fn three_words<const B: usize, const C: usize>(&self, offset: usize) -> Words<3> {
         self.words(offset, [0, B, C])
+    }
+
+    /// The four words at `offset`, if all of their bytes are there; `None` as well if it is beyond [`MAX_OFFSET`].
+    #[inline(always)]
+    fn block(&self, offset: usize) -> Option<[Word; 4]> {
+        let block = self.words(offset, [0, 8, 16, 24]);
+        (block.missing == 0).then_some(block.words)
     }
 
     /// The words at these places of a packet that has at least `LEN` bytes, in which all of them lie; `None` of a shorter one.

@@ -17,10 +17,10 @@ use headers::Headers;
 use parsed::{Kind, Parsed};
 
 use crate::{
-    abi::{SignatureCounter, Tally},
+    abi::{RuleCounter, Tally},
     blocks::{Block, BlockSet, Blocked},
     config::{Config, Response},
-    detect::signature::{Found, Search, table::SignatureTable},
+    detect::signature::{Found, Search, watch::WatchLists},
     event::Event,
     net::IpAddress,
     packet::PacketBytes,
@@ -43,8 +43,8 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn now_ns(&self) -> u64;
     /// What the operator decided.
     fn config(&self) -> &'t Config;
-    /// What the signature detector looks for.
-    fn signatures(&self) -> &'t SignatureTable;
+    /// Which ports rules watch.
+    fn watch(&self) -> &'t WatchLists;
     /// What `packet` is if it is plain, see [`crate::parse::plain`]. It may be `None` for every packet: all that is plain is faster.
     fn plain(&self, _packet: &P) -> Option<Packet> {
         None
@@ -96,10 +96,8 @@ pub trait Runtime<'t, P: PacketBytes> {
     {
         contact::judge(headers, due, self)
     }
-    /// The signature of `table` that `packet` shows.
-    fn search(&self, packet: &P, search: Search, table: &SignatureTable) -> Option<Found> {
-        search.run(packet, table)
-    }
+    /// What `packet`, of which these are the headers, matches; see [`crate::detect::signature::inspect`].
+    fn search(&mut self, packet: &P, headers: &Headers, search: Search) -> Option<Found>;
     /// What becomes of a packet in which this was found, and of which this became so far; of its `headers` holds what is said above.
     fn decide_signature(&mut self, headers: &Headers, found: Found, so_far: Decision) -> Decision
     where
@@ -150,8 +148,8 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn binding(&self, slot: u32) -> Option<u64>;
     /// Writes the word of a slot of the bindings.
     fn bind(&mut self, slot: u32, word: u64);
-    /// The counter of a row of the signature table.
-    fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter>;
+    /// The counter of a rule.
+    fn rule_counter(&mut self, slot: u16) -> Option<&mut RuleCounter>;
     /// Counts a packet of `bytes`.
     fn count(&mut self, decision: Decision, bytes: u64);
     /// Counts something that befell the tables themselves.
@@ -200,7 +198,7 @@ where
     if kind == Kind::UNKNOWN {
         return Decision::pass(parsed.reason());
     }
-    let (config, table) = (runtime.config(), runtime.signatures());
+    let config = runtime.config();
     if kind != Kind::ARP {
         let headers = parsed.headers();
         let bytes = packet.wire_len() as u64;
@@ -214,7 +212,7 @@ where
             return Decision::pass(parsed.reason());
         }
         if kind != Kind::DISCOVERY {
-            return ip::decide(packet, headers, config, table, runtime);
+            return ip::decide(packet, headers, config, runtime);
         }
     }
     neighbour::decide(parsed.message(), runtime)

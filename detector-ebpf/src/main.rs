@@ -16,6 +16,7 @@
 )]
 #![feature(asm_experimental_arch)]
 
+mod inspector;
 mod maps;
 mod packet;
 mod record;

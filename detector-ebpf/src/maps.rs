@@ -7,13 +7,17 @@ use aya_ebpf::{
 };
 use detector_common::{
     abi::{
-        COUNTERS_LEN, Counter, EVENTS_BYTES, INTERFACES_MAX, PROTECTED_MAX, SEGMENTS_PER_INTERFACE,
-        SignatureCounter, Tally,
+        COUNTERS_LEN, Counter, EVENTS_BYTES, INTERFACES_MAX, PROTECTED_MAX, RuleCounter,
+        SEGMENTS_PER_INTERFACE, Tally,
     },
     bindings,
     blocks::{self, BLOCKS_MAX, Block, BlockSet, Blocked},
     config::Config,
-    detect::signature::table::{ROWS_MAX, SignatureTable},
+    detect::signature::{
+        table::{FilterTable, RULES_MAX, RuleTable},
+        watch::{GENERATIONS, WatchLists},
+        workspace::Workspace,
+    },
     net::IpAddress,
     pipeline::parsed::Parsed,
     proof, services,
@@ -26,17 +30,29 @@ use crate::record::Record;
 #[unsafe(link_section = ".bss.config")]
 pub static CONFIG: Record<Config> = Record::zeroed();
 
-/// What the signature detector looks for.
-#[unsafe(link_section = ".bss.signatures")]
-pub static SIGNATURES: Record<SignatureTable> = Record::zeroed();
+/// Which ports rules watch.
+#[unsafe(link_section = ".bss.watch")]
+pub static WATCH: Record<WatchLists> = Record::zeroed();
+
+/// What the filter looks for, by generation. The agent writes, the program reads; so with the next.
+#[btf_map]
+pub static FILTER: Array<FilterTable, GENERATIONS> = Array::new();
+
+/// The rules, by generation.
+#[btf_map]
+pub static RULES: Array<RuleTable, GENERATIONS> = Array::new();
+
+/// Where a packet is taken apart for the rules.
+#[btf_map]
+pub static WORKSPACE: PerCpuArray<Workspace, 1> = PerCpuArray::new();
 
 /// Packets by interface, reason and verdict.
 #[btf_map]
 pub static COUNTERS: PerCpuArray<Counter, { COUNTERS_LEN as usize }> = PerCpuArray::new();
 
-/// Packets by row of the signature table.
+/// Packets by the slot of a rule.
 #[btf_map]
-pub static SIGNATURE_HITS: PerCpuArray<SignatureCounter, ROWS_MAX> = PerCpuArray::new();
+pub static RULE_HITS: PerCpuArray<RuleCounter, RULES_MAX> = PerCpuArray::new();
 
 /// The source table, by hash. The program writes, the agent reads and merges.
 #[btf_map]
@@ -88,10 +104,6 @@ pub static TALLIES: PerCpuArray<u64, { Tally::ALL.len() }> = PerCpuArray::new();
 /// The packet that the program is at, unless it was done with before.
 #[btf_map]
 pub static PARSED: PerCpuArray<Parsed, 1> = PerCpuArray::new();
-
-/// A number that is written and read back, so that the verifier forgets what it knew of it.
-#[btf_map]
-pub static SCRATCH: PerCpuArray<usize, 1> = PerCpuArray::new();
 
 /// Findings for the agent.
 #[btf_map]

@@ -1,11 +1,9 @@
 //! The bytes of a packet in the driver's buffer. The only reads and writes of packet memory are here.
 
-use core::arch::asm;
+use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use detector_common::packet::{MAX_OFFSET, PacketBytes, Word, Words};
-
-use crate::maps;
 
 /// The linear part of a packet.
 #[derive(Clone, Copy)]
@@ -134,6 +132,53 @@ impl PacketBytes for XdpPacket {
     }
 
     #[inline(always)]
+    fn block(&self, offset: usize) -> Option<[Word; 4]> {
+        if offset > MAX_OFFSET {
+            return None;
+        }
+        let mut start = self.data.wrapping_add(offset);
+        let missing: u64;
+        // VERIFIER: as in `load!`, but the register that was checked comes out of the text, so that the compiler can only read from
+        // that one.
+        // SAFETY: arithmetic on registers.
+        unsafe {
+            asm!(
+                "{missing} = {start}",
+                "{missing} += 32",
+                "if {missing} > {data_end} goto 1f",
+                "{missing} = 0",
+                "goto 2f",
+                "1:",
+                "{missing} = 1",
+                "2:",
+                data_end = in(reg) self.data_end,
+                start = inout(reg) start,
+                missing = out(reg) missing,
+                options(pure, nomem, nostack)
+            )
+        };
+        if missing != 0 {
+            return None;
+        }
+        macro_rules! word {
+            ($at:literal) => {{
+                let word;
+                // SAFETY: as in `front`: the 32 bytes from `start` on were just found to lie inside the packet.
+                unsafe {
+                    asm!(
+                        concat!("{word} = *(u64 *)({start} + ", $at, ")"),
+                        word = out(reg) word,
+                        start = in(reg) start,
+                        options(readonly, nostack)
+                    )
+                };
+                Word(word)
+            }};
+        }
+        Some([word!(0), word!(8), word!(16), word!(24)])
+    }
+
+    #[inline(always)]
     fn front<const LEN: usize, const N: usize>(&self, places: [usize; N]) -> Option<[Word; N]> {
         // VERIFIER: as in `bytes`.
         if self.data.wrapping_add(LEN) > self.data_end {
@@ -156,15 +201,42 @@ impl PacketBytes for XdpPacket {
     }
 
     #[inline(always)]
-    fn forget(value: usize) -> usize {
-        let Some(scratch) = maps::SCRATCH.get_ptr_mut(0) else {
-            return 0;
-        };
-        // SAFETY: the number is this CPU's, and XDP is not re-entered on a CPU.
+    fn forget(value: u32) -> u32 {
+        let mut slot = MaybeUninit::<u64>::uninit();
+        let forgotten: u64;
+        // VERIFIER: of a number on the stack it remembers what it knows, but not of the upper half alone. The lower half is 1, for of zero
+        // it would know that all of it is.
+        // SAFETY: writes eight bytes to a slot of eight, and reads four of them.
         unsafe {
-            scratch.write_volatile(value);
-            scratch.read_volatile()
+            asm!(
+                "{value} <<= 32",
+                "{value} |= 1",
+                "*(u64 *)({slot} + 0) = {value}",
+                "{value} = *(u32 *)({slot} + 4)",
+                value = inout(reg) u64::from(value) => forgotten,
+                slot = in(reg) slot.as_mut_ptr(),
+                options(nostack)
+            )
+        };
+        forgotten as u32
+    }
+
+    #[inline(always)]
+    fn load<const N: usize>(memory: &[u8; N], at: usize) -> u64 {
+        if at.wrapping_add(8) > N {
+            return 0;
         }
+        let word;
+        // SAFETY: loads eight bytes at any alignment, which memory of a map allows, that were just found to lie inside `memory`.
+        unsafe {
+            asm!(
+                "{word} = *(u64 *)({place} + 0)",
+                word = out(reg) word,
+                place = in(reg) memory.as_ptr().wrapping_add(at),
+                options(readonly, nostack)
+            )
+        };
+        word
     }
 }
 

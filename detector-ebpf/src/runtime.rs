@@ -2,10 +2,10 @@
 
 use aya_ebpf::{bindings::xdp_md, btf_maps::lpm_trie::Key, helpers::bpf_jiffies64};
 use detector_common::{
-    abi::{self, SignatureCounter, Tally},
+    abi::{self, RuleCounter, Tally},
     blocks::{Block, BlockSet, Blocked},
     config::Config,
-    detect::signature::{Found, Search, table::SignatureTable},
+    detect::signature::{Found, Search, watch::WatchLists},
     event::Event,
     net::IpAddress,
     parse::{Packet, plain},
@@ -22,7 +22,7 @@ use detector_common::{
     verdict::Decision,
 };
 
-use crate::{maps, packet::XdpPacket};
+use crate::{inspector::inspect, maps, packet::XdpPacket};
 
 /// Parses the packet of `ctx` into `PARSED`. The number says nothing; a global function gives one.
 ///
@@ -67,15 +67,6 @@ pub extern "C" fn decide_spoof(so_far: u64) -> u64 {
 #[inline(never)]
 pub extern "C" fn judge(due: u64) -> u64 {
     with_parsed(|parsed, runtime| contact::judge::<XdpPacket, _>(parsed.headers(), due, runtime))
-}
-
-/// Searches the packet of `ctx`: what was found as a word, or [`u64::MAX`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn search_packet(ctx: *mut xdp_md, search: u64) -> u64 {
-    Search::from_word(search)
-        .run(&XdpPacket::new(ctx), maps::SIGNATURES.get())
-        .map_or(u64::MAX, Found::to_word)
 }
 
 /// What becomes of the packet in `PARSED`, given what was found in it and what is decided so far, as a word.
@@ -163,8 +154,8 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn signatures(&self) -> &'static SignatureTable {
-        maps::SIGNATURES.get()
+    fn watch(&self) -> &'static WatchLists {
+        maps::WATCH.get()
     }
 
     #[inline(always)]
@@ -212,8 +203,8 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn search(&self, packet: &XdpPacket, search: Search, _: &SignatureTable) -> Option<Found> {
-        let found = search_packet(packet.ctx, search.to_word());
+    fn search(&mut self, packet: &XdpPacket, _: &Headers, search: Search) -> Option<Found> {
+        let found = inspect(packet.ctx, search.to_word());
         (found != u64::MAX).then_some(Found::from_word(found))
     }
 
@@ -317,8 +308,8 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
-    fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
-        let counter = maps::SIGNATURE_HITS.get_ptr_mut(row as u32)?;
+    fn rule_counter(&mut self, slot: u16) -> Option<&mut RuleCounter> {
+        let counter = maps::RULE_HITS.get_ptr_mut(slot.into())?;
         // SAFETY: as for `source_set`.
         Some(unsafe { &mut *counter })
     }

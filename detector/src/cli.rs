@@ -9,7 +9,6 @@ mod protect;
 mod replay;
 mod rules;
 mod run;
-mod signatures;
 mod stats;
 mod status;
 mod table;
@@ -42,7 +41,6 @@ enum Command {
     Confirm(confirm::Arguments),
     Check(check::Arguments),
     Replay(replay::Arguments),
-    Signatures(signatures::Arguments),
     Rules(rules::Arguments),
 }
 
@@ -59,7 +57,6 @@ pub fn run(arguments: Arguments) -> Result<Exit, Failure> {
         Command::Confirm(arguments) => confirm::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
         Command::Replay(arguments) => replay::run(&arguments),
-        Command::Signatures(arguments) => signatures::run(&arguments),
         Command::Rules(arguments) => rules::run(&arguments),
     }
 }

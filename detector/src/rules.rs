@@ -3,6 +3,8 @@
 //! A rule is refused for what a packet filter cannot honour, and for what is wrong with it, with its place and the option; the rest
 //! is read all the same. `docs/rules.md` lists every keyword.
 
+mod book;
+mod compile;
 mod draft;
 mod header;
 mod keyword;
@@ -18,6 +20,8 @@ mod value;
 use std::{collections::BTreeMap, io, path::Path};
 
 pub use self::{
+    book::{Book, Entry, Severity},
+    compile::{Compiled, Variables, compile},
     header::{Action, AddressRange, Endpoint, Header, PortRange, Protocol, Set},
     keyword::{Handling, Keyword, all as keywords},
     pattern::{Anchor, Buffer, Pattern},
@@ -31,6 +35,15 @@ use crate::{
     output::FileName,
     text::{Place, Unreadable, read_bounded},
 };
+
+/// The rules that we ship.
+pub const WORMS: &str = include_str!("../../rules/worms.rules");
+
+/// The rules that we ship.
+#[must_use]
+pub fn worms() -> RuleSet {
+    RuleSet::from_bytes(Path::new("worms.rules"), WORMS.as_bytes())
+}
 
 /// The longest file, in bytes: twice the largest rule set there is.
 pub const FILE_MAX: usize = 64 << 20;
@@ -80,18 +93,86 @@ pub enum RulesError {
 impl RuleSet {
     /// Reads the files at `paths`, in order.
     pub fn load<P: AsRef<Path>>(paths: &[P]) -> Result<Self, RulesError> {
-        let mut set = Self::default();
+        Self::load_with(false, paths)
+    }
+
+    fn read_files<P: AsRef<Path>>(&mut self, paths: &[P]) -> Result<(), RulesError> {
         for path in paths {
             let name = FileName::new(path.as_ref());
             match read_bounded(path.as_ref(), FILE_MAX) {
                 Ok(bytes) if bytes.len() > FILE_MAX => return Err(RulesError::TooLong(name)),
-                Ok(bytes) => set.read(name, &bytes),
+                Ok(bytes) => self.read(name, &bytes),
                 Err(Unreadable::Error(error)) => return Err(RulesError::Read(name, error)),
                 Err(Unreadable::NotAFile) => return Err(RulesError::NotAFile(name)),
             }
         }
+        Ok(())
+    }
+
+    /// Our own rules first, if they are wanted, and then those of the files at `paths`.
+    pub fn load_with<P: AsRef<Path>>(worms: bool, paths: &[P]) -> Result<Self, RulesError> {
+        let mut set = Self::default();
+        if worms {
+            set.read(FileName::new(Path::new("worms.rules")), WORMS.as_bytes());
+        }
+        set.read_files(paths)?;
         set.refuse_duplicates();
         Ok(set)
+    }
+
+    /// Refuses the rules of these indices as well.
+    pub fn refuse_compiled(&mut self, refused: &[(usize, Problem)]) {
+        for (index, problem) in refused {
+            if let Some(rule) = self.rules.get(*index) {
+                let refusal = Refusal {
+                    origin: rule.origin,
+                    column: 1,
+                    sid: Some(rule.sid),
+                    problem: problem.clone(),
+                };
+                self.refuse(refusal);
+            }
+        }
+        let is_refused = |index: &usize| refused.iter().any(|(refused, _)| refused == index);
+        let rules = std::mem::take(&mut self.rules).into_iter().enumerate();
+        self.rules = rules
+            .filter(|(index, _)| !is_refused(index))
+            .map(|(_, rule)| rule)
+            .collect();
+        self.refusals
+            .sort_by_key(|refusal| (refusal.origin, refusal.column));
+    }
+
+    /// A line for each of the first refusals, and one for how many more there are.
+    pub fn warnings(&self) -> impl Iterator<Item = String> {
+        const TOLD: usize = 10;
+        let told = self.refusals.iter().take(TOLD).filter_map(|refusal| {
+            let file = self.files.get(refusal.origin.file)?;
+            let Refusal {
+                origin,
+                column,
+                problem,
+                ..
+            } = refusal;
+            Some(format!(
+                "{file}:{}:{column}: {problem}; this rule is not in force",
+                origin.line
+            ))
+        });
+        let more =
+            (self.refusals.len() as u64 + self.refusals_left_out).saturating_sub(TOLD as u64);
+        let more = (more > 0).then(|| {
+            format!("{more} more rules are not in force: `detector rules check` says which and why")
+        });
+        told.chain(more)
+    }
+
+    /// The first refusal that is not for what a packet filter cannot honour, but for what is wrong.
+    #[must_use]
+    pub fn wrong(&self) -> Option<&Refusal> {
+        self.refusals
+            .iter()
+            .find(|refusal| refusal.problem.is_wrong())
     }
 
     /// The rules of a file that is called `path` and holds `bytes`.

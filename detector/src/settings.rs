@@ -9,13 +9,14 @@ mod detectors;
 mod error;
 mod file;
 mod quota;
+mod rules;
 mod section;
 
 use std::{collections::BTreeMap, path::Path};
 
 use detector_common::{
     config::{Config, GATEWAYS_MAX, Mode, Policy},
-    detect::{Detector, signature::compile::CompileError},
+    detect::Detector,
 };
 
 pub use block::BlockSettings;
@@ -25,13 +26,14 @@ use error::Problem;
 pub use error::SettingsError;
 use file::File;
 pub use quota::Quota;
+pub use rules::RulesSettings;
 use section::Fault;
 
 use crate::{
     agent::response::ADDED_MAX,
-    output::{FileName, Mac, Prefix},
+    output::{Mac, Prefix},
+    rules::{RuleSet, Variables},
     tables::{HashSeed, Tables},
-    text::Place,
 };
 
 /// The longest time between two reports of the same finding, in milliseconds: an hour.
@@ -72,8 +74,8 @@ pub struct Settings {
     pub udp_sweep: SweepSettings,
     /// `[icmp_sweep]`.
     pub icmp_sweep: SweepSettings,
-    /// Where the HTTP ports come from, for the signatures may not fit on all of them.
-    http_ports_origin: Option<(FileName, Place)>,
+    /// `[rules]`.
+    pub rules: RulesSettings,
 }
 
 impl Default for Settings {
@@ -108,7 +110,7 @@ impl Default for Settings {
             scan: SweepSettings::new(Quota::new(10, 60), Quota::new(25, 600)),
             udp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
             icmp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
-            http_ports_origin: None,
+            rules: RulesSettings::new(),
         }
     }
 }
@@ -135,18 +137,37 @@ impl Settings {
     }
 
     fn of_file(file: &File) -> Result<Self, SettingsError> {
-        let (mut settings, http_ports_at) =
-            read(file.text()).map_err(|Fault { at, problem }| file.error(at, problem))?;
-        settings.http_ports_origin = http_ports_at.map(|at| (file.name().clone(), file.place(at)));
-        Ok(settings)
+        read(file.text()).map_err(|Fault { at, problem }| file.error(at, problem))
     }
 
-    /// The tables of the classifier.
+    /// The tables of the classifier. What is said of rules that are refused because a packet filter cannot honour them is in the
+    /// [`RuleSet`].
     ///
-    /// Fails if so many signatures would be looked for on one of the HTTP ports that a packet took too long.
-    pub fn tables(&self, seed: HashSeed) -> Result<Tables, SettingsError> {
-        Tables::new(self.config(), seed, &self.http_ports)
-            .map_err(|error| self.does_not_compile(error))
+    /// Fails if a file of rules cannot be read, or if one of its rules is wrong.
+    pub fn tables(&self, seed: HashSeed) -> Result<(Tables, RuleSet), SettingsError> {
+        let mut set = self.load_rules()?;
+        let tables = Tables::new(self.config(), seed, &set.rules, &self.variables());
+        set.refuse_compiled(&tables.refused);
+        if let Some(problem) = Problem::of_rules(&set) {
+            return Err(SettingsError::new(None, None, problem));
+        }
+        Ok((tables, set))
+    }
+
+    /// The rules of all files, and ours unless they are not wanted.
+    fn load_rules(&self) -> Result<RuleSet, SettingsError> {
+        RuleSet::load_with(self.rules.worms, &self.rules.files)
+            .map_err(|error| SettingsError::new(None, None, Problem::Rules(error)))
+    }
+
+    /// What variables stand for.
+    #[must_use]
+    pub fn variables(&self) -> Variables {
+        let mut variables = Variables::with_http(&self.http_ports);
+        let Variables { addresses, ports } = self.rules.variables.clone();
+        variables.addresses.extend(addresses);
+        variables.ports.extend(ports);
+        variables
     }
 
     /// The configuration of the classifier.
@@ -177,16 +198,10 @@ impl Settings {
         config.report_interval_ns = u64::from(self.report_interval_ms) * 1_000_000;
         config
     }
-
-    /// The HTTP ports are all that the operator has to do with it.
-    fn does_not_compile(&self, error: CompileError) -> SettingsError {
-        let (file, place) = self.http_ports_origin.clone().unzip();
-        SettingsError::new(file, place, Problem::HttpPorts(error))
-    }
 }
 
-/// The settings that `text` says, and where in it the HTTP ports stand.
-fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
+/// The settings that `text` says.
+fn read(text: &str) -> Result<Settings, Fault> {
     let Settings {
         mode,
         http_ports,
@@ -201,11 +216,10 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
         scan,
         udp_sweep,
         icmp_sweep,
-        http_ports_origin,
         ..
     } = Settings::default();
     section::document(text, |root| {
-        let settings = Settings {
+        Ok(Settings {
             mode: root.choice("mode", &[Mode::Monitor, Mode::Enforce], Mode::name, mode)?,
             http_ports: root.ports("http_ports", http_ports)?,
             report_interval_ms: root.number(
@@ -244,9 +258,8 @@ fn read(text: &str) -> Result<(Settings, Option<usize>), Fault> {
             icmp_sweep: root.section("icmp_sweep", |section| {
                 SweepSettings::read_scan(section, &icmp_sweep)
             })?,
-            http_ports_origin,
-        };
-        Ok((settings, root.place_of("http_ports")))
+            rules: root.section("rules", RulesSettings::read)?,
+        })
     })
 }
 

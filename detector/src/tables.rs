@@ -1,6 +1,9 @@
-//! What the classifier only reads, made once at start for both runtimes: the maps of the kernel and `replay`.
+//! What the classifier only reads, made for both runtimes: the maps of the kernel and `replay`.
 
-use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::Arc,
+};
 
 use bytemuck::allocation::zeroed_box;
 use detector_common::{
@@ -8,33 +11,66 @@ use detector_common::{
     detect::{
         Detector,
         signature::{
-            compile::{CompileError, compile},
-            table::SignatureTable,
-            worms::SIGNATURES,
+            table::{FilterTable, RuleTable},
+            watch::WatchLists,
         },
     },
 };
 
-/// A configuration and the signatures compiled for it.
+use crate::rules::{Book, Problem, Rule, Variables, compile};
+
+/// A configuration and the rules compiled for it.
 #[derive(Debug)]
 pub struct Tables {
     /// What the operator decided.
     pub config: Config,
-    /// What the signature detector looks for.
-    pub signatures: Box<SignatureTable>,
+    /// What the filter looks for, of generation 0.
+    pub filter: Box<FilterTable>,
+    /// The rules, of the same.
+    pub rules: Box<RuleTable>,
+    /// Which ports they watch.
+    pub watch: Box<WatchLists>,
+    /// What they are called.
+    pub book: Arc<Book>,
+    /// Those that could not be compiled, by index, and why.
+    pub refused: Vec<(usize, Problem)>,
 }
 
 impl Tables {
-    /// The tables of a configuration, with the HTTP signatures on `http_ports`.
-    pub fn new(
-        mut config: Config,
-        seed: HashSeed,
-        http_ports: &[u16],
-    ) -> Result<Self, CompileError> {
-        let mut signatures = zeroed_box();
-        compile(&mut signatures, SIGNATURES, http_ports)?;
+    /// The tables of a configuration and of rules.
+    #[must_use]
+    pub fn new(mut config: Config, seed: HashSeed, rules: &[Rule], variables: &Variables) -> Self {
         config.hash_seed = seed.0;
-        Ok(Self { config, signatures })
+        let book = Book::of(rules, &Book::default());
+        let slots: Vec<_> = rules
+            .iter()
+            .map(|rule| book.slot(rule).unwrap_or_default())
+            .collect();
+        let compiled = compile(rules, &slots, variables);
+        let mut watch: Box<WatchLists> = zeroed_box();
+        let [list, _] = &mut watch.lists;
+        *list = *compiled.watch;
+        let [icmp, ..] = &mut watch.icmp;
+        *icmp = compiled.icmp;
+        Self {
+            config,
+            filter: compiled.filter,
+            rules: compiled.rules,
+            watch,
+            book: Arc::new(book),
+            refused: compiled.refused,
+        }
+    }
+
+    /// The tables of a configuration and of the rules that we ship, with HTTP on `http_ports`.
+    #[must_use]
+    pub fn of_worms(config: Config, seed: HashSeed, http_ports: &[u16]) -> Self {
+        Self::new(
+            config,
+            seed,
+            &crate::rules::worms().rules,
+            &Variables::with_http(http_ports),
+        )
     }
 
     /// The same for an agent that guards so many interfaces. With one, no answer to what comes in by it is seen, so that

@@ -183,5 +183,5 @@ pub fn tables(mode: Mode) -> anyhow::Result<Tables> {
         .with_policy(Detector::UdpSweep, Policy::Off)
         .with_policy(Detector::IcmpSweep, Policy::Off)
         .with_gateways([MacAddress::new(GATEWAY)]);
-    Ok(Tables::new(config, HashSeed::FIXED, &HTTP_PORTS)?)
+    Ok(Tables::of_worms(config, HashSeed::FIXED, &HTTP_PORTS))
 }

@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, ensure};
 use aya::maps::{MapData, RingBuf};
 use detector::{agent::kernel::Kernel, tables::Tables};
 use detector_common::{
-    abi::{COUNTERS_LEN, Counter, INTERFACES_MAX, SignatureCounter, map},
+    abi::{COUNTERS_LEN, Counter, INTERFACES_MAX, RuleCounter, map},
     event::Event,
     sources::{SourceSet, SourceState},
     verdict::Verdict,
@@ -62,7 +62,7 @@ pub struct TestKernel {
     /// How many copies of the program there are.
     copies: u32,
     counters: PerCpuMap<Counter>,
-    signature_hits: PerCpuMap<SignatureCounter>,
+    rule_hits: PerCpuMap<RuleCounter>,
     sources: PerCpuMap<SourceSet>,
     segments: PerCpuMap<SourceState>,
     bindings: PerCpuMap<u64>,
@@ -92,7 +92,7 @@ impl TestKernel {
             cpu,
             copies: interfaces,
             counters: PerCpuMap::open(&pins.join(map::COUNTERS))?,
-            signature_hits: PerCpuMap::open(&pins.join(map::SIGNATURE_HITS))?,
+            rule_hits: PerCpuMap::open(&pins.join(map::RULE_HITS))?,
             sources: PerCpuMap::open(&pins.join(map::SOURCES))?,
             segments: PerCpuMap::open(&pins.join(map::SEGMENTS))?,
             bindings: PerCpuMap::open_shared(&pins.join(map::BINDINGS))?,
@@ -138,7 +138,7 @@ impl TestKernel {
     pub fn own_state(&self) -> Result<State> {
         Ok(State {
             counters: self.counters.read(self.cpu)?,
-            signature_hits: self.signature_hits.read(self.cpu)?,
+            rule_hits: self.rule_hits.read(self.cpu)?,
             sources: self.sources.read(self.cpu)?,
             segments: self.segments.read(self.cpu)?,
             bindings: Vec::new(),
@@ -158,7 +158,7 @@ impl TestKernel {
         };
         Ok(State {
             counters,
-            signature_hits: self.signature_hits.read(self.cpu)?,
+            rule_hits: self.rule_hits()?,
             sources: self.sources.read_at(self.cpu, places.source_set)?,
             segments: self.segments.read_at(self.cpu, places.segment)?,
             bindings: Vec::new(),
@@ -168,10 +168,19 @@ impl TestKernel {
         })
     }
 
+    /// What rules met; where entries are read one by one, of the ones that we ship.
+    fn rule_hits(&self) -> Result<Vec<RuleCounter>> {
+        if self.rule_hits.is_read_whole() {
+            self.rule_hits.read(self.cpu)
+        } else {
+            self.rule_hits.read_at(self.cpu, 0..100)
+        }
+    }
+
     /// Makes this CPU's copy of every map hold `state`, and the other CPUs' nothing.
     pub fn set_state(&mut self, state: &State) -> Result<()> {
         self.counters.write(self.cpu, &state.counters)?;
-        self.signature_hits.write(self.cpu, &state.signature_hits)?;
+        self.rule_hits.write(self.cpu, &state.rule_hits)?;
         self.sources.write(self.cpu, &state.sources)?;
         self.segments.write(self.cpu, &state.segments)?;
         self.bindings.write(0, &state.bindings)?;
@@ -201,11 +210,9 @@ impl TestKernel {
             && self
                 .counters
                 .agrees_with(self.cpu, &host.counters, &journal.counters)?
-            && self.signature_hits.agrees_with(
-                self.cpu,
-                &host.signature_hits,
-                &journal.signature_hits,
-            )?
+            && self
+                .rule_hits
+                .agrees_with(self.cpu, &host.rule_hits, &journal.rule_hits)?
             && self
                 .tallies
                 .agrees_with(self.cpu, &host.tallies, &journal.tallies)?)

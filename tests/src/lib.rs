@@ -13,4 +13,5 @@ pub mod kernel;
 pub mod lab;
 pub mod oracle;
 pub mod requirements;
+pub mod rule_names;
 pub mod worms;

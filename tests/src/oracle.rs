@@ -16,15 +16,16 @@ pub mod tshark;
 
 use std::{collections::BTreeSet, mem};
 
+use bytemuck::allocation::zeroed_box;
 use detector::tables::Tables;
 use detector_common::{
-    abi::{self, SignatureCounter, Tally},
+    abi::{self, RuleCounter, Tally},
     config::Config,
-    detect::signature::table::SignatureTable,
+    detect::signature::{Found, Local, Search, watch::WatchLists, workspace::Workspace},
     event::Event,
     packet::Frame,
     parse::{Packet, plain},
-    pipeline::{self, Runtime},
+    pipeline::{self, Runtime, headers::Headers},
     sources::{SourceSet, SourceState},
     verdict::Decision,
 };
@@ -45,6 +46,7 @@ pub struct HostMaps<'t> {
     pub events: Vec<Event>,
     /// What entries held before they were handed out, since somebody cleared it.
     journal: Journal,
+    workspace: Box<Workspace>,
     interface: u32,
     now_ns: u64,
     reads_plain: bool,
@@ -59,6 +61,7 @@ impl<'t> HostMaps<'t> {
             state: State::empty(interfaces),
             events: Vec::new(),
             journal: Journal::default(),
+            workspace: zeroed_box(),
             interface: 0,
             now_ns: 0,
             reads_plain: false,
@@ -140,8 +143,23 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
         &self.tables.config
     }
 
-    fn signatures(&self) -> &'t SignatureTable {
-        &self.tables.signatures
+    fn watch(&self) -> &'t WatchLists {
+        &self.tables.watch
+    }
+
+    fn search(&mut self, packet: &Frame<'_>, headers: &Headers, search: Search) -> Option<Found> {
+        let mut local = Local {
+            packet,
+            ip: headers.ip(),
+            filter: &self.tables.filter,
+            rules: &self.tables.rules,
+            workspace: &mut self.workspace,
+        };
+        let found = local.search(search);
+        if self.workspace.is_cut_short != 0 {
+            self.tally(Tally::RulesCutShort);
+        }
+        found
     }
 
     fn plain(&self, packet: &Frame<'_>) -> Option<Packet> {
@@ -193,9 +211,9 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
         }
     }
 
-    fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
-        let hits = &mut self.state.signature_hits;
-        self.journal.signature_hits.entry(hits, row as u32)
+    fn rule_counter(&mut self, slot: u16) -> Option<&mut RuleCounter> {
+        let hits = &mut self.state.rule_hits;
+        self.journal.rule_hits.entry(hits, slot.into())
     }
 
     fn count(&mut self, decision: Decision, bytes: u64) {

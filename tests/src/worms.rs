@@ -79,7 +79,7 @@ pub fn all() -> Vec<Worm> {
     let mut worms = vec![
         Worm::synthetic("code-red", code_red),
         Worm::synthetic("code-red-ii", code_red_ii),
-        Worm::synthetic("ida-overflow", ida_overflow),
+        Worm::synthetic("idq-overflow", ida_overflow),
     ];
     worms.extend(
         NIMDA_URLS

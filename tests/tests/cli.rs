@@ -20,14 +20,7 @@ use detector_tests::{
 use serde_json::json;
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 6] = [
-    "run",
-    "stats",
-    "status",
-    "offenders",
-    "replay",
-    "signatures",
-];
+const COMMANDS: [&str; 6] = ["run", "stats", "status", "offenders", "replay", "rules"];
 
 fn replay(options: &[&str], file: &Path) -> Result<Ended> {
     let options = options.iter().map(AsRef::<OsStr>::as_ref);
@@ -97,7 +90,7 @@ fn a_wrong_command_line_exits_with_2_and_says_why() -> Result<()> {
         &["reply"],
         &["replay"],
         &["replay", "--output", "xml", "a.pcap"],
-        &["signatures", "--config", "a.toml"],
+        &["rules", "list", "--bogus"],
     ];
     for arguments in wrong {
         let ended = detector(arguments)?;
@@ -367,17 +360,17 @@ fn a_rule_that_cannot_be_honoured_is_refused_with_its_file_line_and_option() -> 
 }
 
 #[test]
-fn the_signatures_are_listed_for_people_and_for_programs() -> Result<()> {
-    let list = detector(["signatures", "-o", "json"])?.json()?;
+fn the_rules_are_listed_for_people_and_for_programs() -> Result<()> {
+    let list = detector(["rules", "list", "-o", "json"])?.json()?;
     assert_eq!(list["schema_version"], 1);
-    let signatures = list["signatures"].as_array().context("no signatures")?;
-    let table = detector(["signatures"])?.stdout;
+    let rules = list["rules"].as_array().context("no rules")?;
+    let table = detector(["rules", "list"])?.stdout;
     for worm in worms::all() {
-        let listed = signatures
-            .iter()
-            .find(|signature| signature["name"] == worm.name);
+        let listed = rules.iter().find(|rule| rule["msg"] == worm.name);
         let listed = listed.with_context(|| format!("{} is not listed", worm.name))?;
-        for field in ["id", "title", "severity", "reference", "traffic"] {
+        for field in [
+            "sid", "gid", "rev", "severity", "action", "protocol", "file", "line",
+        ] {
             assert!(!listed[field].is_null(), "{} has no {field}", worm.name);
         }
         assert!(
@@ -395,8 +388,8 @@ fn a_reader_who_goes_away_ends_a_command_without_a_word() -> Result<()> {
     let worm = file_with(&folder, "worm.pcap", &infected()?)?;
     let worm = worm.to_str().context("a path that is text")?;
     let commands: [(&[&str], i32); 5] = [
-        (&["signatures"], 0),
-        (&["signatures", "-ojson"], 0),
+        (&["rules", "list"], 0),
+        (&["rules", "list", "-ojson"], 0),
         (&["replay", worm], 10),
         (&["replay", "-ojson", worm], 10),
         (&["replay", "-ojsonl", worm], 10),
@@ -422,7 +415,7 @@ fn a_reader_who_goes_away_ends_a_command_without_a_word() -> Result<()> {
 #[test]
 fn a_full_disk_is_an_error() -> Result<()> {
     let output = Command::new(binary()?)
-        .arg("signatures")
+        .args(["rules", "list"])
         .stdout(File::options().write(true).open("/dev/full")?)
         .stderr(Stdio::piped())
         .output()?;

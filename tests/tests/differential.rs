@@ -8,7 +8,7 @@
 use std::{collections::BTreeSet, ops::ControlFlow, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
-use detector_common::{abi::Tally, detect::signature::worms::SIGNATURES, reason::Reason};
+use detector_common::{abi::Tally, reason::Reason};
 use detector_tests::{
     builder::{Arp, PacketBuilder, Route},
     capture::{files_in, frames_of},
@@ -19,6 +19,7 @@ use detector_tests::{
         campaign::{self, INTERFACES, Supply},
     },
     requirements::{captures_or_skip, kernel_or_skip},
+    rule_names::BOOK,
     worms::benign,
 };
 
@@ -63,9 +64,9 @@ fn generated_packets_are_the_same_in_kernel_and_host() -> Result<()> {
     for tally in [Tally::EventsSent, Tally::SourcesDisplaced] {
         assert!(state.tally(tally) > 0, "no packet led to {}", tally.name());
     }
-    for (row, signature) in SIGNATURES.iter().enumerate() {
-        let packets = state.signature_hits[row].packets;
-        assert!(packets > 0, "no packet showed {}", signature.name);
+    for (slot, rule) in BOOK.iter() {
+        let packets = state.rule_hits[usize::from(slot)].packets;
+        assert!(packets > 0, "no packet showed {}", rule.name);
     }
     Ok(())
 }

@@ -44,12 +44,13 @@ fn without_a_configuration_everything_passes_and_nothing_is_kept() -> Result<()>
 }
 
 #[test]
-fn without_signatures_every_worm_is_clean() -> Result<()> {
-    if !kernel_or_skip("without_signatures_every_worm_is_clean") {
+fn without_rules_every_worm_is_clean() -> Result<()> {
+    if !kernel_or_skip("without_rules_every_worm_is_clean") {
         return Ok(());
     }
     let mut tables = fixtures::tables(Mode::Enforce)?;
-    tables.signatures = zeroed_box();
+    tables.filter = zeroed_box();
+    tables.rules = zeroed_box();
     let mut kernel = TestKernel::load(&tables, 1)?;
     let worms = worms::all();
     for worm in &worms {

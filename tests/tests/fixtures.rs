@@ -6,13 +6,13 @@ use anyhow::Result;
 use detector_common::{
     abi::Counter,
     config::Mode,
-    detect::signature::worms::{SIGNATURES, by_id},
     reason::Reason,
     verdict::{Decision, Verdict},
 };
 use detector_tests::{
     fixtures::{self, Fixture, UNREACHABLE},
     oracle::HostMaps,
+    rule_names::{self, BOOK},
 };
 
 const NOW_NS: u64 = 1_000_000_000;
@@ -53,16 +53,13 @@ fn every_reason_has_a_fixture_or_says_why_it_has_none() {
 }
 
 #[test]
-fn every_signature_has_a_fixture() {
+fn every_rule_has_a_fixture() {
     let shown: BTreeSet<_> = fixtures::all()
         .iter()
         .filter_map(|fixture| fixture.signature)
         .collect();
-    let known: BTreeSet<_> = SIGNATURES.iter().map(|signature| signature.name).collect();
-    assert_eq!(
-        shown, known,
-        "signatures of the fixtures, signatures there are"
-    );
+    let known: BTreeSet<_> = BOOK.iter().map(|(_, rule)| &*rule.name).collect();
+    assert_eq!(shown, known, "rules of the fixtures, rules there are");
 }
 
 /// Runs every fixture on maps of its own and fails with all that went wrong.
@@ -122,8 +119,7 @@ fn mistakes(
     let found: Vec<_> = host
         .take_events()
         .iter()
-        .filter_map(|event| by_id(event.key.signature()))
-        .map(|signature| signature.name)
+        .filter_map(|event| rule_names::name_of(event.key.signature()))
         .collect();
     if found != fixture.signature.into_iter().collect::<Vec<_>>() {
         wrong.push(format!(

@@ -8,7 +8,6 @@ use std::{
     net::Ipv6Addr,
 };
 
-use anyhow::Result;
 use detector::{
     replay::runtime::Replay,
     tables::{HashSeed, Tables},
@@ -23,8 +22,8 @@ use detector_tests::{
 const SECOND: u64 = 1_000_000_000;
 
 /// A classifier with every default.
-fn tables() -> Result<Tables> {
-    Ok(Tables::new(Config::DEFAULT, HashSeed::FIXED, &HTTP_PORTS)?)
+fn tables() -> Tables {
+    Tables::of_worms(Config::DEFAULT, HashSeed::FIXED, &HTTP_PORTS)
 }
 
 /// What both families have. Hosts and addresses are numbers.
@@ -113,19 +112,18 @@ impl Accepted {
 }
 
 #[test]
-fn every_message_is_within_its_limit_or_a_flood_as_a_model_with_all_of_them_says() -> Result<()> {
+fn every_message_is_within_its_limit_or_a_flood_as_a_model_with_all_of_them_says() {
     for protocol in &PROTOCOLS {
         let ask = |sender| (protocol.ask)(sender, sender, 999);
-        floods(ask, protocol.flood, 30)?;
+        floods(ask, protocol.flood, 30);
         let answer = |sender| (protocol.answer)(sender, 999);
-        floods(answer, protocol.reply_flood, 200)?;
+        floods(answer, protocol.reply_flood, 200);
     }
-    Ok(())
 }
 
 /// Messages of several senders, of whom each may send `burst` in two seconds.
-fn floods(message: impl Fn(u64) -> PacketBuilder, flood: Reason, burst: u64) -> Result<()> {
-    let tables = tables()?;
+fn floods(message: impl Fn(u64) -> PacketBuilder, flood: Reason, burst: u64) {
+    let tables = tables();
     let mut dice = Dice::new(21);
     let (mut floods, mut messages) = (0, 0);
     for round in 0..600 / burst {
@@ -151,7 +149,6 @@ fn floods(message: impl Fn(u64) -> PacketBuilder, flood: Reason, burst: u64) -> 
         floods > 500 && floods < messages / 2,
         "{floods} of {messages}"
     );
-    Ok(())
 }
 
 /// The addresses that one sender asked for, each with the times, and those that answered.
@@ -171,12 +168,12 @@ impl Asked {
 }
 
 #[test]
-fn a_sweep_is_what_a_model_with_all_addresses_is_sure_of() -> Result<()> {
-    PROTOCOLS.iter().try_for_each(sweeps)
+fn a_sweep_is_what_a_model_with_all_addresses_is_sure_of() {
+    PROTOCOLS.iter().for_each(sweeps);
 }
 
-fn sweeps(protocol: &Protocol) -> Result<()> {
-    let tables = tables()?;
+fn sweeps(protocol: &Protocol) {
+    let tables = tables();
     let mut dice = Dice::new(22);
     let (mut sweeps, mut innocents) = (0, 0);
     for round in 0..100 {
@@ -213,7 +210,6 @@ fn sweeps(protocol: &Protocol) -> Result<()> {
         }
     }
     assert!(sweeps > 10 && innocents > 10, "{sweeps} {innocents}");
-    Ok(())
 }
 
 /// Whose each address is, and every claim of what is another's: who made it, of what, and when.
@@ -262,12 +258,12 @@ impl Claims {
 
 #[test]
 fn a_claim_is_a_spoof_where_a_model_with_all_claims_is_sure_of_it_and_none_where_it_is_sure_of_that()
--> Result<()> {
-    PROTOCOLS.iter().try_for_each(spoofs)
+ {
+    PROTOCOLS.iter().for_each(spoofs);
 }
 
-fn spoofs(protocol: &Protocol) -> Result<()> {
-    let tables = tables()?;
+fn spoofs(protocol: &Protocol) {
+    let tables = tables();
     let mut dice = Dice::new(23);
     let (mut spoofs, mut others) = (0, 0);
     for round in 0..50 {
@@ -301,5 +297,4 @@ fn spoofs(protocol: &Protocol) -> Result<()> {
         }
     }
     assert!(spoofs > 100 && others > 500, "{spoofs} {others}");
-    Ok(())
 }

@@ -42,10 +42,10 @@ struct Network {
 type Traffic = Vec<(u64, PacketBuilder)>;
 
 impl Network {
-    fn new() -> Result<Self> {
-        Ok(Self {
-            tables: Tables::new(Config::DEFAULT, HashSeed::FIXED, &HTTP_PORTS)?,
-        })
+    fn new() -> Self {
+        Self {
+            tables: Tables::of_worms(Config::DEFAULT, HashSeed::FIXED, &HTTP_PORTS),
+        }
     }
 
     /// Which detectors find something in the traffic, and in how many packets.
@@ -101,8 +101,8 @@ fn tries(count: u32, every: u64, answers: Option<(u32, u8)>) -> Traffic {
 }
 
 #[test]
-fn a_worm_that_tries_host_after_host_is_found_soon_at_any_rate() -> Result<()> {
-    let network = Network::new()?;
+fn a_worm_that_tries_host_after_host_is_found_soon_at_any_rate() {
+    let network = Network::new();
     // Mirai's rate, Code Red's, and a target every eight seconds.
     for (every, within) in [
         (SECOND / 160, 10 * 160),
@@ -114,23 +114,20 @@ fn a_worm_that_tries_host_after_host_is_found_soon_at_any_rate() -> Result<()> {
     }
     let found = network.found(&tries(16, SECOND, None));
     assert!(found.contains_key(&Detector::Scan), "{found:?}");
-    Ok(())
 }
 
 #[test]
-fn a_scan_is_found_although_one_host_in_five_answers_and_whether_the_others_refuse_or_not()
--> Result<()> {
-    let network = Network::new()?;
+fn a_scan_is_found_although_one_host_in_five_answers_and_whether_the_others_refuse_or_not() {
+    let network = Network::new();
     let found = network.found(&tries(60, SECOND, Some((5, SYN | ACK))));
     assert!(found.contains_key(&Detector::Scan), "{found:?}");
     let found = network.found(&tries(60, SECOND, Some((1, RST | ACK))));
     assert!(found.contains_key(&Detector::Scan), "{found:?}");
-    Ok(())
 }
 
 #[test]
-fn whoever_is_answered_scans_nothing_whatever_nat_makes_of_it() -> Result<()> {
-    let network = Network::new()?;
+fn whoever_is_answered_scans_nothing_whatever_nat_makes_of_it() {
+    let network = Network::new();
     for every in [SECOND / 50, SECOND] {
         let found = network.found(&tries(500, every, Some((1, SYN | ACK))));
         assert_eq!(found, BTreeMap::new(), "{every}");
@@ -144,14 +141,13 @@ fn whoever_is_answered_scans_nothing_whatever_nat_makes_of_it() -> Result<()> {
         !is_answer || number % 4 != 0
     });
     assert_eq!(network.found(&peers), BTreeMap::new());
-    Ok(())
 }
 
 /// Two networks of ours on one interface, as they are where the card takes VLAN tags off itself: who answers is another than who asked.
 #[test]
-fn who_answers_by_the_interface_of_the_question_answers_unless_it_is_who_asked() -> Result<()> {
+fn who_answers_by_the_interface_of_the_question_answers_unless_it_is_who_asked() {
     const SERVER: Mac = [2, 0, 0, 0, 0, 7];
-    let network = Network::new()?;
+    let network = Network::new();
     for (mac, is_scan) in [(SERVER, false), (SENDER, true)] {
         let mut maps = HostMaps::new(&network.tables, 1);
         for number in 0..60 {
@@ -165,12 +161,11 @@ fn who_answers_by_the_interface_of_the_question_answers_unless_it_is_who_asked()
         let mut found = events.iter().filter_map(|event| event.key.detector());
         assert_eq!(found.any(|found| found == Detector::Scan), is_scan);
     }
-    Ok(())
 }
 
 #[test]
-fn one_host_asked_again_and_again_and_every_port_of_one_host_are_no_scan() -> Result<()> {
-    let network = Network::new()?;
+fn one_host_asked_again_and_again_and_every_port_of_one_host_are_no_scan() {
+    let network = Network::new();
     let again = (0..500).map(|number| (number * SECOND / 10, syn(host(1), 445)));
     assert_eq!(network.found(&again.collect()), BTreeMap::new());
     let ports = (0..2000_u16).map(|port| (u64::from(port) * SECOND / 100, syn(host(1), port)));
@@ -178,12 +173,11 @@ fn one_host_asked_again_and_again_and_every_port_of_one_host_are_no_scan() -> Re
     // Five hosts that are down, asked every second for ten minutes.
     let down = (0..600).map(|number| (number * SECOND, syn(host(number as u32 % 5), 445)));
     assert_eq!(network.found(&down.collect()), BTreeMap::new());
-    Ok(())
 }
 
 #[test]
-fn datagrams_and_pings_to_silent_hosts_are_sweeps_of_their_own() -> Result<()> {
-    let network = Network::new()?;
+fn datagrams_and_pings_to_silent_hosts_are_sweeps_of_their_own() {
+    let network = Network::new();
     let to = |number| PacketBuilder::new().ipv4(INSIDE, host(number));
     let each = |packet: &dyn Fn(u32) -> PacketBuilder| -> Traffic {
         let every = |number| (u64::from(number) * SECOND, packet(number));
@@ -203,12 +197,11 @@ fn datagrams_and_pings_to_silent_hosts_are_sweeps_of_their_own() -> Result<()> {
         resolver.push((at + SECOND / 20, back.udp(53, 61_000)));
     }
     assert_eq!(network.found(&resolver), BTreeMap::new());
-    Ok(())
 }
 
 #[test]
-fn a_service_that_answered_once_and_is_silent_now_counts_against_nobody() -> Result<()> {
-    let network = Network::new()?;
+fn a_service_that_answered_once_and_is_silent_now_counts_against_nobody() {
+    let network = Network::new();
     let mut traffic = tries(100, SECOND / 10, Some((1, SYN | ACK)));
     // The line is down, and a host tries again all that it knew.
     let outage = 100 * SECOND;
@@ -222,7 +215,6 @@ fn a_service_that_answered_once_and_is_silent_now_counts_against_nobody() -> Res
         )
     }));
     assert_eq!(network.found(&traffic), BTreeMap::new());
-    Ok(())
 }
 
 /// Every host that one source tried on one port, and when each answered.
@@ -291,7 +283,7 @@ fn the_detectors_of_scans_agree_with_one_that_remembers_everything() -> Result<(
 }
 
 fn agrees(kind: &Kind) -> Result<()> {
-    let network = Network::new()?;
+    let network = Network::new();
     let mut dice = Dice::new(11);
     let (mut scans, mut innocents) = (0, 0);
     for round in 0..400 {
@@ -339,8 +331,8 @@ fn ask(number: u32) -> PacketBuilder {
 }
 
 #[test]
-fn a_sweep_by_arp_is_found_in_seconds_and_over_minutes_under_every_limit_of_a_rate() -> Result<()> {
-    let network = Network::new()?;
+fn a_sweep_by_arp_is_found_in_seconds_and_over_minutes_under_every_limit_of_a_rate() {
+    let network = Network::new();
     // Twice the threshold in one window, since windows do not overlap: forty in ten seconds, and one in five seconds.
     for (every, count) in [(SECOND / 8, 60), (5 * SECOND, 130)] {
         let sweep = (0..count).map(|number| (u64::from(number) * every, ask(number)));
@@ -351,12 +343,11 @@ fn a_sweep_by_arp_is_found_in_seconds_and_over_minutes_under_every_limit_of_a_ra
             "{every}"
         );
     }
-    Ok(())
 }
 
 #[test]
-fn neighbours_that_answer_or_have_spoken_and_one_that_is_gone_are_no_sweep() -> Result<()> {
-    let network = Network::new()?;
+fn neighbours_that_answer_or_have_spoken_and_one_that_is_gone_are_no_sweep() {
+    let network = Network::new();
     let mut traffic = Traffic::new();
     for number in 0..200_u32 {
         let at = u64::from(number) * SECOND / 5;
@@ -375,14 +366,13 @@ fn neighbours_that_answer_or_have_spoken_and_one_that_is_gone_are_no_sweep() -> 
         traffic.push((at + 2, ask(1_000_000)));
     }
     assert_eq!(network.found(&traffic), BTreeMap::new());
-    Ok(())
 }
 
 /// The same over IPv6: whoever looks for neighbours asks for every address of a prefix, and hardly any exists.
 /// A request to one host, which nobody counts, says whose each address of the network is before they are asked for.
 #[test]
-fn who_names_itself_the_owner_of_every_address_in_unicast_requests_sweeps_still() -> Result<()> {
-    let network = Network::new()?;
+fn who_names_itself_the_owner_of_every_address_in_unicast_requests_sweeps_still() {
+    let network = Network::new();
     let mut traffic = Traffic::new();
     for number in 0..200 {
         let claim = Arp::request(SENDER, host(number), [192, 0, 2, 1]);
@@ -392,12 +382,11 @@ fn who_names_itself_the_owner_of_every_address_in_unicast_requests_sweeps_still(
     }
     traffic.sort_by_key(|(at, _)| *at);
     assert!(network.found(&traffic).contains_key(&Detector::ArpSweep));
-    Ok(())
 }
 
 #[test]
-fn a_sweep_by_neighbour_discovery_is_found_and_who_is_answered_sweeps_nothing() -> Result<()> {
-    let network = Network::new()?;
+fn a_sweep_by_neighbour_discovery_is_found_and_who_is_answered_sweeps_nothing() {
+    let network = Network::new();
     let own = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9);
     let target = |number: u16| Ipv6Addr::new(0x2001, 0xdb8, 0, 1, 0, 0, 0, number);
     let ask = |number| PacketBuilder::new().solicitation(SENDER, own, target(number));
@@ -436,13 +425,12 @@ fn a_sweep_by_neighbour_discovery_is_found_and_who_is_answered_sweeps_nothing() 
     let flood = (0..2000).map(|number| (number * SECOND / 400, tell()));
     let found = network.found(&flood.collect());
     assert_eq!(found.keys().collect::<Vec<_>>(), [&Detector::NdFlood]);
-    Ok(())
 }
 
 /// The estimate of a sweep's targets against the exact number, over many senders.
 #[test]
 fn the_targets_of_a_sweep_are_told_within_the_error_that_is_stated() -> Result<()> {
-    let network = Network::new()?;
+    let network = Network::new();
     let (mut within_one, mut within_three, rounds) = (0, 0, 60_u32);
     for round in 0..rounds {
         let mut replay = Replay::new(&network.tables);
@@ -466,8 +454,8 @@ fn the_targets_of_a_sweep_are_told_within_the_error_that_is_stated() -> Result<(
 }
 
 #[test]
-fn a_poisoner_is_told_and_a_router_with_a_virtual_address_is_not() -> Result<()> {
-    let network = Network::new()?;
+fn a_poisoner_is_told_and_a_router_with_a_virtual_address_is_not() {
+    let network = Network::new();
     let gateway = [192, 0, 2, 1];
     let own: Mac = [2, 0, 0, 0, 0, 1];
     let victim: Mac = [2, 0, 0, 0, 0, 2];
@@ -491,12 +479,11 @@ fn a_poisoner_is_told_and_a_router_with_a_virtual_address_is_not() -> Result<()>
         (number * SECOND, from(master))
     });
     assert_eq!(network.found(&failover.collect()), BTreeMap::new());
-    Ok(())
 }
 
 #[test]
-fn a_sweep_is_alerted_and_nothing_of_it_is_dropped_by_default_even_when_enforcing() -> Result<()> {
-    let mut network = Network::new()?;
+fn a_sweep_is_alerted_and_nothing_of_it_is_dropped_by_default_even_when_enforcing() {
+    let mut network = Network::new();
     network.tables.config = Config::DEFAULT.with_mode(Mode::Enforce);
     let mut replay = Replay::new(&network.tables);
     for (at, packet) in tries(200, SECOND / 4, None) {
@@ -505,12 +492,11 @@ fn a_sweep_is_alerted_and_nothing_of_it_is_dropped_by_default_even_when_enforcin
     }
     let scans = replay.counters().any(|(reason, ..)| reason == Reason::Scan);
     assert!(scans);
-    Ok(())
 }
 
 #[test]
-fn a_limited_scanner_goes_on_at_the_limit_and_its_other_ports_are_free() -> Result<()> {
-    let mut network = Network::new()?;
+fn a_limited_scanner_goes_on_at_the_limit_and_its_other_ports_are_free() {
+    let mut network = Network::new();
     network.tables.config = Config::DEFAULT
         .with_mode(Mode::Enforce)
         .with_policy(Detector::Scan, Policy::Limit);
@@ -534,13 +520,12 @@ fn a_limited_scanner_goes_on_at_the_limit_and_its_other_ports_are_free() -> Resu
     let other = syn(host(9), 443).build();
     let decision = replay.classify(&Frame::whole(&other), 0, 200 * SECOND);
     assert!(decision.verdict.passes());
-    Ok(())
 }
 
 /// A scan can be forged, in the name of whoever is to lose his connections.
 #[test]
-fn a_source_in_whose_name_somebody_scans_still_reaches_what_answers() -> Result<()> {
-    let mut network = Network::new()?;
+fn a_source_in_whose_name_somebody_scans_still_reaches_what_answers() {
+    let mut network = Network::new();
     network.tables.config = Config::DEFAULT
         .with_mode(Mode::Enforce)
         .with_policy(Detector::Scan, Policy::Drop);
@@ -559,5 +544,4 @@ fn a_source_in_whose_name_somebody_scans_still_reaches_what_answers() -> Result<
         assert!(run(syn(server, 445), at + SECOND / 8).passes(), "{number}");
     }
     assert!(dropped > 100, "{dropped}");
-    Ok(())
 }

@@ -1,120 +1,62 @@
-//! `signature`: worms whose pattern stands at a known place near the start of a payload, or in a header.
+//! `signature`: packets that a rule describes.
 //!
-//! What a signature means is a row of [`worms`]; how it is looked for is a [`table::SignatureTable`], which
-//! [`compile`] makes of the rows. A packet first looks its port up: on a port nobody watches that is all. On a watched
-//! one, eight bytes at the group's place are hashed to the few signatures that could begin so, and only these are tested,
-//! sixteen bytes at a time.
+//! A packet first looks up who watches its ports: on a port that nobody does, that is all. On a watched one the [`filter`]
+//! looks through the payload, [`confirm`] looks again where that saw something, and what may really be there is decided rule by
+//! rule: [`gather`] brings together what rules ask of a packet, and a [`rule`] is a small program over that, which [`find`]s patterns.
 
-pub mod compile;
+pub mod confirm;
+pub mod filter;
+pub mod find;
+pub mod gather;
+pub mod rule;
 pub mod table;
-pub mod worms;
+pub mod watch;
+pub mod workspace;
 
 use crate::{
     packet::PacketBytes,
     parse::{Ip, PAYLOAD_OFFSET_MAX},
 };
-use table::{FOUND, NONE, QUERY_REACH, STEPS_MAX, SignatureTable};
+use table::{
+    Action, FilterTable, Group, List, PATTERNS_MAX, Row, RuleTable, STRIDE, WITHOUT_PAYLOAD,
+};
+use watch::{WatchLists, Watched};
+use workspace::{BLOCKS_MAX, CANDIDATES_MAX, Candidate, Workspace};
 
-/// What a row may ask of a packet's headers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Traits(u16);
-
-impl Traits {
-    /// The first packet of a TCP handshake.
-    pub const OPENING: Self = Self(1);
-    /// A TCP header without options.
-    pub const NO_TCP_OPTIONS: Self = Self(2);
-    /// A TCP sequence number that is the IPv4 destination address.
-    pub const SEQUENCE_IS_DESTINATION: Self = Self(4);
-
-    /// The traits of a packet.
-    #[inline(always)]
-    fn of(ip: &Ip) -> Self {
-        let tcp = ip.transport.tcp();
-        let mut traits = 0;
-        if tcp.flags.is_opening() {
-            traits |= Self::OPENING.0;
-        }
-        if !tcp.has_options {
-            traits |= Self::NO_TCP_OPTIONS.0;
-        }
-        if ip.destination.is_v4_number(tcp.sequence) {
-            traits |= Self::SEQUENCE_IS_DESTINATION.0;
-        }
-        Self(traits)
-    }
-
-    /// All of `traits`.
-    pub(crate) fn all(traits: &[Self]) -> Self {
-        Self(traits.iter().fold(0, |all, one| all | one.0))
-    }
-}
-
-/// Where to search a packet, and for what. It fits into a word, for the kernel searches in a function of its own.
+/// Where to look into a packet, and for what. It fits into a word, for the kernel does it in functions of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Search {
-    /// Where the payload begins, in bytes from the start of the frame.
-    offset: u16,
-    /// Its length, in bytes.
-    len: u16,
-    traits: Traits,
-    /// A bit for each group to look for; never none.
-    groups: u8,
-    /// The length of the TCP header before the payload, in bytes; 0 for another protocol.
-    tcp_header_len: u8,
-}
-
-/// What a search found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Found {
-    /// The row of the signature in the table.
-    pub row: usize,
-    /// Its number.
-    ///
-    /// VERIFIER: taken along, for outside of the search Linux 5.10 and 6.1 forget how large a row can be.
-    pub id: u16,
-    /// The acknowledgement number of TCP; 0 for another protocol.
-    pub acknowledged: u32,
-}
-
-impl Found {
-    /// It as a word, which is never [`u64::MAX`].
-    #[inline(always)]
-    #[must_use]
-    pub fn to_word(self) -> u64 {
-        u64::from(self.row as u16) | u64::from(self.id) << 16 | u64::from(self.acknowledged) << 32
-    }
-
-    /// What a word was made of.
-    #[inline(always)]
-    #[must_use]
-    pub fn from_word(word: u64) -> Self {
-        Self {
-            row: usize::from(word as u16),
-            id: (word >> 16) as u16,
-            acknowledged: (word >> 32) as u32,
-        }
-    }
+    /// From the lowest: where the payload begins, in bytes from the start of the frame (16 bits); its length (16); the groups of
+    /// the destination and of the source port (8 each); the generation (8); the length of a TCP header (8).
+    word: u64,
 }
 
 impl Search {
-    /// What to search `ip` for; `None` if nobody watches its ports.
+    /// What to look for in `ip`; `None` if nobody watches its ports.
     #[inline(always)]
     #[must_use]
-    pub fn of(ip: &Ip, table: &SignatureTable) -> Option<Self> {
-        let mut groups = table.groups(&ip.transport);
-        if ip.payload_len == 0 {
-            groups &= table.without_payload;
-        }
-        if groups == 0 {
+    pub fn of(ip: &Ip, watch: &WatchLists) -> Option<Self> {
+        let Watched {
+            generation,
+            to,
+            from,
+        } = watch.of(&ip.transport);
+        // A group that asks for packets without a payload has the highest bit.
+        let least = if ip.payload_len == 0 {
+            WITHOUT_PAYLOAD
+        } else {
+            1
+        };
+        if (to | from) < least {
             return None;
         }
         Some(Self {
-            offset: ip.payload_offset as u16,
-            len: ip.payload_len as u16,
-            traits: Traits::of(ip),
-            groups,
-            tcp_header_len: ip.transport.tcp_header_len(),
+            word: u64::from(ip.payload_offset as u16)
+                | u64::from(ip.payload_len as u16) << 16
+                | u64::from(to) << 32
+                | u64::from(from) << 40
+                | u64::from(generation) << 48
+                | u64::from(ip.transport.tcp_header_len()) << 56,
         })
     }
 
@@ -122,138 +64,240 @@ impl Search {
     #[inline(always)]
     #[must_use]
     pub fn to_word(self) -> u64 {
-        u64::from(self.offset)
-            | u64::from(self.len) << 16
-            | u64::from(self.traits.0) << 32
-            | u64::from(self.groups) << 48
-            | u64::from(self.tcp_header_len) << 56
+        self.word
     }
 
     /// The search that a word was made of.
     #[inline(always)]
     #[must_use]
     pub fn from_word(word: u64) -> Self {
-        Self {
-            offset: word as u16,
-            len: (word >> 16) as u16,
-            traits: Traits((word >> 32) as u16),
-            groups: (word >> 48) as u8,
-            tcp_header_len: (word >> 56) as u8,
-        }
+        Self { word }
     }
 
-    /// The first signature of `table` that `packet` shows.
+    /// Which generation of the tables it goes by.
     #[inline(always)]
-    pub fn run<P: PacketBytes>(self, packet: &P, table: &SignatureTable) -> Option<Found> {
-        // VERIFIER: the parser holds this bound, but it went through a word.
-        let start = usize::from(self.offset) & PAYLOAD_OFFSET_MAX;
-        let row = self.row(packet, table, start)?;
-        Some(Found {
-            row,
-            id: table.id(row),
-            acknowledged: self.acknowledged(packet, start),
-        })
+    #[must_use]
+    pub fn generation(self) -> u32 {
+        (self.word >> 48) as u32 & 1
     }
 
-    /// The acknowledgement number, eight bytes behind the start of the TCP header. Few packets are asked for it, so the
-    /// parser does not keep it.
+    /// Where the payload begins, in bytes from the start of the frame.
+    ///
+    /// VERIFIER: the parser holds this bound, but it went through a word.
     #[inline(always)]
-    fn acknowledged<P: PacketBytes>(self, packet: &P, start: usize) -> u32 {
-        let header_len = usize::from(self.tcp_header_len);
+    fn start(self) -> usize {
+        self.word as usize & PAYLOAD_OFFSET_MAX
+    }
+
+    /// Its length, in bytes.
+    #[inline(always)]
+    fn len(self) -> usize {
+        (self.word >> 16) as usize & 0xffff
+    }
+
+    /// How much of it is looked through, `reach` bytes at most.
+    #[inline(always)]
+    fn len_within(self, reach: u16) -> usize {
+        let (len, reach) = (filter::within_reach(self.len()), usize::from(reach));
+        if len < reach { len } else { reach }
+    }
+
+    /// The groups of the destination and of the source port.
+    #[inline(always)]
+    fn groups(self, table: &FilterTable) -> [Group; 2] {
+        [self.word >> 32, self.word >> 40].map(|group| table.group(group as u8))
+    }
+
+    /// What both groups ask together.
+    #[inline(always)]
+    fn group(self, table: &FilterTable) -> Group {
+        let [to, from] = self.groups(table);
+        to.with(from)
+    }
+
+    /// The acknowledgement number, eight bytes behind the start of the TCP header; 0 for another protocol. Few packets are asked for
+    /// it, so the parser does not keep it.
+    #[inline(always)]
+    pub fn acknowledged<P: PacketBytes>(self, packet: &P) -> u32 {
+        let header_len = (self.word >> 56) as usize;
         if header_len == 0 {
             return 0;
         }
-        let header = start.saturating_sub(header_len);
+        let header = self.start().saturating_sub(header_len);
         let [word] = packet.word(header.wrapping_add(8)).words;
         word.u32(0)
     }
+}
 
-    /// The row of the first signature that the payload at `start` shows.
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Where the rule is counted.
+    pub slot: u16,
+    /// Whether it is one that drops.
+    pub drops: bool,
+    /// The acknowledgement number of TCP; 0 for another protocol.
+    pub acknowledged: u32,
+}
+
+impl Found {
+    /// What is found with a row; nothing, if that is to let the packet pass.
     #[inline(always)]
-    fn row<P: PacketBytes>(
-        self,
-        packet: &P,
-        table: &SignatureTable,
-        start: usize,
-    ) -> Option<usize> {
-        let found = self.walk(packet, table, start, 0, self.groups & !table.at_query);
-        let at_query = self.groups & table.at_query;
-        if found.is_some() || at_query == 0 {
-            return found;
-        }
-        let query = find_query(packet, start);
-        if query == QUERY_REACH {
+    pub fn of<P: PacketBytes>(row: Row, search: Search, packet: &P) -> Option<Self> {
+        if row.action == Action::Pass as u8 {
             return None;
         }
-        self.walk(packet, table, start, query, at_query)
+        Some(Self {
+            slot: row.slot,
+            drops: row.action == Action::Drop as u8,
+            acknowledged: search.acknowledged(packet),
+        })
     }
 
-    /// The first signature of `groups` that the payload at `start` shows from `base` on.
-    ///
-    /// VERIFIER: one flat loop over groups, tests and rows, whose whole state is two numbers from the table, so that
-    /// all ways through a step go on as one.
+    /// It as a word, which is never [`u64::MAX`].
     #[inline(always)]
-    fn walk<P: PacketBytes>(
-        self,
-        packet: &P,
-        table: &SignatureTable,
-        start: usize,
-        base: usize,
-        mut groups: u8,
-    ) -> Option<usize> {
-        let len = usize::from(self.len);
-        let anchor = start.wrapping_add(base);
-        let mut exit = usize::from(NONE);
-        for _ in 0..STEPS_MAX {
-            if let Some(test) = table.test(exit) {
-                let holds = test.holds(packet.two_words::<8>(at(anchor, test.offset)));
-                exit = usize::from(if holds { test.then } else { test.otherwise });
-            } else if exit == usize::from(NONE) {
-                if groups == 0 {
-                    return None;
+    #[must_use]
+    pub fn to_word(self) -> u64 {
+        u64::from(self.slot) | u64::from(self.drops) << 16 | u64::from(self.acknowledged) << 32
+    }
+
+    /// What a word was made of.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_word(word: u64) -> Self {
+        Self {
+            slot: word as u16,
+            drops: word >> 16 & 1 == 1,
+            acknowledged: (word >> 32) as u32,
+        }
+    }
+}
+
+/// Who looks into a packet: the steps, each of which the kernel takes in a function of its own.
+pub trait Inspector {
+    /// What the filter looks for.
+    fn filter_table(&self, search: Search) -> Option<&FilterTable>;
+    /// The rules.
+    fn rule_table(&self, search: Search) -> Option<&RuleTable>;
+    /// Where it works.
+    fn workspace(&mut self) -> Option<&mut Workspace>;
+    /// Runs [`filter::run`].
+    fn filter(&mut self, search: Search, shift: u32);
+    /// Runs [`confirm::run`] on the block of this index.
+    fn confirm(&mut self, search: Search, index: u32, shift: u32);
+    /// Runs [`gather::headers`], [`gather::options`] and [`gather::payload`].
+    fn gather(&mut self, search: Search);
+    /// Runs [`rule::ask`] on each row of a list.
+    fn ask_each(&mut self, search: Search, list: List);
+}
+
+/// The row of the first rule that the packet matches, if there is one. What was left undecided, the workspace says.
+#[inline(always)]
+pub fn inspect<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
+    let [to, from] = search.groups(inspector.filter_table(search)?);
+    let group = to.with(from);
+    inspector.workspace()?.begin();
+    if group.classes != 0 {
+        for shift in 0..STRIDE as u32 {
+            if shift > 0 && group.shifts >> shift & 1 == 0 {
+                continue;
+            }
+            inspector.filter(search, shift);
+            let blocks = inspector.workspace()?.blocks_len;
+            for index in 0..BLOCKS_MAX as u32 {
+                if index >= blocks {
+                    break;
                 }
-                let group = table.lowest_group(groups)?;
-                groups &= groups.wrapping_sub(1);
-                let [window] = packet.word(at(anchor, group.window_offset)).words;
-                exit = usize::from(group.first_test(window.0));
-            } else {
-                let index = exit.wrapping_sub(usize::from(FOUND));
-                let row = table.row(index)?;
-                if row.fits(len, base, self.traits.0) {
-                    return Some(index);
-                }
-                exit = usize::from(row.otherwise);
+                inspector.confirm(search, index, shift);
             }
         }
-        None
+    }
+    let candidates = inspector.workspace()?.candidates_len;
+    if candidates == 0 && to.always.len | from.always.len == 0 {
+        return None;
+    }
+    inspector.gather(search);
+    for index in 0..CANDIDATES_MAX as u32 {
+        if index >= candidates {
+            break;
+        }
+        let workspace = inspector.workspace()?;
+        let Candidate { pattern, place } = workspace.candidate(index);
+        workspace.hint = place.into();
+        let pattern = usize::from(pattern);
+        let table = inspector.rule_table(search)?;
+        let rows = table.patterns.get(pattern & (PATTERNS_MAX - 1));
+        inspector.ask_each(search, rows.copied().unwrap_or_default());
+    }
+    inspector.workspace()?.hint = 0;
+    inspector.ask_each(search, to.always);
+    inspector.ask_each(search, from.always);
+    let best = inspector.workspace()?.best;
+    (best != u32::MAX).then_some(inspector.rule_table(search)?.row(best))
+}
+
+/// Who inspects where there is no kernel.
+#[derive(Debug)]
+pub struct Local<'a, P> {
+    /// The packet.
+    pub packet: &'a P,
+    /// What it was parsed as.
+    pub ip: Ip,
+    /// What the filter looks for.
+    pub filter: &'a FilterTable,
+    /// The rules.
+    pub rules: &'a RuleTable,
+    /// Where it works.
+    pub workspace: &'a mut Workspace,
+}
+
+impl<P: PacketBytes> Inspector for Local<'_, P> {
+    fn filter_table(&self, _: Search) -> Option<&FilterTable> {
+        Some(self.filter)
+    }
+
+    fn rule_table(&self, _: Search) -> Option<&RuleTable> {
+        Some(self.rules)
+    }
+
+    fn workspace(&mut self) -> Option<&mut Workspace> {
+        Some(self.workspace)
+    }
+
+    fn filter(&mut self, search: Search, shift: u32) {
+        filter::run(search, shift, self.packet, self.filter, self.workspace);
+    }
+
+    fn confirm(&mut self, search: Search, index: u32, shift: u32) {
+        confirm::run(
+            search,
+            index,
+            shift,
+            self.packet,
+            self.filter,
+            self.workspace,
+        );
+    }
+
+    fn gather(&mut self, search: Search) {
+        let options = gather::headers(&self.ip, self.packet, self.workspace);
+        gather::options(options, self.packet, self.workspace);
+        gather::payload(search, self.packet, self.workspace);
+    }
+
+    fn ask_each(&mut self, _: Search, list: List) {
+        let table = self.rules;
+        rule::each(list, table, |row| {
+            let find = |exit, workspace: &mut Workspace| find::run::<P>(exit, table, workspace);
+            rule::ask::<P>(row, table, self.workspace, find);
+        });
     }
 }
 
-/// Where the first `?` of the payload at `start` stands: the end of a request's path. Only the first [`QUERY_REACH`]
-/// bytes are looked at; [`QUERY_REACH`] if there is none.
-///
-/// VERIFIER: a bit for every byte and one look at them in the end. Leaving the loop where the first is found would
-/// leave the verifier with as many states as there are steps.
-#[inline(always)]
-fn find_query<P: PacketBytes>(packet: &P, start: usize) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = ONES << 7;
-    // Gathers the highest bit of each byte in the highest byte, in order.
-    const GATHER: u64 = 0x0002_0408_1020_4081;
-    let mut found = 0_u64;
-    for step in 0..QUERY_REACH / 8 {
-        // A byte of `zeroed` is zero where the window has a `?`. Borrows reach only bytes above the first such byte,
-        // and only the first one counts.
-        let [window] = packet.word(start.wrapping_add(step << 3)).words;
-        let zeroed = window.0 ^ ONES.wrapping_mul(u64::from(b'?'));
-        let here = zeroed.wrapping_sub(ONES) & !zeroed & HIGHS;
-        found |= here.wrapping_mul(GATHER) >> 56 << (step << 3);
+impl<P: PacketBytes> Local<'_, P> {
+    /// What a search finds.
+    pub fn search(&mut self, search: Search) -> Option<Found> {
+        let row = inspect(search, self)?;
+        Found::of(row, search, self.packet)
     }
-    P::forget(found as usize).trailing_zeros() as usize
-}
-
-/// The place `offset` bytes behind `anchor`. It may lie in the header before the payload.
-#[inline(always)]
-fn at(anchor: usize, offset: i16) -> usize {
-    anchor.wrapping_add_signed(isize::from(offset))
 }

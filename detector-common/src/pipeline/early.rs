@@ -5,7 +5,7 @@ use crate::{
     config::Config,
     detect::{
         Detector,
-        signature::{Search, table::SignatureTable},
+        signature::{Search, watch::WatchLists},
     },
     packet::PacketBytes,
     parse::{Ip, Protocol},
@@ -27,14 +27,13 @@ where
             return Some(config.blocked());
         }
     }
-    is_of_standing_connection(ip, config, runtime.signatures())
-        .then_some(Decision::pass(Reason::Clean))
+    is_of_standing_connection(ip, config, runtime.watch()).then_some(Decision::pass(Reason::Clean))
 }
 
 /// Whether it is a segment of a TCP connection that stands, on a port that nobody watches.
 #[inline(always)]
-fn is_of_standing_connection(ip: &Ip, config: &Config, table: &SignatureTable) -> bool {
+fn is_of_standing_connection(ip: &Ip, config: &Config, watch: &WatchLists) -> bool {
     ip.transport.protocol == Protocol::Tcp
         && !contact::tries_or_shows(&ip.transport)
-        && !(config.response(Detector::Signature).runs() && Search::of(ip, table).is_some())
+        && !(config.response(Detector::Signature).runs() && Search::of(ip, watch).is_some())
 }

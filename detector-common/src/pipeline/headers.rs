@@ -83,7 +83,8 @@ impl Headers {
 
     /// The packet.
     #[inline(always)]
-    pub(super) fn ip(&self) -> Ip {
+    #[must_use]
+    pub fn ip(&self) -> Ip {
         Ip {
             source: self.source,
             destination: self.destination,

@@ -3,10 +3,7 @@
 use super::{Runtime, contact, headers::Headers};
 use crate::{
     config::Config,
-    detect::{
-        Detector,
-        signature::{Search, table::SignatureTable},
-    },
+    detect::{Detector, signature::Search},
     packet::PacketBytes,
     reason::Reason,
     verdict::Decision,
@@ -18,7 +15,6 @@ pub(super) fn decide<'t, P, R>(
     packet: &P,
     headers: &Headers,
     config: &Config,
-    table: &SignatureTable,
     runtime: &mut R,
 ) -> Decision
 where
@@ -27,12 +23,12 @@ where
 {
     let ip = headers.ip();
     let search = if config.response(Detector::Signature).runs() {
-        Search::of(&ip, table)
+        Search::of(&ip, runtime.watch())
     } else {
         None
     };
     // VERIFIER: searched before the contact is looked at, or each of a contact's ways would be followed through the search.
-    let found = search.and_then(|search| runtime.search(packet, search, table));
+    let found = search.and_then(|search| runtime.search(packet, headers, search));
     let decision = if contact::is_made(headers, &ip.transport) {
         contact::decide(headers, runtime)
     } else {

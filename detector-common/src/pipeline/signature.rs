@@ -1,4 +1,4 @@
-//! The way of a packet in which a worm's signature was found: who does it come from, and how sure is that?
+//! The way of a packet that matches a rule: who does it come from, and how sure is that?
 
 use super::{Runtime, account, hand_on, headers::Headers, unless_protected};
 use crate::{
@@ -26,23 +26,24 @@ where
 {
     let config = runtime.config();
     let Found {
-        row,
-        id,
+        slot,
+        drops,
         acknowledged,
     } = found;
-    let response = config.response(Detector::Signature);
+    let response = config.response(Detector::Signature).of_rule(drops);
     let source = headers.source;
-    let key = SourceKey::of_host(id, runtime.interface(), headers.vlan(), source);
+    let key = SourceKey::of_host(slot, runtime.interface(), headers.vlan(), source);
     let mut decision = unless_protected(runtime, source, response.decide(Reason::Signature));
     if decision.verdict == Verdict::PASS {
         decision.verdict = so_far.verdict;
     }
     let dropped = decision.verdict == Verdict::DROP;
     let bytes = headers.bytes().into();
-    if let Some(counter) = runtime.signature_counter(row) {
+    if let Some(counter) = runtime.rule_counter(slot) {
         counter.packets = counter.packets.wrapping_add(1);
         counter.bytes = counter.bytes.wrapping_add(bytes);
         counter.dropped = counter.dropped.wrapping_add(u64::from(dropped));
+        counter.last_ns = headers.now_ns;
     }
     let companion = Companion::mac(headers.source_mac());
     let now_ns = headers.now_ns;

@@ -20,7 +20,10 @@ use super::{
     interface::{Interface, Side},
     offenders::is_infection,
 };
-use crate::output::{Identity, SCHEMA_VERSION, Time, Tried, speaks_for_several, targets};
+use crate::{
+    output::{Identity, SCHEMA_VERSION, Time, Tried, speaks_for_several, targets},
+    rules::Book,
+};
 
 /// One line of `detector run -o jsonl`: a source did something that a detector objects to. Its keys are stable.
 ///
@@ -80,6 +83,7 @@ impl Finding {
         interface_in: impl Fn(u8) -> Option<Interface>,
         is_gateway: impl Fn(MacAddress) -> bool,
         to_unix_ns: impl Fn(u64) -> u64,
+        book: &Book,
     ) -> Option<Self> {
         let interface = interface_in(event.key.interface())?;
         Some(Self {
@@ -88,7 +92,7 @@ impl Finding {
             time: Time(to_unix_ns(event.at_ns)),
             interface: interface.name,
             side: interface.side,
-            identity: Identity::of(&event.key, event.companion)?,
+            identity: Identity::of(&event.key, event.companion, book)?,
             target: Target::of(event),
             targets: targets(event.key.detector(), event.reach),
             tried: Tried::of(event.key.detector(), event.reach),
@@ -273,9 +277,9 @@ mod tests {
         };
         let interface_in = |slot| (slot == 0).then(|| interface.clone());
         let is_gateway = |mac| mac == GATEWAY;
-        Finding::of(event, interface_in, is_gateway, |kernel_ns| {
-            kernel_ns + 1_000
-        })
+        let book = Book::of(&crate::rules::worms().rules, &Book::default());
+        let to_unix_ns = |kernel_ns| kernel_ns + 1_000;
+        Finding::of(event, interface_in, is_gateway, to_unix_ns, &book)
     }
 
     #[test]

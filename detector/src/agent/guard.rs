@@ -143,6 +143,7 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let (interfaces, links): (Vec<_>, Vec<_>) = attached.into_iter().unzip();
     let decided = Decided {
         config: tables.config,
+        book: tables.book,
         gateways: options.gateways,
         is_to_be_confirmed: options.confirm_within.is_some(),
     };
@@ -269,9 +270,8 @@ fn tell(event: &Event, view: &View, printer: &Printer, format: StreamFormat) -> 
     let clock = view.clock();
     let config = view.config();
     let is_gateway = |mac| config.is_gateway(mac);
-    let finding = Finding::of(event, interface_in, is_gateway, |kernel_ns| {
-        clock.to_unix_ns(kernel_ns)
-    });
+    let to_unix_ns = |kernel_ns| clock.to_unix_ns(kernel_ns);
+    let finding = Finding::of(event, interface_in, is_gateway, to_unix_ns, &view.book());
     let Some(finding) = finding else {
         view.reports.not_understood();
         return false;
@@ -292,7 +292,7 @@ fn respond(event: &Event, view: &View, clock: Clock) {
         kernel_ns: event.at_ns,
         unix_ns: clock.to_unix_ns(event.at_ns),
     };
-    let Some((prefix, time, times)) = view.response().answer(event, now) else {
+    let Some((prefix, time, times)) = view.response().answer(event, now, &view.book()) else {
         return;
     };
     let again = match times {

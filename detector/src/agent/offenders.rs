@@ -166,6 +166,7 @@ mod tests {
     use crate::{
         agent::stats::{EventStats, TableStats},
         output::Identity,
+        rules::{Book, worms},
     };
 
     const MAC: MacAddress = MacAddress::new([2, 0, 0, 0, 0, 9]);
@@ -174,7 +175,8 @@ mod tests {
         SourceStats {
             interface: side.to_string(),
             side,
-            identity: Identity::of(key, companion).unwrap(),
+            identity: Identity::of(key, companion, &Book::of(&worms().rules, &Book::default()))
+                .unwrap(),
             packets: 9,
             bytes: 540,
             flagged: at,

@@ -8,7 +8,9 @@ mod protected;
 
 use std::{net::Ipv6Addr, time::Duration};
 
-use detector_common::{config::Config, event::Event, proof::Proof};
+use detector_common::{
+    config::Config, detect::Detector, event::Event, proof::Proof, verdict::Verdict,
+};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -24,7 +26,10 @@ use super::{
     surroundings::{self, Surroundings},
     voice::say,
 };
-use crate::output::{Identity, Prefix};
+use crate::{
+    output::{Identity, Prefix},
+    rules::Book,
+};
 
 /// What `detector block add` asks for.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -150,11 +155,20 @@ impl Response {
 
     /// Blocks the source of a finding, if its detector's findings block and the proof is enough; says how long, and how often that
     /// was lately.
-    pub(super) fn answer(&mut self, event: &Event, now: Clock) -> Option<(Prefix, Duration, u32)> {
+    pub(super) fn answer(
+        &mut self,
+        event: &Event,
+        now: Clock,
+        book: &Book,
+    ) -> Option<(Prefix, Duration, u32)> {
         let detector = event.key.detector()?;
         let mut detectors = self.terms.detectors.iter();
         let (_, unproven) = detectors.find(|(blocking, _)| *blocking == detector)?;
         if !unproven && event.proof != Proof::CONFIRMED {
+            return None;
+        }
+        // A rule that only alerts has let it pass.
+        if detector == Detector::Signature && event.verdict() == Verdict::PASS {
             return None;
         }
         let address = Ipv6Addr::from(event.key.ip()?.octets());
@@ -170,7 +184,7 @@ impl Response {
         if self.protected.overlapping(prefix).is_some() {
             return None;
         }
-        let identity = Identity::of(&event.key, event.companion)?;
+        let identity = Identity::of(&event.key, event.companion, book)?;
         let (times, time) = self.blocks.sentence(prefix, &self.terms);
         let order = Order {
             prefix,

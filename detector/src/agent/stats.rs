@@ -94,8 +94,8 @@ pub struct ReasonStats {
 /// What one signature met, on all interfaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignatureStats {
-    /// Its number.
-    pub id: u16,
+    /// Its number, `sid`.
+    pub id: u32,
     /// Its name.
     pub name: Cow<'static, str>,
     /// What a match means.
@@ -187,4 +187,7 @@ pub struct TableStats {
     /// Packets that were not dropped, or would not have been, because their source is protected.
     #[serde(default)]
     pub protected_spared: u64,
+    /// Packets of which rules, or a part of the payload, were left undecided, because the work for one packet is bounded.
+    #[serde(default)]
+    pub rules_cut_short: u64,
 }

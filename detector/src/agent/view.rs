@@ -30,7 +30,7 @@ use super::{
     surroundings::Surroundings,
     voice::say,
 };
-use crate::output::Mac;
+use crate::{output::Mac, rules::Book};
 
 /// How far the clock may seem to have moved before it is set anew.
 ///
@@ -54,6 +54,7 @@ pub(super) struct View {
     pub(super) confirmation: Confirmation,
     /// What the operator decided.
     decided: Config,
+    book: Mutex<Arc<Book>>,
     /// What the program was told.
     config: Mutex<ConfigMap>,
     response: Mutex<Response>,
@@ -71,6 +72,8 @@ pub(super) struct View {
 pub(super) struct Decided {
     /// What the classifier reads.
     pub(super) config: Config,
+    /// What the rules are called.
+    pub(super) book: Arc<Book>,
     /// The gateways that are named.
     pub(super) gateways: Vec<MacAddress>,
     /// Whether enforcing is to be confirmed.
@@ -88,12 +91,14 @@ impl View {
     ) -> Result<Self, KernelError> {
         let Decided {
             config: decided,
+            book,
             gateways: named,
             is_to_be_confirmed,
         } = decided;
         Ok(Self {
             confirmation: Confirmation::new(is_to_be_confirmed),
             decided,
+            book: Mutex::new(book),
             config: Mutex::new(config),
             response: Mutex::new(response),
             bindings: Mutex::new(bindings),
@@ -155,6 +160,11 @@ impl View {
     /// Who is blocked and who is protected. Whoever changes that applies it afterwards, see [`Self::apply`].
     pub(super) fn response(&self) -> MutexGuard<'_, Response> {
         lock(&self.response)
+    }
+
+    /// What the rules are called.
+    pub(super) fn book(&self) -> Arc<Book> {
+        Arc::clone(&lock(&self.book))
     }
 
     /// What the machine is part of, as far as the agent has looked.

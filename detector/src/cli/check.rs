@@ -21,8 +21,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let settings = Settings::load(&arguments.config).or_exit(Exit::Usage)?;
-    settings.tables(HashSeed::FIXED).or_exit(Exit::Usage)?;
-    for warning in settings.warnings() {
+    let (_, rules) = settings.tables(HashSeed::FIXED).or_exit(Exit::Usage)?;
+    for warning in settings.warnings().into_iter().chain(rules.warnings()) {
         complain(format_args!("warning: {warning}"));
     }
     Ok(Exit::Fine)

@@ -78,7 +78,10 @@ Exit codes: 0 nothing found, 1 a capture could not be read to its end, 2 wrong c
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let settings = Settings::of_command_line(arguments.config.as_deref(), arguments.enforce)
         .or_exit(Exit::Usage)?;
-    let tables = settings.tables(HashSeed::FIXED).or_exit(Exit::Usage)?;
+    let (tables, rules) = settings.tables(HashSeed::FIXED).or_exit(Exit::Usage)?;
+    for warning in rules.warnings() {
+        complain(format_args!("warning: {warning}"));
+    }
     let captures = Captures {
         files: &arguments.files,
         tables: &tables,

@@ -3,12 +3,18 @@
 use std::{cmp::Reverse, collections::BTreeMap, io, path::PathBuf};
 
 use clap::{Args, Subcommand};
+use comfy_table::Table;
+use detector_common::config::Config;
 use serde::Serialize;
 
+use super::table;
 use crate::{
     exit::{Exit, Failure, OrExit as _},
     output::{self, FileName, Format, SCHEMA_VERSION},
-    rules::RuleSet,
+    rules::{Entry, Rule, RuleSet},
+    settings::Settings,
+    tables::{HashSeed, Tables},
+    text::Shown,
 };
 
 /// Reads rules in the language of Snort and Suricata
@@ -21,11 +27,30 @@ pub(super) struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     Check(Check),
+    List(List),
 }
 
-/// Says of each rule that is refused where it stands and why; exits with 10 if there is any
+/// Lists the rules that are in force with a configuration: our own, unless it leaves them out, and those of its files
 ///
-/// The agent does not run rules yet: what is taken here is what it will run.
+/// Of those that a packet matches, one that passes goes before one that drops, and that before one that alerts; of these the first in this
+/// list is its finding.
+#[derive(Debug, Args)]
+#[command(after_long_help = LIST_HELP)]
+struct List {
+    /// The configuration, in TOML; without one, what is in force by default
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The form of the list
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Format,
+}
+
+const LIST_HELP: &str = "\
+The JSON object:
+  schema_version  1
+  rules           [{sid, gid, rev, msg, severity, action, protocol, file, line}]";
+
+/// Says of each rule that is refused where it stands and why; exits with 10 if there is any
 #[derive(Debug, Args)]
 #[command(after_long_help = JSON_HELP)]
 struct Check {
@@ -46,8 +71,95 @@ The JSON object:
   topics          [{topic, rules}]: how many were refused for what, the most first";
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let Command::Check(check) = &arguments.command;
-    let set = RuleSet::load(&check.files).or_exit(Exit::Failed)?;
+    match &arguments.command {
+        Command::Check(arguments) => check(arguments),
+        Command::List(arguments) => list(arguments),
+    }
+}
+
+fn list(arguments: &List) -> Result<Exit, Failure> {
+    let settings =
+        Settings::of_command_line(arguments.config.as_deref(), false).or_exit(Exit::Usage)?;
+    let (tables, set) = settings.tables(HashSeed::FIXED).or_exit(Exit::Usage)?;
+    let rules = set.rules.iter().filter_map(|rule| {
+        let slot = tables.book.slot(rule)?;
+        Some(Listed::of(rule, tables.book.get(slot)?, &set))
+    });
+    let rules: Vec<_> = rules.collect();
+    match arguments.output {
+        Format::Human => output::print(|out| writeln!(out, "{}", human(&rules).trim_fmt()))?,
+        Format::Json => output::print_json(&Listing {
+            schema_version: SCHEMA_VERSION,
+            rules,
+        })?,
+    };
+    Ok(Exit::Fine)
+}
+
+#[derive(Serialize)]
+struct Listing<'s> {
+    schema_version: u32,
+    rules: Vec<Listed<'s>>,
+}
+
+#[derive(Serialize)]
+struct Listed<'s> {
+    sid: u32,
+    gid: u32,
+    rev: u32,
+    msg: &'s str,
+    severity: &'static str,
+    action: &'static str,
+    protocol: &'static str,
+    file: Option<&'s FileName>,
+    line: usize,
+}
+
+impl<'s> Listed<'s> {
+    fn of(rule: &Rule, entry: &'s Entry, set: &'s RuleSet) -> Self {
+        Self {
+            sid: entry.sid,
+            gid: entry.gid,
+            rev: entry.rev,
+            msg: &entry.name,
+            severity: entry.severity.name(),
+            action: rule.header.action.name(),
+            protocol: rule.header.protocol.name(),
+            file: set.files.get(rule.origin.file),
+            line: rule.origin.line,
+        }
+    }
+}
+
+fn human(rules: &[Listed<'_>]) -> Table {
+    let mut table = table::with_header(&["sid", "msg", "severity", "action", "protocol", "from"]);
+    for rule in rules {
+        let from = rule
+            .file
+            .map_or_else(String::new, |file| format!("{file}:{}", rule.line));
+        let msg = Shown::from(rule.msg).to_string();
+        table.add_row([
+            &rule.sid.to_string(),
+            &msg,
+            rule.severity,
+            rule.action,
+            rule.protocol,
+            &from,
+        ]);
+    }
+    table
+}
+
+fn check(check: &Check) -> Result<Exit, Failure> {
+    let mut set = RuleSet::load(&check.files).or_exit(Exit::Failed)?;
+    // What compiles is known only when it does. The variables are those that everybody has.
+    let tables = Tables::new(
+        Config::DEFAULT,
+        HashSeed::FIXED,
+        &set.rules,
+        &Settings::default().variables(),
+    );
+    set.refuse_compiled(&tables.refused);
     let report = Report::of(&set);
     match check.output {
         Format::Human => output::print(|out| report.write(out))?,

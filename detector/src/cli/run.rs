@@ -71,7 +71,10 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
             "warning: nobody is blocked for a worm: without --lan no handshake with a server inside is seen, and so no source is confirmed",
         );
     }
-    let mut tables = settings.tables(HashSeed::secret()).or_exit(Exit::Usage)?;
+    let (mut tables, rules) = settings.tables(HashSeed::secret()).or_exit(Exit::Usage)?;
+    for warning in rules.warnings() {
+        complain(format_args!("warning: {warning}"));
+    }
     let slots = (0..).zip(&interfaces);
     let lan = slots.filter(|(_, interface)| interface.side == Side::Lan);
     tables.config = tables.config.with_lan(lan.map(|(slot, _)| slot));

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 
 use detector_common::{
-    detect::signature::worms,
+    detect::Detector,
     sources::{Companion, SourceKey},
 };
 use serde::{Deserialize, Serialize};
 
 use super::Source;
+use crate::rules::Book;
 
 /// One detector, or one signature of it, and one source.
 ///
@@ -17,10 +18,10 @@ use super::Source;
 pub struct Identity {
     /// Which detector.
     pub detector: Cow<'static, str>,
-    /// The name of the signature; `null` for another detector.
+    /// The `msg` of the rule; `null` for another detector.
     pub signature: Option<Cow<'static, str>>,
-    /// Its number.
-    pub id: Option<u16>,
+    /// Its number, `sid`.
+    pub id: Option<u32>,
     /// What a match of it means.
     pub severity: Option<Cow<'static, str>>,
     /// At whom.
@@ -32,13 +33,16 @@ impl Identity {
     ///
     /// `None` if the key is of another version.
     #[must_use]
-    pub fn of(key: &SourceKey, companion: Companion) -> Option<Self> {
-        let signature = worms::by_id(key.signature());
+    pub fn of(key: &SourceKey, companion: Companion, book: &Book) -> Option<Self> {
+        let detector = key.detector()?;
+        let rule = (detector == Detector::Signature)
+            .then(|| book.get(key.signature()))
+            .flatten();
         Some(Self {
-            detector: key.detector()?.name().into(),
-            signature: signature.map(|signature| signature.name.into()),
-            id: signature.map(|signature| signature.id),
-            severity: signature.map(|signature| signature.severity.name().into()),
+            detector: detector.name().into(),
+            signature: rule.map(|rule| rule.name.clone().into()),
+            id: rule.map(|rule| rule.sid),
+            severity: rule.map(|rule| rule.severity.name().into()),
             source: Source::of(key, companion)?,
         })
     }
@@ -59,11 +63,15 @@ mod tests {
 
     const MAC: MacAddress = MacAddress::new([2, 0, 0, 0, 0, 9]);
 
+    fn book() -> Book {
+        Book::of(&crate::rules::worms().rules, &Book::default())
+    }
+
     #[test]
     fn a_signature_is_told_by_name_number_and_severity() {
         let address = IpAddress::v4([192, 0, 2, 1]);
         let key = SourceKey::of_host(40, 0, Vlan::default(), address);
-        let identity = Identity::of(&key, Companion::mac(MAC));
+        let identity = Identity::of(&key, Companion::mac(MAC), &book());
         let expected = json!({
             "detector": "signature", "signature": "sql-slammer", "id": 40, "severity": "high",
             "source": { "mac": "02:00:00:00:00:09", "ip": "192.0.2.1", "vlan": [] },
@@ -75,7 +83,7 @@ mod tests {
     #[test]
     fn a_flood_has_no_signature() {
         let key = SourceKey::of_sender(0, Vlan::default(), MAC);
-        let identity = Identity::of(&key, Companion::ip(IpAddress::v4([192, 0, 2, 1])));
+        let identity = Identity::of(&key, Companion::ip(IpAddress::v4([192, 0, 2, 1])), &book());
         let written = serde_json::to_value(&identity).unwrap_or_default();
         assert_eq!(written["detector"], "arp_flood");
         for field in ["signature", "id", "severity"] {

@@ -20,8 +20,8 @@ pub struct Counts {
     pub verdicts: Verdicts,
     /// Packets by the reason for their verdict.
     pub reasons: BTreeMap<&'static str, u64>,
-    /// What matched, by the name of the signature.
-    pub signatures: BTreeMap<&'static str, SignatureCount>,
+    /// What matched, by the `msg` of the rule.
+    pub signatures: BTreeMap<String, SignatureCount>,
     /// What befell the classifier's tables.
     pub tallies: BTreeMap<&'static str, u64>,
     /// Flagged packets of sources that are not among the findings because these were too many.
@@ -42,8 +42,8 @@ pub struct Verdicts {
 /// What one signature met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SignatureCount {
-    /// Its number.
-    pub id: u16,
+    /// Its number, `sid`.
+    pub id: u32,
     /// Packets that matched.
     pub packets: u64,
     /// Their bytes.
@@ -74,14 +74,14 @@ impl Counts {
                 verdicts.would_drop += counter.packets;
             }
         }
-        for (signature, counter) in replay.signature_hits() {
+        for (rule, counter) in replay.rule_hits() {
             let count = SignatureCount {
-                id: signature.id,
+                id: rule.sid,
                 packets: counter.packets,
                 bytes: counter.bytes,
                 dropped: counter.dropped,
             };
-            counts.signatures.insert(signature.name, count);
+            counts.signatures.insert(rule.name.clone(), count);
         }
         let tallies = replay.tallies().filter(|(_, count)| *count != 0);
         counts.tallies = tallies
@@ -107,7 +107,7 @@ impl AddAssign<&Self> for Counts {
             *self.tallies.entry(name).or_default() += count;
         }
         for (name, count) in &other.signatures {
-            let sum = self.signatures.entry(name).or_default();
+            let sum = self.signatures.entry(name.clone()).or_default();
             sum.id = count.id;
             sum.packets += count.packets;
             sum.bytes += count.bytes;

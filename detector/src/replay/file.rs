@@ -67,7 +67,7 @@ pub fn replay(path: &Path, tables: &Tables) -> Result<Replayed, CaptureError> {
             last: span.last(),
             counts: Counts::of(&replay, span.duration().as_secs_f64()),
         },
-        findings: replay.findings().told(),
+        findings: replay.findings().told(&tables.book),
     })
 }
 

@@ -9,7 +9,10 @@ use detector_common::{
 };
 use serde::Serialize;
 
-use crate::output::{Identity, Time, Tried, speaks_for_several, targets};
+use crate::{
+    output::{Identity, Time, Tried, speaks_for_several, targets},
+    rules::Book,
+};
 
 /// The most findings that are kept of one capture, about 40 MB: a worm with forged senders has one for every packet.
 pub const FINDINGS_MAX: usize = 100_000;
@@ -107,11 +110,11 @@ impl Findings {
     }
 
     /// The findings as they are told, the earliest first.
-    pub(super) fn told(&self) -> Vec<FoundAt> {
+    pub(super) fn told(&self, book: &Book) -> Vec<FoundAt> {
         let told = |(key, found): (&SourceKey, &Found)| {
             Some(FoundAt {
                 interface: key.interface(),
-                identity: Identity::of(key, found.companion)?,
+                identity: Identity::of(key, found.companion, book)?,
                 count: found.count,
                 targets: targets(key.detector(), found.reach),
                 tried: Tried::of(key.detector(), found.reach),
@@ -176,7 +179,7 @@ mod tests {
             findings.add(&event(host, at_ns, verdict));
         }
         let told: Vec<_> = findings
-            .told()
+            .told(&Book::default())
             .into_iter()
             .map(|found| (found.count, found.dropped, found.first, found.last))
             .collect();

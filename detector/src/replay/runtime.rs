@@ -3,19 +3,18 @@
 //! One table where the kernel has one per CPU. Findings are kept for themselves, so that none is lost when a source
 //! loses its entry.
 
-use bytemuck::{Zeroable as _, allocation::zeroed_vec};
+use bytemuck::allocation::{zeroed_box, zeroed_vec};
 use detector_common::{
-    abi::{self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter},
+    abi::{self, COUNTERS_LEN, Counter, INTERFACES_MAX, RuleCounter, SEGMENTS_PER_INTERFACE},
     abi::{Tally, counter_index},
     bindings,
     config::Config,
     detect::signature::{
-        table::{ROWS_MAX, SignatureTable},
-        worms::{self, Signature},
+        Found, Local, Search, table::RULES_MAX, watch::WatchLists, workspace::Workspace,
     },
     event::Event,
     packet::Frame,
-    pipeline::{self, Runtime},
+    pipeline::{self, Runtime, headers::Headers},
     proof,
     reason::Reason,
     services,
@@ -24,7 +23,7 @@ use detector_common::{
 };
 
 use super::findings::Findings;
-use crate::tables::Tables;
+use crate::{rules::Entry, tables::Tables};
 
 /// A classifier with its state.
 #[derive(Debug)]
@@ -38,7 +37,8 @@ pub struct Replay<'t> {
     services: Vec<u64>,
     handshakes: Vec<u64>,
     counters: Vec<Counter>,
-    signature_hits: [SignatureCounter; ROWS_MAX],
+    rule_hits: Vec<RuleCounter>,
+    workspace: Box<Workspace>,
     tallies: [u64; Tally::ALL.len()],
     findings: Findings,
 }
@@ -59,7 +59,8 @@ impl<'t> Replay<'t> {
             services: zeroed_vec(services::SLOTS as usize),
             handshakes: zeroed_vec(proof::SLOTS as usize),
             counters: zeroed_vec(COUNTERS_LEN as usize),
-            signature_hits: [SignatureCounter::zeroed(); ROWS_MAX],
+            rule_hits: zeroed_vec(RULES_MAX),
+            workspace: zeroed_box(),
             tallies: [0; Tally::ALL.len()],
             findings: Findings::default(),
         }
@@ -82,14 +83,11 @@ impl<'t> Replay<'t> {
         })
     }
 
-    /// What each signature met, where there was anything.
-    pub fn signature_hits(&self) -> impl Iterator<Item = (&'static Signature, SignatureCounter)> {
-        let hits = self.signature_hits.iter().enumerate();
+    /// What each rule met, where there was anything.
+    pub fn rule_hits(&self) -> impl Iterator<Item = (&'t Entry, RuleCounter)> {
+        let hits = (0..).zip(&self.rule_hits);
         hits.filter(|(_, counter)| counter.packets != 0)
-            .filter_map(|(row, counter)| {
-                let signature = worms::by_id(self.tables.signatures.id(row))?;
-                Some((signature, *counter))
-            })
+            .filter_map(|(slot, counter)| Some((self.tables.book.get(slot)?, *counter)))
     }
 
     /// What befell the tables themselves.
@@ -121,8 +119,23 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
         &self.tables.config
     }
 
-    fn signatures(&self) -> &'t SignatureTable {
-        &self.tables.signatures
+    fn watch(&self) -> &'t WatchLists {
+        &self.tables.watch
+    }
+
+    fn search(&mut self, packet: &Frame<'_>, headers: &Headers, search: Search) -> Option<Found> {
+        let mut local = Local {
+            packet,
+            ip: headers.ip(),
+            filter: &self.tables.filter,
+            rules: &self.tables.rules,
+            workspace: &mut self.workspace,
+        };
+        let found = local.search(search);
+        if self.workspace.is_cut_short != 0 {
+            Runtime::<Frame<'_>>::tally(self, Tally::RulesCutShort);
+        }
+        found
     }
 
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet> {
@@ -163,8 +176,8 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
         }
     }
 
-    fn signature_counter(&mut self, row: usize) -> Option<&mut SignatureCounter> {
-        self.signature_hits.get_mut(row)
+    fn rule_counter(&mut self, slot: u16) -> Option<&mut RuleCounter> {
+        self.rule_hits.get_mut(usize::from(slot))
     }
 
     #[inline]
@@ -213,7 +226,7 @@ mod tests {
     fn after_a_flood(policy: Policy, check: impl FnOnce(&Replay<'_>)) {
         let mut settings = Settings::default();
         settings.arp_flood.policy = policy;
-        let tables = settings.tables(HashSeed::FIXED).unwrap();
+        let (tables, _) = settings.tables(HashSeed::FIXED).unwrap();
         let mut replay = Replay::new(&tables);
         for _ in 0..100 {
             let _ = replay.classify(&Frame::captured(&REQUEST, 60), 99, 7);

@@ -2,6 +2,8 @@
 
 mod pattern;
 
+use detector_common::detect::signature::table::trait_bit;
+
 use self::pattern::DraftPattern;
 use super::{
     header::{Header, Protocol},
@@ -101,7 +103,9 @@ impl Draft {
             | Keyword::TimeToLive
             | Keyword::Identification
             | Keyword::IpOptions
-            | Keyword::FragmentBits => self.add_test(option.at, &value)?,
+            | Keyword::FragmentBits
+            | Keyword::NoTcpOptions
+            | Keyword::SequenceIsDestination => self.add_test(option.at, &value)?,
         }
         Ok(())
     }
@@ -133,6 +137,14 @@ impl Draft {
         let mut relative_to = None;
         let test = match keyword {
             Keyword::DataSize => Test::DataSize(value.numbers(65_535)?),
+            Keyword::NoTcpOptions => {
+                value.none()?;
+                Test::Trait(trait_bit::NO_TCP_OPTIONS)
+            }
+            Keyword::SequenceIsDestination => {
+                value.none()?;
+                Test::Trait(trait_bit::SEQUENCE_IS_DESTINATION)
+            }
             Keyword::IcmpType => Test::IcmpType(value.numbers(255)?),
             Keyword::IcmpCode => Test::IcmpCode(value.numbers(255)?),
             Keyword::TimeToLive => Test::TimeToLive(value.numbers(255)?),
@@ -270,7 +282,7 @@ impl DraftTest {
             }
         };
         match self.test {
-            Test::Flags(_) => only_of(Protocol::Tcp, "tcp"),
+            Test::Flags(_) | Test::Trait(_) => only_of(Protocol::Tcp, "tcp"),
             Test::IcmpType(_) | Test::IcmpCode(_) => only_of(Protocol::Icmp, "icmp"),
             Test::DataSize(Numbers { last, negated, .. }) => {
                 let mut there = patterns.iter().filter(|pattern| !pattern.negated);

@@ -27,6 +27,31 @@ pub enum Action {
     Pass,
 }
 
+impl Action {
+    /// How it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Drop => "drop",
+            Self::Pass => "pass",
+        }
+    }
+}
+
+impl Protocol {
+    /// How it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+            Self::Ip => "ip",
+        }
+    }
+}
+
 /// Which packets are looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
@@ -175,15 +200,28 @@ fn description(what: &'static str) -> StrContext {
 }
 
 fn endpoint(input: &mut &str) -> ModalResult<Endpoint> {
-    let addresses = |input: &mut &str| set(address_range, input);
-    let ports = |input: &mut &str| set(port_range, input);
     (
-        preceded(multispace1, addresses).context(description(
-            "addresses: any, $NAME, 192.0.2.0/24, or [a,!b]",
-        )),
-        preceded(multispace1, ports)
-            .context(description("ports: any, $NAME, 80, 1:1023, or [a,!b]")),
+        preceded(multispace1, addresses),
+        preceded(multispace1, ports),
     )
+        .parse_next(input)
+}
+
+fn addresses(input: &mut &str) -> ModalResult<Set<AddressRange>> {
+    let mut addresses = |input: &mut &str| set(address_range, input);
+    addresses
+        .by_ref()
+        .context(description(
+            "addresses: any, $NAME, 192.0.2.0/24, or [a,!b]",
+        ))
+        .parse_next(input)
+}
+
+fn ports(input: &mut &str) -> ModalResult<Set<PortRange>> {
+    let mut ports = |input: &mut &str| set(port_range, input);
+    ports
+        .by_ref()
+        .context(description("ports: any, $NAME, 80, 1:1023, or [a,!b]"))
         .parse_next(input)
 }
 
@@ -244,6 +282,31 @@ fn port_range(input: &mut &str) -> ModalResult<PortRange> {
     take_while(1.., |char: char| char.is_ascii_digit() || char == ':')
         .verify_map(PortRange::of)
         .parse_next(input)
+}
+
+impl Set<AddressRange> {
+    /// Reads addresses as they stand in a rule.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        parse_set(addresses, text)
+    }
+}
+
+impl Set<PortRange> {
+    /// Reads ports as they stand in a rule.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        parse_set(ports, text)
+    }
+}
+
+fn parse_set<T>(set: fn(&mut &str) -> ModalResult<Set<T>>, text: &str) -> Result<Set<T>, Problem> {
+    if depth(text) > DEPTH_MAX {
+        return Err(Problem::TooDeep);
+    }
+    let mut set = |input: &mut &str| set(input);
+    set.by_ref().parse(text.trim()).map_err(|error| {
+        let expected = error.inner().context().find_map(expected);
+        Problem::Expected(expected.unwrap_or("a set as rules have it").into())
+    })
 }
 
 impl<T> Set<T> {

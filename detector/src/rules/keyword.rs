@@ -77,6 +77,29 @@ keywords! {
     OfHttpUriRaw = "http_raw_uri",
     OfHttpMethod = "http_method",
     OfHttpHeader = "http_header",
+    NoTcpOptions = "detector.no_tcp_options",
+    SequenceIsDestination = "detector.seq_is_destination",
+}
+
+impl Keyword {
+    /// Whether rules that have it are run. Those that have another are read, and refused.
+    #[must_use]
+    pub fn is_run(self) -> bool {
+        !matches!(
+            self,
+            Self::UriContent
+                | Self::Threshold
+                | Self::DetectionFilter
+                | Self::HttpUri
+                | Self::HttpUriRaw
+                | Self::HttpMethod
+                | Self::HttpHeader
+                | Self::OfHttpUri
+                | Self::OfHttpUriRaw
+                | Self::OfHttpMethod
+                | Self::OfHttpHeader
+        )
+    }
 }
 
 /// Keywords that say nothing of a packet. The payload is looked at as it is in any case, and which pattern is looked for first is ours to
@@ -241,7 +264,8 @@ mod tests {
     fn the_documentation_says_of_every_keyword_what_becomes_of_it() {
         let documented = include_str!("../../../docs/rules.md");
         let row = |(name, handling)| match handling {
-            Handling::Honoured(_) => format!("| `{name}` | honoured |"),
+            Handling::Honoured(keyword) if keyword.is_run() => format!("| `{name}` | honoured |"),
+            Handling::Honoured(_) => format!("| `{name}` | read, not run yet |"),
             Handling::Silent => format!("| `{name}` | says nothing of a packet |"),
             Handling::Refused(why) => format!("| `{name}` | refused | {why} |"),
         };

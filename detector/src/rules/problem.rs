@@ -67,6 +67,18 @@ pub enum Problem {
     /// It always holds.
     #[error("{0}: asks nothing, for {1}")]
     Pointless(&'static str, &'static str),
+    /// A variable that nobody defined.
+    #[error("${0}: no such {1}: define it in the section [rules] of the configuration")]
+    Variable(Shown, &'static str),
+    /// It is honoured by the language, and not by this version.
+    #[error("{0}: not run yet")]
+    NotYet(&'static str),
+    /// One rule asks too much.
+    #[error("more than {1} {0} in one rule")]
+    TooLarge(&'static str, usize),
+    /// All rules together are too much.
+    #[error("all rules together have more than {1} {0}: leave some out")]
+    NoRoom(&'static str, usize),
     /// It has no number.
     #[error("sid: a rule has a number of its own, and this one has none")]
     NoSid,
@@ -83,6 +95,34 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// Whether the rule is wrong, and not merely one that a packet filter cannot honour.
+    #[must_use]
+    pub fn is_wrong(&self) -> bool {
+        match self {
+            Self::Action(_)
+            | Self::Protocol(_)
+            | Self::Refused { .. }
+            | Self::NotYet(_)
+            | Self::Duplicate { .. } => false,
+            Self::NotUtf8
+            | Self::Expected(_)
+            | Self::TooDeep
+            | Self::UnknownKeyword(..)
+            | Self::Value { .. }
+            | Self::NoPattern(_)
+            | Self::Twice(_)
+            | Self::Together(..)
+            | Self::NoPatternBehind(_)
+            | Self::OnlyOf(..)
+            | Self::Never(..)
+            | Self::Pointless(..)
+            | Self::Variable(..)
+            | Self::TooLarge(..)
+            | Self::NoRoom(..)
+            | Self::NoSid => true,
+        }
+    }
+
     /// The keyword it is about, or a word for what is wrong: to count by.
     #[must_use]
     pub fn topic(&self) -> &str {
@@ -99,6 +139,9 @@ impl Problem {
             Self::UnknownKeyword(..) => "unknown keyword",
             Self::NotUtf8 | Self::Expected(_) | Self::TooDeep => "syntax",
             Self::Never(..) | Self::Pointless(..) => "never or always matches",
+            Self::Variable(..) => "variable",
+            Self::NotYet(what) => what,
+            Self::TooLarge(..) | Self::NoRoom(..) => "too large",
             Self::NoSid => "sid",
             Self::Duplicate { .. } => "duplicate",
         }

@@ -74,6 +74,8 @@ pub enum Test {
     IpOption(IpOption),
     /// Of the fragment bits of an IPv4 header.
     FragmentBits(FragmentBits),
+    /// That a packet has this trait, a bit of `detector_common::detect::signature::table::trait_bit`.
+    Trait(u32),
     /// Whether a buffer has so many bytes more.
     DataAt {
         /// Which.

@@ -9,11 +9,10 @@ use std::{
     time::Duration,
 };
 
-use detector_common::detect::signature::compile::CompileError;
-
 use super::{file::FILE_MAX, quota::Quota};
 use crate::{
     output::{FileName, NoPrefix},
+    rules::{Problem as RuleProblem, RulesError},
     text::{Place, Shown},
 };
 
@@ -134,8 +133,21 @@ pub(super) enum Problem {
         expected: &'static str,
         found: &'static str,
     },
-    #[error("http_ports: {0}: leave it out")]
-    HttpPorts(CompileError),
+    #[error("{key}: \"{value}\": {why}")]
+    NoSet {
+        key: Key,
+        value: Shown,
+        why: RuleProblem,
+    },
+    #[error("{0}")]
+    Rules(RulesError),
+    #[error("{file}:{line}:{column}: {why}; no rule is taken while one of them is wrong")]
+    Rule {
+        file: FileName,
+        line: usize,
+        column: usize,
+        why: RuleProblem,
+    },
 }
 
 /// A known key, with the table it is in.

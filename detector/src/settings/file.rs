@@ -45,10 +45,6 @@ impl File {
         }
     }
 
-    pub(super) fn name(&self) -> &FileName {
-        &self.name
-    }
-
     pub(super) fn text(&self) -> &str {
         &self.text
     }

@@ -3,7 +3,10 @@
 //! Which keys there are is known from which were asked for; what is left over at the end is unknown. So the code that
 //! reads a table is all there is to say about it.
 
-use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    borrow::Cow, collections::BTreeMap, net::IpAddr, ops::RangeInclusive, path::PathBuf,
+    time::Duration,
+};
 
 use jiff::SignedDuration;
 use toml::{
@@ -17,6 +20,7 @@ use super::{
 };
 use crate::{
     output::{Mac, Prefix},
+    rules::Problem as RuleProblem,
     text::nearest,
 };
 
@@ -217,6 +221,51 @@ impl<'t> Section<'t> {
                 max,
             },
         })
+    }
+
+    /// An array of paths, `max` at most.
+    pub(super) fn paths(&mut self, key: &'static str, max: usize) -> Result<Vec<PathBuf>, Fault> {
+        self.texts(key, max, |_, _, text| Ok(PathBuf::from(text)))
+    }
+
+    /// A table of names, `max` at most, each with a set as rules have it, which `parse` reads.
+    pub(super) fn sets<T>(
+        &mut self,
+        key: &'static str,
+        max: usize,
+        parse: impl Fn(&str) -> Result<T, RuleProblem>,
+    ) -> Result<BTreeMap<String, T>, Fault> {
+        let Some(value) = self.value(key) else {
+            return Ok(BTreeMap::new());
+        };
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(self.wrong_type(key, value, "a table of names, each with a set"));
+        };
+        if table.len() > max {
+            return Err(Fault {
+                at: value.span().start,
+                problem: Problem::TooMany {
+                    key: self.key(key),
+                    count: table.len(),
+                    max,
+                },
+            });
+        }
+        let set = |(name, set): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
+            let DeValue::String(text) = set.get_ref() else {
+                return Err(self.wrong_type(key, set, "a string"));
+            };
+            let set = parse(text).map_err(|why| Fault {
+                at: set.span().start,
+                problem: Problem::NoSet {
+                    key: self.key(key),
+                    value: text.as_ref().into(),
+                    why,
+                },
+            })?;
+            Ok((name.get_ref().to_string(), set))
+        };
+        table.iter().map(set).collect()
     }
 
     /// An array of addresses and prefixes, `max` at most.

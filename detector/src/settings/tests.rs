@@ -13,7 +13,7 @@ use detector_common::{
 use super::*;
 
 fn settings(text: &str) -> Settings {
-    read(text).map(|(settings, _)| settings).unwrap()
+    read(text).unwrap()
 }
 
 fn refusal(text: &str) -> (usize, String) {
@@ -130,7 +130,7 @@ fn an_unknown_key_is_refused_where_it_stands_with_the_nearest_known_one() {
         (
             r#""\u001b[2J" = 1"#,
             0,
-            r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, protected, block, gateways, arp_flood, arp_sweep, arp_spoof, nd_flood, nd_sweep, nd_spoof, scan, udp_sweep, icmp_sweep"#,
+            r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, protected, block, gateways, arp_flood, arp_sweep, arp_spoof, nd_flood, nd_sweep, nd_spoof, scan, udp_sweep, icmp_sweep, rules"#,
         ),
     ] {
         assert_eq!(refusal(text), (at, message.to_owned()));
@@ -340,18 +340,38 @@ fn http_may_be_looked_for_on_the_ports_of_other_worms() {
 }
 
 #[test]
-fn a_port_where_too_much_is_looked_for_is_refused_where_it_was_asked_for() {
-    let settings = Settings {
-        http_ports_origin: Some((
-            FileName::new(Path::new("a.toml")),
-            Place { line: 7, column: 9 },
-        )),
-        ..Settings::default()
-    };
-    let error = settings.does_not_compile(CompileError::PortShared(445));
-    assert_eq!(
-        error.to_string(),
-        "a.toml:7:9: http_ports: too many signatures look at TCP port 445 already: leave it out"
+fn what_variables_of_rules_stand_for_is_said_as_in_rules() {
+    let settings = settings(
+        "[rules]\nworms = false\nfiles = [\"a.rules\"]\naddresses = { HOME_NET = \"[192.0.2.0/24,!192.0.2.7]\" }\nports = { SSH_PORTS = \"22\" }",
+    );
+    let variables = settings.variables();
+    assert!(variables.addresses.contains_key("HOME_NET"));
+    assert!(
+        variables.ports.contains_key("SSH_PORTS") && variables.ports.contains_key("HTTP_PORTS")
+    );
+    assert!(!settings.rules.worms);
+    assert_eq!(settings.rules.files, [Path::new("a.rules")]);
+    for (text, message) in [
+        (
+            "[rules]\naddresses = { X = \"192.0.2\" }",
+            "addresses in [rules]: \"192.0.2\": expected addresses: any, $NAME, 192.0.2.0/24, or [a,!b]",
+        ),
+        (
+            "[rules]\nports = { X = \"70000\" }",
+            "ports in [rules]: \"70000\": expected ports: any, $NAME, 80, 1:1023, or [a,!b]",
+        ),
+    ] {
+        assert_eq!(refusal(text).1, message);
+    }
+}
+
+#[test]
+fn a_file_of_rules_that_is_not_there_is_named() {
+    let settings = settings("[rules]\nfiles = [\"/nowhere/a.rules\"]");
+    let error = settings.tables(HashSeed::FIXED).unwrap_err().to_string();
+    assert!(
+        error.starts_with("/nowhere/a.rules: cannot be read: "),
+        "{error}"
     );
 }
 

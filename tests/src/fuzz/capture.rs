@@ -10,10 +10,9 @@ use detector::{
         capture::{CaptureReader, MAX_FRAME},
         runtime::Replay,
     },
-    settings::Settings,
     tables::{HashSeed, Tables},
 };
-use detector_common::packet;
+use detector_common::{config::Config, packet};
 
 use super::assert_one_printable_line;
 
@@ -100,9 +99,7 @@ fn read_frames(
 
 fn replayed(frames: &[FrameRead]) {
     thread_local! {
-        static TABLES: Tables = Settings::default()
-            .tables(HashSeed::FIXED)
-            .expect("the defaults compile");
+        static TABLES: Tables = Tables::of_worms(Config::DEFAULT, HashSeed::FIXED, &[80]);
     }
     TABLES.with(|tables| {
         let mut replay = Replay::new(tables);

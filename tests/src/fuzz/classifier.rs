@@ -12,7 +12,7 @@ use detector::{
 use detector_common::{
     abi::{Tally, segment_index},
     config::{Config, Mode, Policy},
-    detect::{Detector, signature::table::ROWS_MAX},
+    detect::{Detector, signature::table::RULES_MAX},
     event::Event,
     packet::{Frame, PacketBytes as _},
     parse::{Network, Packet, parse},
@@ -43,7 +43,7 @@ const RATES: [(u32, u32); 4] = [(1, 1), (15, 30), (40, 5), (1_000_000, 1_000_000
 pub fn classifier(input: &[u8]) {
     thread_local! {
         static TABLES: RefCell<Tables> = RefCell::new(
-            Tables::new(Config::DEFAULT, HashSeed::FIXED, &HTTP_PORTS).expect("the worms compile"),
+            Tables::of_worms(Config::DEFAULT, HashSeed::FIXED, &HTTP_PORTS),
         );
     }
     let Some((&choices, packets)) = input.split_first_chunk() else {
@@ -242,8 +242,8 @@ fn counts(host: &HostMaps<'_>, events: &[Event], packets: u64, bytes: u64) {
     };
     assert_eq!(sum(&|_, _| true), (packets, bytes), "packets and bytes");
 
-    let hits = &host.state.signature_hits;
-    assert_eq!(hits.len(), ROWS_MAX);
+    let hits = &host.state.rule_hits;
+    assert_eq!(hits.len(), RULES_MAX);
     let hit: u64 = hits.iter().map(|hit| hit.packets).sum();
     let hit_bytes: u64 = hits.iter().map(|hit| hit.bytes).sum();
     let dropped: u64 = hits.iter().map(|hit| hit.dropped).sum();

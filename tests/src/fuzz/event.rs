@@ -9,6 +9,7 @@ use detector_common::{event::Event, reason::Reason};
 use serde_json::Value;
 
 use super::assert_one_printable_line;
+use crate::rule_names::BOOK;
 
 /// Slots that have an interface.
 const SLOTS: u8 = 2;
@@ -38,7 +39,7 @@ fn told(event: &Event) {
             side: [Side::Wan, Side::Lan][usize::from(slot)],
         })
     };
-    let finding = Finding::of(event, interface, |_| false, |at_ns| at_ns);
+    let finding = Finding::of(event, interface, |_| false, |at_ns| at_ns, &BOOK);
     assert_eq!(finding.is_some(), event.key.interface() < SLOTS);
     let Some(finding) = finding else {
         return;

@@ -88,7 +88,7 @@ pub fn configurations() -> Result<Vec<Tables>> {
         config.arp_sender = Limit::new(5, 125_000_000);
         config.arp_segment = Limit::new(20, 66_666_660);
         config.report_interval_ns = 20_000_000;
-        Ok(Tables::new(config, HashSeed::FIXED, &HTTP_PORTS)?)
+        Ok(Tables::of_worms(config, HashSeed::FIXED, &HTTP_PORTS))
     };
     CONFIGURATIONS.iter().map(tables).collect()
 }

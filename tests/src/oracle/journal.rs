@@ -1,7 +1,7 @@
 //! What the entries of the host's maps held before the last few packets, so that these can be taken back.
 
 use detector_common::{
-    abi::{Counter, SignatureCounter},
+    abi::{Counter, RuleCounter},
     sources::{SourceSet, SourceState},
 };
 
@@ -11,7 +11,7 @@ use super::State;
 #[derive(Default)]
 pub struct Journal {
     pub(crate) counters: Log<Counter>,
-    pub(crate) signature_hits: Log<SignatureCounter>,
+    pub(crate) rule_hits: Log<RuleCounter>,
     pub(crate) sources: Log<SourceSet>,
     pub(crate) segments: Log<SourceState>,
     pub(crate) bindings: Log<u64>,
@@ -29,7 +29,7 @@ impl Journal {
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.counters.before.clear();
-        self.signature_hits.before.clear();
+        self.rule_hits.before.clear();
         self.sources.before.clear();
         self.segments.before.clear();
         self.bindings.before.clear();
@@ -41,7 +41,7 @@ impl Journal {
     /// Gives every entry back what it held, and forgets it.
     pub(super) fn take_back(&mut self, state: &mut State) {
         self.counters.take_back(&mut state.counters);
-        self.signature_hits.take_back(&mut state.signature_hits);
+        self.rule_hits.take_back(&mut state.rule_hits);
         self.sources.take_back(&mut state.sources);
         self.segments.take_back(&mut state.segments);
         self.bindings.take_back(&mut state.bindings);

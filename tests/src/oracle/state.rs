@@ -5,17 +5,19 @@ use std::{collections::BTreeMap, fmt::Debug};
 use bytemuck::{Pod, allocation::zeroed_vec};
 use detector_common::{
     abi::{
-        self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter,
-        Tally, map,
+        self, COUNTERS_LEN, Counter, INTERFACES_MAX, RuleCounter, SEGMENTS_PER_INTERFACE, Tally,
+        map,
     },
     bindings,
-    detect::signature::{table::ROWS_MAX, worms::SIGNATURES},
+    detect::signature::table::RULES_MAX,
     proof,
     reason::Reason,
     services,
     sources::{SETS, SourceKey, SourceSet, SourceState},
     verdict::Verdict,
 };
+
+use crate::rule_names;
 
 /// How many differences of one map are told.
 const TOLD: usize = 3;
@@ -25,8 +27,8 @@ const TOLD: usize = 3;
 pub struct State {
     /// Packets by interface, reason and verdict.
     pub counters: Vec<Counter>,
-    /// Packets by row of the signature table.
-    pub signature_hits: Vec<SignatureCounter>,
+    /// Packets by the slot of a rule.
+    pub rule_hits: Vec<RuleCounter>,
     /// The source table.
     pub sources: Vec<SourceSet>,
     /// The segments.
@@ -48,7 +50,7 @@ impl State {
         let segments = interfaces.min(INTERFACES_MAX) * SEGMENTS_PER_INTERFACE;
         Self {
             counters: zeroed_vec(COUNTERS_LEN as usize),
-            signature_hits: zeroed_vec(ROWS_MAX),
+            rule_hits: zeroed_vec(RULES_MAX),
             sources: zeroed_vec(SETS as usize),
             segments: zeroed_vec(segments as usize),
             bindings: zeroed_vec(bindings::SLOTS as usize),
@@ -67,9 +69,9 @@ impl State {
             }
             None => "unused".to_owned(),
         };
-        let row = |index| match SIGNATURES.get(index as usize) {
-            Some(signature) => signature.name.to_owned(),
-            None => "unused".to_owned(),
+        let row = |index| {
+            let name = u16::try_from(index).ok().and_then(rule_names::name_of);
+            name.unwrap_or("unused").to_owned()
         };
         let tally = |index| Tally::ALL.map(Tally::name)[index as usize].to_owned();
         let mut told = Vec::new();
@@ -81,9 +83,9 @@ impl State {
             &mut told,
         );
         compare(
-            map::SIGNATURE_HITS,
-            &self.signature_hits,
-            &kernel.signature_hits,
+            map::RULE_HITS,
+            &self.rule_hits,
+            &kernel.rule_hits,
             row,
             &mut told,
         );

@@ -1,218 +1,389 @@
-//! The signatures as the kernel reads them: plain tables in one map value, every index checked.
+//! The rules as the kernel reads them: plain tables in one map value, every index checked.
 //!
-//! What a group of signatures looks for is a small decision program: tests with two exits each. Running it is one flat
-//! loop, whose length the verifier knows and no packet can stretch.
+//! `detector/src/rules/compile` makes them, and says what fits. Two generations of them stand side by side, and a packet
+//! keeps to the one that it began with.
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{
-    packet::Words,
-    parse::{Protocol, Transport, icmp::Icmp},
-};
+/// The most rules.
+pub const RULES_MAX: usize = 1 << 14;
+/// The most operations of all rules together.
+pub const OPERATIONS_MAX: usize = 1 << 16;
+/// The most words of all patterns together that rules look for themselves, of eight bytes each.
+pub const WORDS_MAX: usize = 1 << 16;
+/// The same of those that rules are found by.
+pub const GRAM_WORDS_MAX: usize = 1 << 15;
+/// The most grams of all patterns together: at most [`STRIDE`] of each.
+pub const GRAMS_MAX: usize = 1 << 16;
+/// The most entries of the filter.
+pub const FILTER_MAX: usize = 1 << 20;
+/// Classes of traffic that the filter tells apart.
+pub const CLASSES: u32 = 8;
+/// The most different groups of ports; group 0 is watched by nobody.
+pub const GROUPS_MAX: usize = 1 << 8;
+/// The groups from this one on ask for packets without a payload too.
+pub const WITHOUT_PAYLOAD: u8 = 1 << 7;
+/// The most different patterns that rules are found by.
+pub const PATTERNS_MAX: usize = 1 << 14;
+/// The most entries of all lists of rules together.
+pub const LISTS_MAX: usize = 1 << 15;
 
-/// The most signatures a table holds.
-pub const ROWS_MAX: usize = 64;
-/// The most groups a table holds: a bit each in a port's entry.
-pub const GROUPS_MAX: usize = 8;
-/// The most tests of all signatures together.
-pub const TESTS_MAX: usize = 512;
-/// The most steps that are taken for a packet: one for each group, test and finding.
-pub const STEPS_MAX: usize = 28;
-/// How far into a payload the `?` that ends a request's path is looked for, in bytes.
-pub const QUERY_REACH: usize = 64;
+/// A window of four bytes is looked at at every fourth byte of a payload, so that one of seven bytes' length has a whole
+/// one.
+pub const STRIDE: usize = 4;
+/// The bytes of a window.
+pub const WINDOW: usize = 4;
+/// Letters of either case are one to the filter: this bit of a byte tells them apart.
+const FOLD: u64 = 0x2020_2020_2020_2020;
 
-const BUCKETS: usize = 64;
-const PORTS: usize = 1 << 16;
+/// The hash of a window, all of whose bits its upper ones depend on.
+#[inline(always)]
+#[must_use]
+pub fn hash(window: u32) -> u32 {
+    hash_folded(window | FOLD as u32)
+}
 
-/// The exit to the signature whose row is the rest of the number.
-pub(super) const FOUND: u16 = 0x8000;
-/// The exit to nothing: no test has this number, and no row.
-pub(super) const NONE: u16 = 0x7fff;
+/// The hashes of the windows that are the lower and the upper half of a word.
+#[inline(always)]
+#[must_use]
+pub fn hashes(word: u64) -> [u32; 2] {
+    let word = word | FOLD;
+    [word as u32, (word >> 32) as u32].map(hash_folded)
+}
 
-/// The length of a test's window, in bytes: two words.
-pub(super) const WINDOW: u16 = 16;
+#[inline(always)]
+fn hash_folded(window: u32) -> u32 {
+    // The golden ratio.
+    window.wrapping_mul(0x9e37_79b1)
+}
 
-/// One test of a decision program: two words of the packet are `value` under `mask`; or, where `same` has bits, the second
-/// word is what it was before it was turned, and the first is the second.
-///
-/// One form for all tests, without a branch: each would double what the verifier has to follow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+/// The most entries of one list.
+pub const LIST_LEN_MAX: u32 = 128;
+
+/// A list of rows, in [`RuleTable::lists`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct Test {
-    /// Which bits count, the first byte lowest.
-    pub(super) mask: [u64; 2],
-    /// What they must be.
-    pub(super) value: [u64; 2],
-    /// Which bits repeat: a run of one byte, or of two in turn.
-    pub(super) same: [u64; 2],
-    /// Where the window begins, in bytes from the anchor.
-    pub(super) offset: i16,
-    /// How far the second word is turned, in bits.
-    pub(super) turn: u16,
-    /// The exit if it holds: the next test, or [`FOUND`].
-    pub(super) then: u16,
-    /// The exit if it does not: the next signature's first test, or [`NONE`].
-    pub(super) otherwise: u16,
+pub struct List {
+    /// Where it begins.
+    pub first: u16,
+    /// How many there are.
+    pub len: u16,
 }
 
-impl Test {
-    #[inline(always)]
-    pub(super) fn holds(&self, window: Words<2>) -> bool {
-        let [first, second] = window.words.map(|word| word.0);
-        let ([mask, second_mask], [value, second_value]) = (self.mask, self.value);
-        let [same, second_same] = self.same;
-        let turned = second.rotate_right(u32::from(self.turn));
-        let differ = (first ^ (second & same)) & mask ^ value;
-        let second_differ = (second ^ (turned & second_same)) & second_mask ^ second_value;
-        differ | second_differ | window.missing == 0
-    }
-}
-
-/// What a signature asks of a packet besides its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+/// What rules of one group of ports have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
-pub(super) struct Row {
-    /// The signature's number; 0 in a row that is not used.
-    pub(super) id: u16,
-    /// The least length of the payload, in bytes.
-    pub(super) payload_min: u16,
-    /// The greatest.
-    pub(super) payload_max: u16,
-    /// How far behind the anchor the pattern reaches, in bytes.
-    pub(super) reach: u16,
-    /// How far before it the pattern begins.
-    pub(super) lead: u16,
-    /// Bits of [`super::Traits`].
-    pub(super) traits: u16,
-    /// The exit if it is found but this does not hold: as [`Test::otherwise`].
-    pub(super) otherwise: u16,
-    pub(super) reserved: u16,
-}
-
-impl Row {
-    /// Whether a payload of `len` bytes, whose anchor is at `base`, in a packet with these traits fits.
-    ///
-    /// VERIFIER: differences that may be negative and a mask instead of comparisons, each of which would leave the verifier
-    /// with two states.
-    #[inline(always)]
-    pub(super) fn fits(&self, len: usize, base: usize, traits: u16) -> bool {
-        let over_min = len.wrapping_sub(usize::from(self.payload_min));
-        let under_max = usize::from(self.payload_max).wrapping_sub(len);
-        let over_reach = len.wrapping_sub(base).wrapping_sub(usize::from(self.reach));
-        let over_lead = base.wrapping_sub(usize::from(self.lead));
-        let negative = (over_min | under_max | over_reach | over_lead) >> (usize::BITS - 1);
-        negative | usize::from(!traits & self.traits) == 0
-    }
-}
-
-/// The signatures that are looked for in the same packets at the same place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-#[repr(C)]
-pub(super) struct Group {
-    /// Which of the window's bytes are hashed.
-    pub(super) window_mask: u64,
-    /// Where the window begins, in bytes from the anchor.
-    pub(super) window_offset: i16,
-    pub(super) reserved: [u8; 6],
-    /// The first test for each hash, or [`NONE`].
-    pub(super) buckets: [u16; BUCKETS],
+pub struct Group {
+    /// The rules that are asked of every packet, for no pattern speaks for them.
+    pub always: List,
+    /// The bytes of a payload that are looked through, at most.
+    pub reach: u16,
+    /// The bits of the filter that count.
+    pub classes: u8,
+    /// A bit for each distance behind every fourth byte at which a window is looked at too, see [`Group::dense_reach`].
+    pub shifts: u8,
+    /// The bytes in which that is done, at most.
+    pub dense_reach: u16,
+    /// Zero.
+    pub reserved_too: u16,
 }
 
 impl Group {
-    /// The bucket of a window.
-    #[inline(always)]
-    pub(super) fn bucket(&self, window: u64) -> usize {
-        // The golden ratio spreads the bytes into the upper bits; six of them are a bucket.
-        ((window & self.window_mask).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58) as usize
-    }
-
-    /// The first test for a packet with this window.
-    #[inline(always)]
-    pub(super) fn first_test(&self, window: u64) -> u16 {
-        self.buckets
-            .get(self.bucket(window))
-            .map_or(NONE, |test| *test)
-    }
-}
-
-/// All signatures, for one map value.
-#[derive(Clone, Copy, Debug, Pod, Zeroable)]
-#[repr(C)]
-pub struct SignatureTable {
-    pub(super) groups: [Group; GROUPS_MAX],
-    pub(super) tests: [Test; TESTS_MAX],
-    pub(super) rows: [Row; ROWS_MAX],
-    /// For each port, at its [`port_slot`], a bit for each group that looks at packets to (or from) it.
-    pub(super) tcp_destination: [u8; PORTS],
-    pub(super) udp_destination: [u8; PORTS],
-    pub(super) udp_source: [u8; PORTS],
-    pub(super) icmp_echo: u8,
-    /// A bit for each group whose anchor is the first `?` of the payload, not its first byte.
-    pub(super) at_query: u8,
-    /// A bit for each group that has a signature which asks for no payload.
-    pub(super) without_payload: u8,
-    pub(super) reserved: [u8; 5],
-}
-
-impl SignatureTable {
-    /// The number of the signature in `row`; 0 if there is none.
+    /// What is asked of a packet that belongs to both. The list is the first one's.
     #[inline(always)]
     #[must_use]
-    pub fn id(&self, row: usize) -> u16 {
-        self.row(row).map_or(0, |row| row.id)
-    }
-
-    /// The groups that look at the packets with this transport header.
-    #[inline(always)]
-    pub(super) fn groups(&self, transport: &Transport) -> u8 {
-        match transport.protocol {
-            Protocol::Tcp => groups_of(&self.tcp_destination, transport.destination_port()),
-            Protocol::Udp => {
-                groups_of(&self.udp_source, transport.source_port())
-                    | groups_of(&self.udp_destination, transport.destination_port())
-            }
-            Protocol::Icmp if transport.icmp() == Icmp::ECHO_REQUEST => self.icmp_echo,
-            Protocol::Icmp | Protocol::Icmpv6 => 0,
+    pub fn with(self, other: Self) -> Self {
+        Self {
+            always: self.always,
+            reach: max(self.reach, other.reach),
+            classes: self.classes | other.classes,
+            shifts: self.shifts | other.shifts,
+            dense_reach: max(self.dense_reach, other.dense_reach),
+            ..self
         }
     }
-
-    /// The group of the lowest bit of `groups`.
-    #[inline(always)]
-    pub(super) fn lowest_group(&self, groups: u8) -> Option<&Group> {
-        self.groups.get(group_slot(groups))
-    }
-
-    #[inline(always)]
-    pub(super) fn row(&self, index: usize) -> Option<&Row> {
-        self.rows.get(index)
-    }
-
-    #[inline(always)]
-    pub(super) fn test(&self, index: usize) -> Option<&Test> {
-        self.tests.get(index)
-    }
 }
 
-/// Where the group of the lowest bit of `groups` is kept.
+#[inline(always)]
+fn max(one: u16, other: u16) -> u16 {
+    if one > other { one } else { other }
+}
+
+/// Four bytes of a pattern, and more around them: where they stand, a rule may hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Gram {
+    /// Which bits count of the eight bytes around, the first byte lowest.
+    pub mask: u64,
+    /// What they must be.
+    pub value: u64,
+    /// Where these begin, in bytes from the window.
+    pub delta: i16,
+    /// The first place in the payload where the window may stand.
+    pub first: u16,
+    /// The last one.
+    pub last: u16,
+    /// The pattern that it belongs to.
+    pub pattern: u16,
+    /// The next gram in the same bucket; 0 if there is none.
+    pub next: u16,
+    /// Where the words of the pattern begin, in [`FilterTable::words`].
+    pub word: u16,
+    /// The length of the pattern, in bytes.
+    pub len: u8,
+    /// Where in it the window stands.
+    pub at: u8,
+    /// Zero.
+    pub reserved: u16,
+}
+
+/// What a row says besides its operations. Of the rows that a packet matches, the first counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Row {
+    /// Its first operation.
+    pub first: u32,
+    /// Where the rule is counted, and what findings call it; it stays the same from one generation to the next.
+    pub slot: u16,
+    /// What is done, see [`Action`].
+    pub action: u8,
+    /// Zero.
+    pub reserved: u8,
+}
+
+/// What is done with a packet that matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Action {
+    /// No other rule is asked.
+    Pass = 0,
+    /// It is reported, and dropped if the policy is to drop.
+    Drop = 1,
+    /// It is reported.
+    Alert = 2,
+}
+
+/// What an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Kind {
+    /// Whether a field, under a mask, is at least one number and at most another.
+    Field = 0,
+    /// Whether an address is at least this one.
+    Address = 1,
+    /// Looks for a pattern.
+    Content = 2,
+    /// Whether a buffer has so many bytes more.
+    DataAt = 3,
+}
+
+/// One operation of a rule, with two exits: an operation each, or [`FOUND`], or [`NONE`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Operation {
+    /// What it is, see [`Kind`].
+    pub kind: u8,
+    /// The field, see [`Field`], or the address: 0 the source, 1 the destination; or a buffer.
+    pub subject: u8,
+    /// Where the end of what is found is kept.
+    pub slot: u8,
+    /// Bits of [`flag`].
+    pub flags: u8,
+    /// The exit if it holds.
+    pub then: u32,
+    /// The exit if it does not.
+    pub otherwise: u32,
+    /// What it asks: of a field the mask, the first and the span; of a content where its words begin, how many bytes it has,
+    /// how far from its anchor it begins, and how many bytes are looked at.
+    pub numbers: [u32; 4],
+    /// Of a relative content or [`Kind::DataAt`]: the slot of what it is relative to.
+    pub after: u32,
+}
+
+/// Bits of [`Operation::flags`].
+pub mod flag {
+    /// The place counts from the end of another pattern.
+    pub const RELATIVE: u8 = 1;
+    /// The buffer must end with it.
+    pub const ENDS: u8 = 2;
+    /// It is what the rule was found by: where it stands first is known.
+    pub const SIGN: u8 = 4;
+}
+
+/// The exit to a match.
+pub const FOUND: u32 = 1 << 31;
+/// The exit to nothing.
+pub const NONE: u32 = 1 << 30;
+/// With this bit an exit takes up a search where it left off.
+pub const RESUME: u32 = 1 << 29;
+
+/// A word of a pattern: which bits count, and what they must be.
 ///
-/// Multiplied by a de Bruijn sequence, a bit is a number of its own in the upper three bits. BPF has no instruction that
-/// finds a bit, and the usual way takes two dozen.
-#[inline(always)]
-pub(super) fn group_slot(groups: u8) -> usize {
-    let lowest = groups & groups.wrapping_neg();
-    usize::from(lowest.wrapping_mul(0b0001_1101) >> 5)
+/// The last word of a pattern of eight bytes or more ends where the pattern does, so that nothing behind that is read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct PatternWord {
+    /// Which bits count, the first byte lowest.
+    pub mask: u64,
+    /// What they must be.
+    pub value: u64,
 }
 
-/// Where a port is kept: in the order its bytes have in a packet.
-///
-/// VERIFIER: of a number whose bytes were turned, Linux 5.10 and 6.1 know no bound. Turned once more it is what was read, and
-/// the compiler turns nothing at all.
-#[inline(always)]
-pub(super) fn port_slot(port: u16) -> usize {
-    usize::from(port.swap_bytes())
+/// A field of a packet's headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Field {
+    /// A bit of [`protocol`].
+    Protocol = 0,
+    /// The source port.
+    SourcePort = 1,
+    /// The destination port.
+    DestinationPort = 2,
+    /// The length of the payload, in bytes.
+    PayloadLen = 3,
+    /// The flags of TCP.
+    TcpFlags = 4,
+    /// The type of ICMP.
+    IcmpType = 5,
+    /// The code of ICMP.
+    IcmpCode = 6,
+    /// Bits of [`trait_bit`].
+    Traits = 7,
+    /// The hops that are left.
+    TimeToLive = 8,
+    /// The identification of an IPv4 header.
+    Identification = 9,
+    /// The fragment bits of an IPv4 header: more (1), do not (2), reserved (4).
+    FragmentBits = 10,
+    /// A bit for each option of an IPv4 header, see [`ANY_OPTION`].
+    IpOptions = 11,
 }
 
+/// How many fields there is room for.
+pub const FIELDS: usize = 16;
+
+/// Bits of [`Field::Protocol`].
+pub mod protocol {
+    /// TCP.
+    pub const TCP: u32 = 1;
+    /// UDP.
+    pub const UDP: u32 = 2;
+    /// ICMP, of IPv4 and of IPv6.
+    pub const ICMP: u32 = 4;
+    /// Any.
+    pub const IP: u32 = TCP | UDP | ICMP;
+}
+
+/// Bits of [`Field::Traits`].
+pub mod trait_bit {
+    /// A TCP header without options.
+    pub const NO_TCP_OPTIONS: u32 = 1;
+    /// A TCP sequence number that is the IPv4 destination address.
+    pub const SEQUENCE_IS_DESTINATION: u32 = 2;
+    /// An IPv4 packet.
+    pub const IPV4: u32 = 4;
+}
+
+/// The bit of any IPv4 option, in [`Field::IpOptions`]. An option of RFC 791 or 1108 has that of the lower five bits of its type.
+pub const ANY_OPTION: u32 = 1 << 31;
+
+/// Where the word of this number begins in a pattern of `len` bytes.
 #[inline(always)]
-fn groups_of(entries: &[u8; PORTS], port: u16) -> u8 {
-    entries.get(port_slot(port)).map_or(0, |groups| *groups)
+#[must_use]
+pub fn word_offset(number: u32, len: u32) -> u32 {
+    // VERIFIER: the lesser of two without a branch, which it would follow both ways of. Neither is as large as 2^31.
+    let last = not_negative(len.wrapping_sub(8));
+    let over = (number << 3).wrapping_sub(last);
+    last.wrapping_add(over & sign(over))
+}
+
+/// All bits of a difference that is negative, and none of another.
+#[inline(always)]
+pub(super) fn sign(difference: u32) -> u32 {
+    (difference.cast_signed() >> 31).cast_unsigned()
+}
+
+/// A difference, or zero if it is negative.
+#[inline(always)]
+fn not_negative(difference: u32) -> u32 {
+    difference & !sign(difference)
+}
+
+/// What the filter of a generation looks for. Linux 5.10 takes no record of more than 4 MiB, so the rules are another.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct FilterTable {
+    /// By group of ports.
+    pub groups: [Group; GROUPS_MAX],
+    /// For each hash of a window a bit for each class of traffic in which a pattern has it.
+    pub filter: [u8; FILTER_MAX],
+    /// The first gram of each bucket; 0 if there is none.
+    pub buckets: [u16; GRAMS_MAX],
+    /// Grams, from 1.
+    pub grams: [Gram; GRAMS_MAX],
+    /// Words of the patterns that grams belong to.
+    pub words: [PatternWord; GRAM_WORDS_MAX],
+}
+
+impl FilterTable {
+    /// A group of ports.
+    #[inline(always)]
+    #[must_use]
+    pub fn group(&self, group: u8) -> Group {
+        self.groups
+            .get(usize::from(group))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// The bucket of a hash.
+    #[inline(always)]
+    #[must_use]
+    pub fn bucket(hash: u32) -> usize {
+        (hash >> 16) as usize
+    }
+
+    /// Where in the filter the entry of a hash is.
+    #[inline(always)]
+    #[must_use]
+    pub fn index(hash: u32) -> usize {
+        const SHIFT: u32 = u32::BITS - FILTER_MAX.trailing_zeros();
+        (hash >> SHIFT) as usize
+    }
+
+    /// The bits of the classes in which a window has this hash.
+    #[inline(always)]
+    #[must_use]
+    pub fn classes(&self, hash: u32) -> u8 {
+        self.filter
+            .get(Self::index(hash))
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+/// The rules of a generation.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct RuleTable {
+    /// The rows of each pattern.
+    pub patterns: [List; PATTERNS_MAX],
+    /// Lists of rows, one behind the other.
+    pub lists: [u16; LISTS_MAX],
+    /// Rows.
+    pub rows: [Row; RULES_MAX],
+    /// Operations.
+    pub operations: [Operation; OPERATIONS_MAX],
+    /// Words of patterns.
+    pub words: [PatternWord; WORDS_MAX],
+}
+
+impl RuleTable {
+    /// A row.
+    #[inline(always)]
+    #[must_use]
+    pub fn row(&self, row: u32) -> Row {
+        let row = self.rows.get(row as usize & (RULES_MAX - 1));
+        row.copied().unwrap_or_default()
+    }
 }

@@ -8,12 +8,15 @@ use aya::{
 };
 use detector_common::{
     abi::{
-        self, COUNTERS_LEN, Counter, INTERFACES_MAX, SEGMENTS_PER_INTERFACE, SignatureCounter,
-        Tally, map,
+        self, COUNTERS_LEN, Counter, INTERFACES_MAX, RuleCounter, SEGMENTS_PER_INTERFACE, Tally,
+        map,
     },
     bindings::{self, AddressHash, Owner},
     config::Config,
-    detect::signature::table::SignatureTable,
+    detect::signature::{
+        table::{FilterTable, RuleTable},
+        watch::WatchLists,
+    },
     net::{MacAddress, Vlan},
     reason::Reason,
     sources::{SCANNER_SETS, Source, SourceKey, SourceSet, SourceState},
@@ -91,9 +94,11 @@ pub struct Maps {
     config: Option<ConfigMap>,
     response: Option<ResponseMaps>,
     bindings: Option<BindingMap>,
-    signatures: Array<MapData, Record<SignatureTable>>,
+    filter: Array<MapData, Record<FilterTable>>,
+    rules: Array<MapData, Record<RuleTable>>,
+    watch: Array<MapData, Record<WatchLists>>,
     counters: PerCpuArray<MapData, Record<Counter>>,
-    signature_hits: PerCpuArray<MapData, Record<SignatureCounter>>,
+    rule_hits: PerCpuArray<MapData, Record<RuleCounter>>,
     sources: PerCpuArray<MapData, Record<SourceSet>>,
     segments: PerCpuArray<MapData, Record<SourceState>>,
     tallies: PerCpuArray<MapData, u64>,
@@ -106,9 +111,11 @@ impl Maps {
             config: Some(ConfigMap(take(object, map::CONFIG)?)),
             response: Some(ResponseMaps::take(object)?),
             bindings: Some(BindingMap(take(object, map::BINDINGS)?)),
-            signatures: take(object, map::SIGNATURES)?,
+            filter: take(object, map::FILTER)?,
+            rules: take(object, map::RULES)?,
+            watch: take(object, map::WATCH)?,
             counters: take(object, map::COUNTERS)?,
-            signature_hits: take(object, map::SIGNATURE_HITS)?,
+            rule_hits: take(object, map::RULE_HITS)?,
             sources: take(object, map::SOURCES)?,
             segments: take(object, map::SEGMENTS)?,
             tallies: take(object, map::TALLIES)?,
@@ -126,9 +133,14 @@ impl Maps {
         let config = self.config.as_mut();
         let config = config.ok_or(KernelError::Missing(map::CONFIG))?;
         config.set(tables.config)?;
-        // A reference to the table is one to the record around it, which has the same layout; it is too large to copy.
-        let signatures: &Record<SignatureTable> = Record::wrap(&tables.signatures);
-        Ok(self.signatures.set(0, signatures, 0)?)
+        // The rules before who watches for them. A reference to a table is one to the record around it, which has the same layout; it is
+        // too large to copy.
+        let filter: &Record<FilterTable> = Record::wrap(&tables.filter);
+        self.filter.set(0, filter, 0)?;
+        let rules: &Record<RuleTable> = Record::wrap(&tables.rules);
+        self.rules.set(0, rules, 0)?;
+        let watch: &Record<WatchLists> = Record::wrap(&tables.watch);
+        Ok(self.watch.set(0, watch, 0)?)
     }
 
     /// The configuration, to change it while the program runs; `None` if somebody has taken it already.
@@ -176,17 +188,20 @@ impl Maps {
         Ok(found)
     }
 
-    /// What each row of the signature table met, per CPU, where there was anything.
+    /// What the rules that are counted in these slots met, per CPU, where there was anything.
     ///
     /// # Errors
     ///
     /// The map cannot be read.
-    pub fn signature_hits(&self) -> Result<Vec<(usize, PerCpu<SignatureCounter>)>, KernelError> {
+    pub fn rule_hits(
+        &self,
+        slots: impl Iterator<Item = u16>,
+    ) -> Result<Vec<(u16, PerCpu<RuleCounter>)>, KernelError> {
         let mut found = Vec::new();
-        for row in 0..self.signature_hits.len() {
-            let values = read(&self.signature_hits, row)?;
+        for slot in slots {
+            let values = read(&self.rule_hits, slot.into())?;
             if values.iter().any(|counter| counter.packets != 0) {
-                found.push((row as usize, values));
+                found.push((slot, values));
             }
         }
         Ok(found)

@@ -3,8 +3,7 @@
 use std::cmp::Reverse;
 
 use detector_common::{
-    abi::{Counter, SignatureCounter, Tally},
-    detect::signature::worms::SIGNATURES,
+    abi::{Counter, RuleCounter, Tally},
     sources::{Source, SourceKey},
 };
 
@@ -20,11 +19,13 @@ use crate::{
         view::View,
     },
     output::{Identity, SCHEMA_VERSION, Time, Tried, targets},
+    rules::Entry,
 };
 
 /// Everything that was counted; with a list by CPU if `per_cpu`.
 pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, KernelError> {
     let maps = view.kernel.maps();
+    let book = view.book();
     let counters = maps.counters()?;
     let all = view.sources()?;
     let (mut events, table) = tallies(view, &maps.tallies()?);
@@ -63,9 +64,9 @@ pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, Ker
             .filter_map(|counted| reason(view, counted, per_cpu))
             .collect(),
         signatures: maps
-            .signature_hits()?
+            .rule_hits(book.iter().map(|(slot, _)| slot))?
             .iter()
-            .filter_map(|(row, hits)| signature(*row, hits, per_cpu))
+            .filter_map(|(slot, hits)| Some(signature(book.get(*slot)?, hits, per_cpu)))
             .collect(),
         sources,
         sources_left_out,
@@ -90,23 +91,21 @@ fn reason(view: &View, counted: &Counted, per_cpu: bool) -> Option<ReasonStats> 
     })
 }
 
-/// The table's rows are those of [`SIGNATURES`], in their order.
-fn signature(row: usize, hits: &PerCpu<SignatureCounter>, per_cpu: bool) -> Option<SignatureStats> {
-    let signature = SIGNATURES.get(row)?;
+fn signature(rule: &Entry, hits: &PerCpu<RuleCounter>, per_cpu: bool) -> SignatureStats {
     let cpus = hits.iter().map(|counter| CpuMatches {
         packets: counter.packets,
         bytes: counter.bytes,
         dropped: counter.dropped,
     });
-    Some(SignatureStats {
-        id: signature.id,
-        name: signature.name.into(),
-        severity: signature.severity.name().into(),
+    SignatureStats {
+        id: rule.sid,
+        name: rule.name.clone().into(),
+        severity: rule.severity.name().into(),
         packets: sum(hits, |counter| counter.packets),
         bytes: sum(hits, |counter| counter.bytes),
         dropped: sum(hits, |counter| counter.dropped),
         per_cpu: per_cpu.then(|| cpus.collect()),
-    })
+    }
 }
 
 /// The worst offenders of each side, and how many more there are: what is forged on one side hides nobody on the other.
@@ -122,14 +121,14 @@ fn sources(view: &View, sources: Vec<Source>) -> Result<(Vec<SourceStats>, u64),
     let config = view.config();
     let is_lan = |(key, ..): &(SourceKey, _, _)| config.is_lan(key.interface());
     let (worst, left_out) = first_of_each_side(offences, is_lan);
-    let clock = view.now()?;
+    let (clock, book) = (view.now()?, view.book());
     let listed = worst.iter().filter_map(|(key, objections, source)| {
         let Interface { name, side, .. } = view.interface(key.interface().into())?;
         let state = &source.state;
         Some(SourceStats {
             interface: name,
             side,
-            identity: Identity::of(key, state.companion)?,
+            identity: Identity::of(key, state.companion, &book)?,
             packets: state.packets,
             bytes: state.bytes,
             flagged: objections.flagged,
@@ -170,6 +169,7 @@ fn tallies(view: &View, tallies: &[(Tally, PerCpu<u64>)]) -> (EventStats, TableS
             Tally::SourcesRefused => table.sources_refused = count,
             Tally::SourcesDisplaced => table.sources_displaced = count,
             Tally::ProtectedSpared => table.protected_spared = count,
+            Tally::RulesCutShort => table.rules_cut_short = count,
         }
     }
     (events, table)

@@ -1,15 +1,14 @@
 //! How the cost of a packet grows: with signatures, with sources, with its payload, with CPUs at work.
 
-use std::{panic::resume_unwind, sync::Barrier, thread};
+use std::{fmt::Write as _, panic::resume_unwind, path::Path, sync::Barrier, thread};
 
 use anyhow::{Context as _, Result, ensure};
+use detector::{
+    rules::{RuleSet, Variables},
+    tables::{HashSeed, Tables},
+};
 use detector_common::{
-    config::Config,
-    detect::signature::{
-        compile::{CompileError, compile},
-        table::ROWS_MAX,
-        worms::{Severity, Signature, Test, Traffic},
-    },
+    config::{Config, Mode},
     verdict::Verdict,
 };
 use detector_tests::{
@@ -21,8 +20,8 @@ use serde::Serialize;
 
 use crate::{
     clock::on_first_cpu,
-    packets::{Random, http_request},
-    programs::{Detector, Floor, HTTP_PORTS, enforced, run_to},
+    packets::{HTTP, Random, http_request},
+    programs::{Detector, Floor, enforced, run_to},
     statistic::{Spread, ratios},
 };
 
@@ -56,7 +55,7 @@ pub(crate) struct Point {
 pub(crate) fn measure(rounds: u32) -> Result<Vec<Growth>> {
     let growth = on_first_cpu(|| {
         Ok(vec![
-            signatures(rounds).context("growth with signatures")?,
+            rules(rounds).context("growth with rules")?,
             sources(rounds).context("growth with sources")?,
             payload(rounds).context("growth with the payload")?,
         ])
@@ -66,27 +65,25 @@ pub(crate) fn measure(rounds: u32) -> Result<Vec<Growth>> {
     Ok(growth)
 }
 
-fn signatures(rounds: u32) -> Result<Growth> {
-    let counts = [1, 10, 20, 30, 40, 50, ROWS_MAX];
-    let mut detector = Detector::load(&enforced(&Config::DEFAULT)?)?;
+/// Rules that look for something anywhere in a payload to the HTTP port.
+fn rules(rounds: u32) -> Result<Growth> {
+    let mut detector = Detector::load(&enforced(&Config::DEFAULT))?;
     let floor = Floor::load(0)?;
     let route = Route::default();
     let clean = http_request(&route, FULL_SEGMENT);
-    let (mut searched, mut found) = (Vec::new(), Vec::new());
-    for count in counts {
-        let mut tables = enforced(&Config::DEFAULT)?;
-        let rows = synthetic(count);
-        compile(&mut tables.signatures, &rows, HTTP_PORTS)?;
+    let (mut searched, mut found, mut attacked) = (Vec::new(), Vec::new(), Vec::new());
+    for count in [1_u32, 10, 100, 1000, 10_000] {
+        let tables = with_rules(count)?;
         detector.kernel.maps_mut().set_tables(&tables)?;
-        let last = rows.last().context("no signature")?;
-        // Any request for a path.
-        let worm = worms::nimda(&route, last.name);
+        let worm = worms::nimda(&route, &path(count - 1));
+        let attack = attack(&route, count);
         for (points, packet, verdict) in [
             (&mut searched, &clean, Verdict::PASS),
             (&mut found, &worm, Verdict::DROP),
+            (&mut attacked, &attack, Verdict::PASS),
         ] {
             points.push(point(
-                count as u32,
+                count,
                 rounds,
                 &mut detector,
                 &floor,
@@ -95,48 +92,70 @@ fn signatures(rounds: u32) -> Result<Growth> {
             )?);
         }
     }
-    let more = compile(
-        &mut enforced(&Config::DEFAULT)?.signatures,
-        &synthetic(ROWS_MAX + 1),
-        HTTP_PORTS,
-    );
-    ensure!(
-        more == Err(CompileError::TooManyRows),
-        "{} signatures were not refused: {more:?}",
-        ROWS_MAX + 1
-    );
     Ok(Growth {
-        of: "signatures",
-        note: format!("the table holds {ROWS_MAX}, and refuses one more"),
+        of: "rules",
+        note: "each looks for a path anywhere in a payload of 1460 bytes; an attacker sends nothing but beginnings of such paths".to_owned(),
         curves: vec![
             curve("HTTP request, none found", searched),
-            curve("probe of the last signature", found),
+            curve("probe of the last rule", found),
+            curve("what hits the filter everywhere", attacked),
         ],
     })
 }
 
-/// Signatures that differ in three digits of a path.
-fn synthetic(count: usize) -> Vec<Signature> {
-    (0..count)
-        .map(|number| {
-            // Signatures are constants, and these are needed until the program ends.
-            let path: &'static str = format!("/{number:03}-probe.cgi").leak();
-            let text: &'static str = format!("GET {path}").leak();
-            Signature {
-                id: number as u16 + 1,
-                name: path,
-                title: "",
-                severity: Severity::Low,
-                reference: "",
-                traffic: Traffic::Http,
-                tests: Box::leak(Box::new([Test::Text { at: 0, text }])),
-            }
-        })
-        .collect()
+/// The tables of so many rules that look for a path each, enforced.
+pub(crate) fn with_rules(count: u32) -> Result<Tables> {
+    let mut text = String::new();
+    for number in 0..count {
+        let (path, sid) = (path(number), number + 1);
+        writeln!(
+            text,
+            "drop tcp any any -> any 80 (content:\"{path}\"; sid:{sid};)"
+        )?;
+    }
+    let set = RuleSet::from_bytes(Path::new("synthetic.rules"), text.as_bytes());
+    let config = Config::DEFAULT.with_mode(Mode::Enforce);
+    let tables = Tables::new(
+        config,
+        HashSeed::secret(),
+        &set.rules,
+        &Variables::default(),
+    );
+    ensure!(
+        set.refusals.is_empty() && tables.refused.is_empty(),
+        "{} rules do not compile: {:?}",
+        count,
+        tables.refused.first()
+    );
+    Ok(tables)
+}
+
+/// A path that is none other's anywhere: its letters are drawn from its number.
+fn path(number: u32) -> String {
+    let mut state = u64::from(number) + 1;
+    let letters = (0..10).map(|_| {
+        state = state
+            .wrapping_mul(0x5851_f42d_4c95_7f2d)
+            .wrapping_add(0x1405_7b7e_f767_814f);
+        char::from(b"abcdefghijklmnopqrstuvwxyz0123456789_-"[(state >> 40) as usize % 38])
+    });
+    format!("/{}.cgi", letters.collect::<String>())
+}
+
+/// A segment of nothing but beginnings of what rules look for: each begins as one does, and does not go on so.
+fn attack(route: &Route, rules: u32) -> PacketBuilder {
+    let beginnings = (0..).flat_map(|number| {
+        let mut path = path(number % rules).into_bytes();
+        path.truncate(path.len() - 1);
+        path.push(b'!');
+        path
+    });
+    let payload: Vec<_> = beginnings.take(FULL_SEGMENT).collect();
+    route.ipv4().tcp(route.src_port, HTTP).payload(&payload)
 }
 
 fn sources(rounds: u32) -> Result<Growth> {
-    let mut detector = Detector::load(&enforced(&Config::DEFAULT)?)?;
+    let mut detector = Detector::load(&enforced(&Config::DEFAULT))?;
     let frame = benign::arp_request(&Route::default()).build();
     let mut points = Vec::new();
     for bits in (0..=20).step_by(4) {
@@ -163,7 +182,7 @@ fn sources(rounds: u32) -> Result<Growth> {
 }
 
 fn payload(rounds: u32) -> Result<Growth> {
-    let mut detector = Detector::load(&enforced(&Config::DEFAULT)?)?;
+    let mut detector = Detector::load(&enforced(&Config::DEFAULT))?;
     let floor = Floor::load(0)?;
     let route = Route::default();
     let (mut watched, mut unwatched) = (Vec::new(), Vec::new());
@@ -185,7 +204,7 @@ fn payload(rounds: u32) -> Result<Growth> {
     }
     Ok(Growth {
         of: "payload bytes",
-        note: "a pattern stands at a known place near the start, so the rest is not read"
+        note: "of what goes to an HTTP port every byte is looked at; of what comes from one none"
             .to_owned(),
         curves: vec![
             curve("HTTP request", watched),
@@ -196,7 +215,7 @@ fn payload(rounds: u32) -> Result<Growth> {
 
 /// Every CPU runs the program at the same time as the others; what a packet costs each of them.
 fn cpus(rounds: u32) -> Result<Growth> {
-    let mut detector = Detector::load(&enforced(&Config::DEFAULT)?)?;
+    let mut detector = Detector::load(&enforced(&Config::DEFAULT))?;
     let program = detector.program()?;
     let floor = Floor::load(0)?;
     let empty = floor.of(Verdict::DROP)?;

@@ -117,7 +117,7 @@ fn measure_here(rounds: u32, with_peers: bool, packets: Vec<Packet>) -> Result<I
         &[]
     };
     let mut programs = Programs {
-        detector: Detector::load(&enforced(&Config::DEFAULT)?)?,
+        detector: Detector::load(&enforced(&Config::DEFAULT))?,
         floor: Floor::load(MANY_SENDERS_MASK)?,
         peers: features
             .iter()
@@ -126,7 +126,7 @@ fn measure_here(rounds: u32, with_peers: bool, packets: Vec<Packet>) -> Result<I
     };
     let samples = packets.into_iter().map(|packet| {
         Ok(Samples {
-            tables: enforced(&packet.config)?,
+            tables: enforced(&packet.config),
             packet,
             floor: Vec::new(),
             yardstick: Vec::new(),

@@ -12,7 +12,7 @@ pub(crate) const MANY_SENDERS_MASK: u32 = (1 << 20) - 1;
 /// Who sends the ARP requests, and nothing else: xdp-filter drops all that comes from there.
 pub(crate) const ARP_SENDER: Mac = [0x02, 0, 0, 0, 0, 0x66];
 
-const HTTP: u16 = 80;
+pub(crate) const HTTP: u16 = 80;
 const DNS: u16 = 53;
 /// The shortest frame on the wire, without its check sequence.
 const SHORTEST: usize = 60;

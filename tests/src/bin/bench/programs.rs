@@ -79,9 +79,9 @@ impl Detector {
 }
 
 /// The tables of `config`, enforced.
-pub(crate) fn enforced(config: &Config) -> Result<Tables> {
+pub(crate) fn enforced(config: &Config) -> Tables {
     let config = config.with_mode(Mode::Enforce);
-    Ok(Tables::new(config, HashSeed::secret(), HTTP_PORTS)?)
+    Tables::of_worms(config, HashSeed::secret(), HTTP_PORTS)
 }
 
 /// The empty programs.

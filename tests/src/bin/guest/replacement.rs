@@ -28,11 +28,8 @@ pub(crate) fn check() -> Result<Vec<String>> {
     let pair = Pair::new()?;
     let frame = benign::dns_query(&Pair::route()).build();
     let client = pair.client.sender(ETH0)?;
-    let tables = Tables::new(
-        Config::DEFAULT.with_mode(Mode::Monitor),
-        HashSeed::FIXED,
-        &[],
-    )?;
+    let config = Config::DEFAULT.with_mode(Mode::Monitor);
+    let tables = Tables::of_worms(config, HashSeed::FIXED, &[80]);
     let mut kernel = TestKernel::load(&tables, 2)?;
 
     let program = kernel.kernel.program(0)?;

@@ -1,0 +1,156 @@
+//! What rules ask of a packet, gathered in one place: fields of its headers, and its payload.
+
+use super::{
+    Search,
+    filter::within_reach,
+    table::{ANY_OPTION, Field, protocol, trait_bit},
+    workspace::{BLOCK, BLOCKS_MAX, Workspace},
+};
+use crate::{
+    net::{EtherType, IpAddress},
+    packet::PacketBytes,
+    parse::{Ip, PAYLOAD_OFFSET_MAX, Protocol, ethernet, ipv4},
+};
+
+/// Gathers what the headers of `ip` say; gives where its IPv4 options are, if it has any, for [`options`].
+#[inline(always)]
+pub fn headers<P: PacketBytes>(ip: &Ip, packet: &P, workspace: &mut Workspace) -> Options {
+    let transport = &ip.transport;
+    let tcp = transport.tcp();
+    let icmp = transport.icmp();
+    let protocol = match transport.protocol {
+        Protocol::Tcp => protocol::TCP,
+        Protocol::Udp => protocol::UDP,
+        Protocol::Icmp | Protocol::Icmpv6 => protocol::ICMP,
+    };
+    let mut traits = 0;
+    if !tcp.has_options {
+        traits |= trait_bit::NO_TCP_OPTIONS;
+    }
+    if ip.destination.is_v4_number(tcp.sequence) {
+        traits |= trait_bit::SEQUENCE_IS_DESTINATION;
+    }
+    let mut set = |field: Field, value: u32| {
+        if let Some(place) = workspace.fields.get_mut(field as usize) {
+            *place = value;
+        }
+    };
+    set(Field::Protocol, protocol);
+    set(Field::SourcePort, transport.source_port().into());
+    set(Field::DestinationPort, transport.destination_port().into());
+    set(Field::PayloadLen, ip.payload_len as u32);
+    set(Field::TcpFlags, tcp.flags.0.into());
+    set(Field::IcmpType, icmp.kind.into());
+    set(Field::IcmpCode, icmp.code.into());
+    set(Field::Identification, u32::MAX);
+    set(Field::FragmentBits, 0);
+    set(Field::IpOptions, 0);
+    let mut found = Options::default();
+    if let Ok((_, ethertype, offset)) = ethernet::parse(packet) {
+        let [first, second] = packet.two_words::<8>(offset).words;
+        if ethertype == EtherType::IPV4 {
+            traits |= trait_bit::IPV4;
+            set(Field::TimeToLive, second.u8(0).into());
+            set(Field::Identification, first.u16(4).into());
+            // RFC 791 §3.1: reserved, don't fragment, more fragments, from the highest bit on.
+            set(Field::FragmentBits, u32::from(first.u16(6) >> 13));
+            found = Options {
+                from: offset.wrapping_add(ipv4::HEADER_LEN) as u32,
+                len: (u32::from(first.u8(0) & 0x0f) << 2).saturating_sub(ipv4::HEADER_LEN as u32),
+            };
+        } else {
+            set(Field::TimeToLive, first.u8(7).into());
+        }
+    }
+    set(Field::Traits, traits);
+    workspace.addresses = [ip.source, ip.destination].map(IpAddress::to_numbers);
+    found
+}
+
+/// Whether it is the type of an option of IPv4 that rules can name (RFC 791, RFC 1108). The lower five bits of these differ.
+#[inline(always)]
+fn is_named(kind: u8) -> bool {
+    matches!(kind, 0 | 1 | 7 | 68 | 130 | 131 | 133 | 136 | 137)
+}
+
+/// The most options of a header: of one byte each.
+const OPTIONS_MAX: u32 = 40;
+
+/// Where the options of an IPv4 header are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Where they begin, in bytes from the start of the frame.
+    pub from: u32,
+    /// How long they are, in bytes.
+    pub len: u32,
+}
+
+/// Gathers the options of an IPv4 header.
+#[inline(always)]
+pub fn options<P: PacketBytes>(options: Options, packet: &P, workspace: &mut Workspace) {
+    let (mut found, mut at) = (0, 0);
+    for _ in 0..OPTIONS_MAX {
+        if at >= options.len {
+            break;
+        }
+        let [option] = packet.word(options.from.wrapping_add(at) as usize).words;
+        let (kind, len) = (option.u8(0), option.u8(1));
+        let index = kind & 31;
+        found |= ANY_OPTION;
+        if is_named(kind) {
+            found |= 1 << index;
+        }
+        // The end of the list; no operation, which has no length; and all that have one.
+        at = at.wrapping_add(match kind {
+            0 => OPTIONS_MAX,
+            1 => 1,
+            _ => u32::from(if len > 2 { len } else { 2 }),
+        });
+        // VERIFIER: all ways go on as one.
+        (found, at) = (P::forget(found), P::forget(at));
+    }
+    if let Some(place) = workspace.fields.get_mut(Field::IpOptions as usize) {
+        *place = found;
+    }
+}
+
+/// Gathers the payload.
+#[inline(always)]
+pub fn payload<P: PacketBytes>(search: Search, packet: &P, workspace: &mut Workspace) {
+    let start = search.start();
+    let len = within_reach(search.len());
+    workspace.payload_len = len as u32;
+    let blocks = len / BLOCK;
+    // VERIFIER: what is behind the last block first: behind the loop it would be followed once for each way out of it.
+    let rest = blocks.wrapping_mul(BLOCK);
+    for word in 0..BLOCK / 8 {
+        let at = rest.wrapping_add(word.wrapping_mul(8));
+        // Nothing of the packet before is left behind it.
+        workspace.keep(at, 0);
+        if at >= len {
+            break;
+        }
+        // Of the last one, which may not be whole, there is a word that ends with it, for there is a header before it.
+        let behind = at.wrapping_add(8);
+        let beyond = behind.saturating_sub(len);
+        let [word] = packet
+            .word(start.wrapping_add(at).wrapping_sub(beyond))
+            .words;
+        workspace.keep(at, word.0.wrapping_shr((beyond as u32).wrapping_mul(8)));
+    }
+    let start = P::forget(start as u32) as usize & PAYLOAD_OFFSET_MAX;
+    let blocks = P::forget(blocks as u32) as usize;
+    for block in 0..BLOCKS_MAX {
+        if block >= blocks {
+            break;
+        }
+        let at = block.wrapping_mul(BLOCK);
+        let Some([a, b, c, d]) = packet.block(start.wrapping_add(at)) else {
+            break;
+        };
+        workspace.keep(at, a.0);
+        workspace.keep(at.wrapping_add(8), b.0);
+        workspace.keep(at.wrapping_add(16), c.0);
+        workspace.keep(at.wrapping_add(24), d.0);
+    }
+}

@@ -1,0 +1,131 @@
+//! Rules, asked of a packet: each is a small decision program, whose operations have two exits each.
+
+use super::{
+    find::Sought,
+    table::{
+        FIELDS, FOUND, Kind, LIST_LEN_MAX, LISTS_MAX, List, NONE, OPERATIONS_MAX, Operation,
+        RESUME, RuleTable, flag,
+    },
+    workspace::{SLOTS, Workspace},
+};
+use crate::packet::PacketBytes;
+
+/// The most steps that one rule takes in a packet.
+const STEPS: usize = 96;
+/// What a rule takes of the budget besides its searches.
+const COST: u32 = 8;
+
+/// Gives `ask` each row of a list.
+#[inline(always)]
+pub fn each(list: List, table: &RuleTable, mut ask: impl FnMut(u32)) {
+    for index in 0..LIST_LEN_MAX {
+        if index >= u32::from(list.len) {
+            break;
+        }
+        let place = u32::from(list.first).wrapping_add(index) as usize;
+        let row = table.lists.get(place & (LISTS_MAX - 1));
+        ask(row.map_or(0, |row| u32::from(*row)));
+    }
+}
+
+/// Asks the rule of a row, and keeps it if it holds and is the first one; `find` looks for the pattern that an exit leads to.
+#[inline(always)]
+pub fn ask<P: PacketBytes>(
+    row: u32,
+    table: &RuleTable,
+    workspace: &mut Workspace,
+    find: impl FnMut(u32, &mut Workspace) -> Sought,
+) {
+    // One that comes later would change nothing.
+    if row >= workspace.best {
+        return;
+    }
+    if workspace.budget == 0 {
+        workspace.is_cut_short = 1;
+        return;
+    }
+    workspace.budget = workspace.budget.saturating_sub(COST);
+    if holds::<P>(table.row(row).first, table, workspace, find) {
+        workspace.best = row;
+    }
+}
+
+/// Whether the rule holds whose first operation this is.
+#[inline(always)]
+fn holds<P: PacketBytes>(
+    first: u32,
+    table: &RuleTable,
+    workspace: &mut Workspace,
+    mut find: impl FnMut(u32, &mut Workspace) -> Sought,
+) -> bool {
+    let mut exit = first;
+    for _ in 0..STEPS {
+        // VERIFIER: all ways to an operation go on as one.
+        exit = P::forget(exit);
+        if exit & (FOUND | NONE) != 0 {
+            return exit & FOUND != 0;
+        }
+        exit = step::<P>(exit, table, workspace, &mut find);
+    }
+    workspace.is_cut_short = 1;
+    false
+}
+
+/// The exit of the operation that `exit` leads to.
+#[inline(always)]
+fn step<P: PacketBytes>(
+    exit: u32,
+    table: &RuleTable,
+    workspace: &mut Workspace,
+    find: &mut impl FnMut(u32, &mut Workspace) -> Sought,
+) -> u32 {
+    let index = exit as usize & (OPERATIONS_MAX - 1);
+    let Some(operation) = table.operations.get(index) else {
+        return NONE;
+    };
+    let holds = if operation.kind == Kind::Content as u8 {
+        if workspace.budget == 0 {
+            workspace.is_cut_short = 1;
+            return NONE;
+        }
+        match find(exit, workspace) {
+            Sought::Found => true,
+            Sought::Absent => false,
+            Sought::Unfinished => return index as u32 | RESUME,
+        }
+    } else {
+        is_so(operation, workspace)
+    };
+    // VERIFIER: as in `holds`.
+    if P::forget(holds.into()) != 0 {
+        operation.then
+    } else {
+        operation.otherwise
+    }
+}
+
+/// Whether an operation holds that looks for no pattern.
+#[inline(always)]
+fn is_so(operation: &Operation, workspace: &Workspace) -> bool {
+    let [first, second, third, fourth] = operation.numbers;
+    if operation.kind == Kind::Field as u8 {
+        let field = workspace
+            .fields
+            .get(usize::from(operation.subject) & (FIELDS - 1));
+        let value = field.map_or(0, |field| field & first);
+        value.wrapping_sub(second) <= third
+    } else if operation.kind == Kind::Address as u8 {
+        let address = workspace.addresses.get(usize::from(operation.subject & 1));
+        let [high, low] = address.copied().unwrap_or_default();
+        let least_high = u64::from(first) << 32 | u64::from(second);
+        let least_low = u64::from(third) << 32 | u64::from(fourth);
+        high > least_high || high == least_high && low >= least_low
+    } else {
+        let mut from = 0;
+        if operation.flags & flag::RELATIVE != 0 {
+            let after = operation.after as usize & (SLOTS - 1);
+            from = workspace.ends.get(after).copied().unwrap_or_default();
+        }
+        u64::from(from).wrapping_add(first.into()) <= workspace.payload_len.into()
+    }
+}

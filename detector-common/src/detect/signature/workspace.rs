@@ -1,0 +1,135 @@
+//! Where a packet is taken apart for the rules: one record for each CPU.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::table::FIELDS;
+use crate::packet::PacketBytes;
+
+/// The bytes that one look of the filter takes in.
+pub const BLOCK: usize = 32;
+/// The most blocks of a payload.
+pub const BLOCKS_MAX: usize = 1 << 7;
+/// The most bytes of a payload that are looked at.
+pub const PAYLOAD_MAX: usize = BLOCK * BLOCKS_MAX;
+/// The most patterns that are followed up in one packet.
+pub const CANDIDATES_MAX: usize = 1 << 6;
+/// How many of them are remembered, so that none is followed up twice.
+const SEEN: usize = 1 << 11;
+/// The most patterns of a rule, as far as their places are kept.
+pub const SLOTS: usize = 1 << 4;
+/// The most steps of searching that one packet is given: a step looks at eight bytes.
+pub const BUDGET: u32 = 4096;
+
+/// A pattern that stands in a payload.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Candidate {
+    /// Its number.
+    pub pattern: u16,
+    /// Where it stands first, in bytes from the start of the payload.
+    pub place: u16,
+}
+
+/// What is known of a packet while rules are asked.
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+#[repr(C)]
+pub struct Workspace {
+    /// By [`super::table::Field`].
+    pub fields: [u32; FIELDS],
+    /// The source and the destination, as numbers in network order, the upper half first.
+    pub addresses: [[u64; 2]; 2],
+    /// Where what a slot stands for ends.
+    pub ends: [u32; SLOTS],
+    /// Where its search is taken up.
+    pub nexts: [u32; SLOTS],
+    /// The number of the packet, in the upper 40 bits.
+    pub epoch: u64,
+    /// By the lower bits of a pattern: the packet in which it was followed up last, the pattern (16 bits), and its place among the
+    /// candidates (8).
+    pub seen: [u64; SEEN],
+    /// The blocks in which the filter saw something.
+    pub blocks: [u32; BLOCKS_MAX],
+    /// How many there are.
+    pub blocks_len: u32,
+    /// How many patterns are followed up.
+    pub candidates_len: u32,
+    /// They.
+    pub candidates: [Candidate; CANDIDATES_MAX],
+    /// The steps that are left.
+    pub budget: u32,
+    /// Where the pattern stands first by which the next rules were found.
+    pub hint: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// How much of the payload is here, in bytes.
+    pub payload_len: u32,
+    /// 1 if something was not followed up.
+    pub is_cut_short: u32,
+    /// The first row that holds; [`u32::MAX`] if there is none yet.
+    pub best: u32,
+    /// The payload, and room to read a word behind it.
+    pub payload: [u8; PAYLOAD_MAX + 8],
+}
+
+impl Workspace {
+    /// The eight bytes of the payload from `at` on, the first lowest.
+    #[inline(always)]
+    #[must_use]
+    pub fn word<P: PacketBytes>(&self, at: u32) -> u64 {
+        P::load(&self.payload, at as usize & (PAYLOAD_MAX - 1))
+    }
+
+    /// Forgets the packet before.
+    #[inline(always)]
+    pub fn begin(&mut self) {
+        self.epoch = self.epoch.wrapping_add(1 << 24);
+        self.blocks_len = 0;
+        self.candidates_len = 0;
+        self.budget = BUDGET;
+        self.is_cut_short = 0;
+        self.best = u32::MAX;
+    }
+
+    /// Follows up a pattern that stands at `place`. Twice is no harm.
+    #[inline(always)]
+    pub fn add_candidate(&mut self, pattern: u16, place: u16) {
+        let word = self.epoch | u64::from(pattern) << 8;
+        let Some(seen) = self.seen.get_mut(usize::from(pattern) & (SEEN - 1)) else {
+            return;
+        };
+        let known = *seen ^ word;
+        let index = if known < CANDIDATES_MAX as u64 {
+            known as u32
+        } else {
+            self.candidates_len
+        };
+        let Some(candidate) = self.candidates.get_mut(index as usize) else {
+            self.is_cut_short = 1;
+            return;
+        };
+        if index == self.candidates_len {
+            *seen = word | u64::from(index);
+            *candidate = Candidate { pattern, place };
+            self.candidates_len = index.wrapping_add(1);
+        } else if place < candidate.place {
+            candidate.place = place;
+        }
+    }
+
+    /// The candidate of this index.
+    #[inline(always)]
+    #[must_use]
+    pub fn candidate(&self, index: u32) -> Candidate {
+        let index = index as usize & (CANDIDATES_MAX - 1);
+        self.candidates.get(index).copied().unwrap_or_default()
+    }
+
+    /// Keeps a word of the payload; `at` is a multiple of eight.
+    #[inline(always)]
+    pub fn keep(&mut self, at: usize, word: u64) {
+        let at = at & (PAYLOAD_MAX - 8);
+        if let Some(place) = self.payload.get_mut(at..at.wrapping_add(8)) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The kernel's way through the rules: each step of `detector_common::detect::signature` is a function of its own, which is verified
+//! once and for itself, and finds rules and workspace where the maps have them.
+
+use core::arch::asm;
+
+use aya_ebpf::bindings::xdp_md;
+use detector_common::{
+    abi::Tally,
+    detect::signature::{
+        Found, Inspector, Search, confirm, filter,
+        find::{self, Sought},
+        gather::{self, Options},
+        rule,
+        table::{FilterTable, List, RuleTable},
+        workspace::Workspace,
+    },
+    pipeline::Runtime as _,
+};
+
+use crate::{maps, packet::XdpPacket, runtime::KernelRuntime};
+
+/// What the packet of `ctx` matches, as a word, or [`u64::MAX`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn inspect(ctx: *mut xdp_md, search: u64) -> u64 {
+    let search = Search::from_word(search);
+    let mut inspector = KernelInspector { ctx };
+    let row = detector_common::detect::signature::inspect(search, &mut inspector);
+    if inspector
+        .workspace()
+        .is_none_or(|workspace| workspace.is_cut_short != 0)
+    {
+        KernelRuntime::new().tally(Tally::RulesCutShort);
+    }
+    row.and_then(|row| Found::of(row, search, &XdpPacket::new(ctx)))
+        .map_or(u64::MAX, Found::to_word)
+}
+
+/// Runs the filter over the packet of `ctx`, see [`filter::run`]. The number says nothing, here and below; a global function gives
+/// one.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn filter(ctx: *mut xdp_md, search: u64, shift: u32) -> u64 {
+    with_filter(search, |search, table, workspace| {
+        filter::run(search, shift, &XdpPacket::new(ctx), table, workspace);
+        0
+    })
+}
+
+/// Looks again at a block, see [`confirm::run`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn confirm(ctx: *mut xdp_md, search: u64, index: u32, shift: u32) -> u64 {
+    with_filter(search, |search, table, workspace| {
+        confirm::run(search, index, shift, &XdpPacket::new(ctx), table, workspace);
+        0
+    })
+}
+
+/// Gathers the headers of the packet of `ctx`, which is in `PARSED`; gives where its IPv4 options begin (32 bits), and their length.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gather_headers(ctx: *mut xdp_md, search: u64) -> u64 {
+    let Some(parsed) = maps::PARSED.get_ptr(0) else {
+        return 0;
+    };
+    with(search, |_, _, workspace| {
+        // SAFETY: the record is this CPU's, and XDP is not re-entered on a CPU.
+        let headers = unsafe { &*parsed }.headers();
+        let options = gather::headers(&headers.ip(), &XdpPacket::new(ctx), workspace);
+        u64::from(options.from) | u64::from(options.len) << 32
+    })
+}
+
+/// Gathers the IPv4 options of the packet of `ctx`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gather_options(ctx: *mut xdp_md, search: u64, from: u32, len: u32) -> u64 {
+    with(search, |_, _, workspace| {
+        gather::options(Options { from, len }, &XdpPacket::new(ctx), workspace);
+        0
+    })
+}
+
+/// Gathers the payload of the packet of `ctx`.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn gather_payload(ctx: *mut xdp_md, search: u64) -> u64 {
+    with(search, |search, _, workspace| {
+        gather::payload(search, &XdpPacket::new(ctx), workspace);
+        0
+    })
+}
+
+/// Asks the rules of a list: where it begins, and how many there are.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn ask_each(search: u64, first: u32, len: u32) -> u64 {
+    let list = List {
+        first: first as u16,
+        len: len as u16,
+    };
+    with(search, |_, table, _| {
+        rule::each(list, table, |row| {
+            ask(search, row);
+        });
+        0
+    })
+}
+
+/// Asks the rule of a row.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn ask(search: u64, row: u32) -> u64 {
+    with(search, |_, table, workspace| {
+        rule::ask::<XdpPacket>(row, table, workspace, |exit, workspace| {
+            let sought = Sought::from_number(find_pattern(search, exit));
+            written(workspace);
+            sought
+        });
+        0
+    })
+}
+
+/// Tells the compiler that a function which was not given the workspace has written to it.
+#[inline(always)]
+fn written(workspace: &mut Workspace) {
+    let workspace: *mut Workspace = workspace;
+    // An instruction that changes nothing, for the kernel takes no two lines of source at the same one.
+    // SAFETY: changes nothing.
+    unsafe { asm!("{workspace} = {workspace}", workspace = in(reg) workspace, options(nostack)) };
+}
+
+/// How the search for the pattern that this exit leads to ends.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn find_pattern(search: u64, exit: u32) -> u64 {
+    with(search, |_, table, workspace| {
+        find::run::<XdpPacket>(exit, table, workspace) as u64
+    })
+}
+
+/// Gives a step the rules of the search's generation and this CPU's workspace.
+#[inline(always)]
+fn with(search: u64, step: impl FnOnce(Search, &RuleTable, &mut Workspace) -> u64) -> u64 {
+    let search = Search::from_word(search);
+    let (Some(table), Some(workspace)) = (
+        maps::RULES.get(search.generation()),
+        maps::WORKSPACE.get_ptr_mut(0),
+    ) else {
+        return 0;
+    };
+    // SAFETY: the record is this CPU's, and XDP is not re-entered on a CPU.
+    step(search, table, unsafe { &mut *workspace })
+}
+
+/// The same with what the filter looks for.
+#[inline(always)]
+fn with_filter(search: u64, step: impl FnOnce(Search, &FilterTable, &mut Workspace) -> u64) -> u64 {
+    let search = Search::from_word(search);
+    let (Some(table), Some(workspace)) = (
+        maps::FILTER.get(search.generation()),
+        maps::WORKSPACE.get_ptr_mut(0),
+    ) else {
+        return 0;
+    };
+    // SAFETY: as in `with`.
+    step(search, table, unsafe { &mut *workspace })
+}
+
+/// Who inspects in the kernel.
+struct KernelInspector {
+    ctx: *mut xdp_md,
+}
+
+impl Inspector for KernelInspector {
+    #[inline(always)]
+    fn filter_table(&self, search: Search) -> Option<&FilterTable> {
+        maps::FILTER.get(search.generation())
+    }
+
+    #[inline(always)]
+    fn rule_table(&self, search: Search) -> Option<&RuleTable> {
+        maps::RULES.get(search.generation())
+    }
+
+    #[inline(always)]
+    fn workspace(&mut self) -> Option<&mut Workspace> {
+        let workspace = maps::WORKSPACE.get_ptr_mut(0)?;
+        // SAFETY: as in `with`.
+        Some(unsafe { &mut *workspace })
+    }
+
+    #[inline(always)]
+    fn filter(&mut self, search: Search, shift: u32) {
+        filter(self.ctx, search.to_word(), shift);
+    }
+
+    #[inline(always)]
+    fn confirm(&mut self, search: Search, index: u32, shift: u32) {
+        confirm(self.ctx, search.to_word(), index, shift);
+    }
+
+    #[inline(always)]
+    fn gather(&mut self, search: Search) {
+        let options = gather_headers(self.ctx, search.to_word());
+        let (from, len) = (options as u32, (options >> 32) as u32);
+        if len != 0 {
+            gather_options(self.ctx, search.to_word(), from, len);
+        }
+        gather_payload(self.ctx, search.to_word());
+    }
+
+    #[inline(always)]
+    fn ask_each(&mut self, search: Search, list: List) {
+        ask_each(search.to_word(), list.first.into(), list.len.into());
+    }
+}

@@ -1,0 +1,339 @@
+//! Which bytes of a rule the filter looks for: of one of its patterns four, for each way it may stand in the payload.
+
+use std::collections::BTreeMap;
+
+use detector_common::detect::signature::{
+    confirm::CHAIN_MAX,
+    table::{
+        FilterTable, GRAM_WORDS_MAX, GRAMS_MAX, Gram, LIST_LEN_MAX, PATTERNS_MAX, PatternWord,
+        STRIDE, WINDOW, hash,
+    },
+};
+
+use super::{
+    super::{
+        pattern::{Anchor, Buffer, Pattern},
+        problem::Problem,
+        rule::{Rule, Test},
+    },
+    program::{word, words},
+};
+
+/// A pattern, as far as the filter is concerned.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    bytes: Vec<u8>,
+    nocase: bool,
+    /// Where it may begin.
+    first: u16,
+    last: u16,
+    /// At every how many bytes a window is looked at: 4, 2 or 1.
+    stride: usize,
+}
+
+/// What the filter looks for of one rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sign {
+    /// The number of the pattern.
+    pub(super) pattern: u16,
+    /// At every how many bytes a window is to be looked at: 4, 2 or 1.
+    pub(super) stride: usize,
+    /// How many bytes of a payload have to be looked through for it.
+    pub(super) reach: u16,
+}
+
+/// The number of the pattern that a rule is found by; `None` if it has none that could be looked for.
+///
+/// One that need not be looked for at every byte, and of those the longest, which is the rarest.
+pub(super) fn choose(rule: &Rule) -> Option<usize> {
+    let keys = rule.patterns.iter().enumerate();
+    let keys = keys.filter_map(|(index, pattern)| Some((index, Key::of(rule, pattern)?)));
+    let best = keys.max_by_key(|(_, key)| (key.stride, key.bytes.len()));
+    best.map(|(index, _)| index)
+}
+
+/// Whether the pattern of this number holds wherever the filter finds it, so that nothing is left to ask of it.
+pub(super) fn is_all_said(rule: &Rule, choice: usize) -> bool {
+    let is_exact = rule.patterns.get(choice).is_some_and(|pattern| {
+        let (_, last) = begins(rule, pattern);
+        let is_absolute = matches!(pattern.anchor, Anchor::Absolute { .. });
+        is_absolute && !pattern.ends && u16::try_from(last).is_ok()
+    });
+    let patterns = rule.patterns.iter().map(|pattern| match pattern.anchor {
+        Anchor::Relative { after, .. } => after,
+        Anchor::Absolute { .. } => None,
+    });
+    let tests = rule.tests.iter().map(|test| {
+        if let Test::DataAt { after, .. } = test {
+            *after
+        } else {
+            None
+        }
+    });
+    is_exact && !patterns.chain(tests).any(|after| after == Some(choice))
+}
+
+/// The patterns of all rules that the filter looks for, with their grams.
+#[derive(Default)]
+pub(super) struct Grams {
+    patterns: Vec<Known>,
+    numbers: BTreeMap<Key, u16>,
+    hashed: Vec<(u32, Gram)>,
+    words: Vec<PatternWord>,
+    /// How many grams each bucket has.
+    buckets: BTreeMap<usize, usize>,
+}
+
+struct Known {
+    /// The rules that it speaks for.
+    rows: u32,
+    /// The hashes of its windows.
+    hashes: Vec<u32>,
+    reach: u16,
+}
+
+impl Grams {
+    /// Takes note that a rule of so many rows is found by its pattern of this number, see [`choose`].
+    pub(super) fn add(
+        &mut self,
+        rule: &Rule,
+        choice: usize,
+        rows: u32,
+    ) -> Result<Option<Sign>, Problem> {
+        let pattern = rule.patterns.get(choice);
+        let Some(key) = pattern.and_then(|pattern| Key::of(rule, pattern)) else {
+            return Ok(None);
+        };
+        let stride = key.stride;
+        let known = self.numbers.get(&key).copied();
+        let with_room = known.filter(|number| {
+            let known = self.patterns.get(usize::from(*number));
+            known.is_some_and(|known| known.rows + rows <= LIST_LEN_MAX)
+        });
+        let number = match with_room {
+            Some(number) => number,
+            None => self.insert(key)?,
+        };
+        let Some(known) = self.patterns.get_mut(usize::from(number)) else {
+            return Ok(None);
+        };
+        known.rows += rows;
+        Ok(Some(Sign {
+            pattern: number,
+            stride,
+            reach: known.reach,
+        }))
+    }
+
+    fn insert(&mut self, key: Key) -> Result<u16, Problem> {
+        if self.patterns.len() == PATTERNS_MAX {
+            return Err(Problem::NoRoom("patterns", PATTERNS_MAX));
+        }
+        let number = self.patterns.len() as u16;
+        let word = self.words.len();
+        self.words.extend(words(&key.bytes, key.nocase));
+        if self.words.len() > GRAM_WORDS_MAX {
+            return Err(Problem::NoRoom("words of patterns", GRAM_WORDS_MAX));
+        }
+        let mut hashes = Vec::new();
+        for (residue, places) in key.residues().into_iter().enumerate() {
+            if !places {
+                continue;
+            }
+            let best = key.windows(residue).min_by_key(|at| self.score(&key, *at));
+            let at = best.filter(|at| self.chain(hash(key.window(*at))) < CHAIN_MAX);
+            let at = at.ok_or(Problem::NoRoom("rules that look alike", CHAIN_MAX))?;
+            if self.hashed.len() + 1 == GRAMS_MAX {
+                return Err(Problem::NoRoom("windows of patterns", GRAMS_MAX));
+            }
+            let hash = hash(key.window(at));
+            *self.buckets.entry(FilterTable::bucket(hash)).or_default() += 1;
+            let gram = key.gram(at, number);
+            self.hashed.push((
+                hash,
+                Gram {
+                    word: word as u16,
+                    ..gram
+                },
+            ));
+            hashes.push(hash);
+        }
+        let reach = usize::from(key.last).saturating_add(key.bytes.len());
+        self.patterns.push(Known {
+            rows: 0,
+            hashes,
+            reach: reach.min(usize::from(u16::MAX)) as u16,
+        });
+        self.numbers.insert(key, number);
+        Ok(number)
+    }
+
+    /// How many grams share the bucket of a hash.
+    fn chain(&self, hash: u32) -> usize {
+        let chain = self.buckets.get(&FilterTable::bucket(hash));
+        chain.copied().unwrap_or_default()
+    }
+
+    /// The less, the better to look for the window at `at`: how common its bytes are, and how many share its bucket.
+    fn score(&self, key: &Key, at: usize) -> (usize, u32, usize) {
+        let window = key.window(at).to_le_bytes();
+        let common: u32 = window.into_iter().map(commonness).sum();
+        let [a, b, c, d] = window;
+        let repeats = if (a, b) == (c, d) || a == b && b == c || b == c && c == d {
+            20
+        } else {
+            0
+        };
+        (self.chain(hash(key.window(at))), common + repeats, at)
+    }
+
+    /// Writes all of it; `class_of` says for each pattern in which classes of traffic it is looked for.
+    pub(super) fn write(&self, table: &mut FilterTable, class_of: &[u8]) {
+        for (place, word) in table.words.iter_mut().zip(&self.words) {
+            *place = *word;
+        }
+        for (known, classes) in self.patterns.iter().zip(class_of) {
+            for hash in &known.hashes {
+                let place = table.filter.get_mut(FilterTable::index(*hash));
+                *place.unwrap_or(&mut 0) |= classes;
+            }
+        }
+        for (index, (hash, gram)) in (1..).zip(&self.hashed) {
+            let bucket = table.buckets.get_mut(FilterTable::bucket(*hash));
+            if let (Some(first), Some(place)) = (bucket, table.grams.get_mut(usize::from(index))) {
+                *place = Gram {
+                    next: *first,
+                    ..*gram
+                };
+                *first = index;
+            }
+        }
+    }
+
+    /// How many patterns there are.
+    pub(super) fn len(&self) -> usize {
+        self.patterns.len()
+    }
+}
+
+/// How common a byte is in what goes over a network, roughly.
+fn commonness(byte: u8) -> u32 {
+    match byte {
+        0 | b' ' => 12,
+        b'a'..=b'z' | b'A'..=b'Z' => 8,
+        b'0'..=b'9' | b'\r' | b'\n' | b'/' | b'.' | b'-' | b'=' | b':' => 6,
+        0xff | 1..=4 | b'!'..=b'~' => 4,
+        _ => 2,
+    }
+}
+
+impl Key {
+    /// The key of a pattern; `None` of one that is too short, that must not be there, or that is not in the payload.
+    fn of(rule: &Rule, pattern: &Pattern) -> Option<Self> {
+        if pattern.negated || pattern.buffer != Buffer::Payload || pattern.bytes.len() < WINDOW {
+            return None;
+        }
+        let len = pattern.bytes.len() as u64;
+        let (first, last) = begins(rule, pattern);
+        let mut key = Self {
+            bytes: pattern.bytes.clone(),
+            nocase: pattern.nocase,
+            first: u16::try_from(first).unwrap_or(u16::MAX),
+            last: u16::try_from(last).unwrap_or(u16::MAX),
+            stride: STRIDE,
+        };
+        while key.stride > 1 && !key.is_always_seen() {
+            key.stride /= 2;
+        }
+        (len <= 255).then_some(key)
+    }
+
+    /// Whether a whole window is looked at, however the pattern stands.
+    fn is_always_seen(&self) -> bool {
+        let residues = self.residues().into_iter().enumerate();
+        residues
+            .filter(|(_, may_be)| *may_be)
+            .all(|(residue, _)| self.windows(residue).next().is_some())
+    }
+
+    /// For each distance from the pattern's first byte to the next one where a window is looked at, whether that may be.
+    fn residues(&self) -> [bool; STRIDE] {
+        let mut residues = [false; STRIDE];
+        for begin in self.first..=self.last.min(self.first.saturating_add(STRIDE as u16 - 1)) {
+            let distance = (self.stride - usize::from(begin) % self.stride) % self.stride;
+            if let Some(place) = residues.get_mut(distance) {
+                *place = true;
+            }
+        }
+        residues
+    }
+
+    /// The windows that are looked at if the first of them stands `residue` bytes behind the pattern's first.
+    fn windows(&self, residue: usize) -> impl Iterator<Item = usize> {
+        (residue..self.bytes.len().saturating_sub(WINDOW - 1)).step_by(self.stride)
+    }
+
+    /// The window at `at`.
+    fn window(&self, at: usize) -> u32 {
+        let bytes = self.bytes.get(at..at + WINDOW).unwrap_or_default();
+        u32::from_le_bytes(bytes.try_into().unwrap_or_default())
+    }
+
+    /// The gram of the window at `at`: eight bytes around it, all of them in the pattern as far as it is that long. None is behind it, where
+    /// the packet may end; before it there is a header at least.
+    fn gram(&self, at: usize, pattern: u16) -> Gram {
+        let signed = |number: usize| i16::try_from(number).unwrap_or(i16::MAX);
+        let (len, window) = (signed(self.bytes.len()), signed(at));
+        let begin = (window - 2).clamp(0, (len - 8).max(0)).min(len - 8);
+        let missing = u32::from(begin.min(0).unsigned_abs());
+        let from = usize::try_from(begin).unwrap_or_default();
+        let end = usize::try_from(begin + 8).unwrap_or_default();
+        let word = word(self.bytes.get(from..end).unwrap_or_default(), self.nocase);
+        let place = |begin: u16| u16::try_from(usize::from(begin) + at).unwrap_or(u16::MAX);
+        Gram {
+            mask: word.mask << (8 * missing),
+            value: word.value << (8 * missing),
+            delta: begin - window,
+            first: place(self.first),
+            last: place(self.last),
+            pattern,
+            len: self.bytes.len() as u8,
+            at: at as u8,
+            ..Gram::default()
+        }
+    }
+}
+
+/// Where in the payload a pattern may begin.
+fn begins(rule: &Rule, pattern: &Pattern) -> (u64, u64) {
+    let len = pattern.bytes.len() as u64;
+    match pattern.anchor {
+        Anchor::Absolute { offset, depth } => {
+            let first = u64::from(offset);
+            let last = depth.map_or(u64::from(u16::MAX), |depth| {
+                (first + u64::from(depth)).saturating_sub(len)
+            });
+            (first, last)
+        }
+        Anchor::Relative {
+            after,
+            distance,
+            within,
+        } => {
+            let end = after
+                .and_then(|after| rule.patterns.get(after))
+                .map_or((0, 0), |after| {
+                    let (first, last) = begins(rule, after);
+                    let len = after.bytes.len() as u64;
+                    (first + len, last + len)
+                });
+            let distance = i64::from(distance);
+            let first = end.0.saturating_add_signed(distance);
+            let last = within.map_or(u64::from(u16::MAX), |within| {
+                let behind = end.1.saturating_add_signed(distance) + u64::from(within);
+                behind.saturating_sub(len)
+            });
+            (first, last)
+        }
+    }
+}
