@@ -20,7 +20,7 @@ use detector_tests::{
 use serde_json::json;
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 6] = ["run", "stats", "status", "offenders", "replay", "rules"];
+const COMMANDS: [&str; 5] = ["run", "stats", "status", "offenders", "replay"];
 
 fn replay(options: &[&str], file: &Path) -> Result<Ended> {
     let options = options.iter().map(AsRef::<OsStr>::as_ref);
