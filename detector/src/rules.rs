@@ -17,7 +17,11 @@ mod test;
 mod threshold;
 mod value;
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::Path,
+};
 
 pub use self::{
     book::{Book, Entry, Severity},
@@ -133,10 +137,10 @@ impl RuleSet {
                 self.refuse(refusal);
             }
         }
-        let is_refused = |index: &usize| refused.iter().any(|(refused, _)| refused == index);
+        let refused: BTreeSet<_> = refused.iter().map(|(index, _)| *index).collect();
         let rules = std::mem::take(&mut self.rules).into_iter().enumerate();
         self.rules = rules
-            .filter(|(index, _)| !is_refused(index))
+            .filter(|(index, _)| !refused.contains(index))
             .map(|(_, rule)| rule)
             .collect();
         self.refusals

@@ -11,10 +11,14 @@ use detector_common::{
     detect::{
         Detector,
         signature::{
+            Found, Local, Search,
             table::{FilterTable, RuleTable},
             watch::WatchLists,
+            workspace::Workspace,
         },
     },
+    packet::PacketBytes,
+    pipeline::headers::Headers,
 };
 
 use crate::rules::{Book, Problem, Rule, Variables, compile};
@@ -42,10 +46,7 @@ impl Tables {
     pub fn new(mut config: Config, seed: HashSeed, rules: &[Rule], variables: &Variables) -> Self {
         config.hash_seed = seed.0;
         let book = Book::of(rules, &Book::default());
-        let slots: Vec<_> = rules
-            .iter()
-            .map(|rule| book.slot(rule).unwrap_or_default())
-            .collect();
+        let slots: Vec<_> = rules.iter().map(|rule| book.slot(rule)).collect();
         let compiled = compile(rules, &slots, variables);
         let mut watch: Box<WatchLists> = zeroed_box();
         let [list, _] = &mut watch.lists;
@@ -73,7 +74,26 @@ impl Tables {
         )
     }
 
-    /// The same for an agent that guards so many interfaces. With one, no answer to what comes in by it is seen, so that
+    /// What a packet with these headers matches, and whether something was left undecided.
+    pub fn search<P: PacketBytes>(
+        &self,
+        packet: &P,
+        headers: &Headers,
+        search: Search,
+        workspace: &mut Workspace,
+    ) -> (Option<Found>, bool) {
+        let mut local = Local {
+            packet,
+            ip: headers.ip(),
+            filter: &self.filter,
+            rules: &self.rules,
+            workspace,
+        };
+        let found = local.search(search);
+        (found, workspace.is_cut_short != 0)
+    }
+
+    /// These for an agent that guards so many interfaces. With one, no answer to what comes in by it is seen, so that
     /// everybody would seem to scan.
     #[must_use]
     pub fn fit_for(mut self, interfaces: usize) -> Self {

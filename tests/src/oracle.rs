@@ -21,7 +21,7 @@ use detector::tables::Tables;
 use detector_common::{
     abi::{self, RuleCounter, Tally},
     config::Config,
-    detect::signature::{Found, Local, Search, watch::WatchLists, workspace::Workspace},
+    detect::signature::{Found, Search, watch::WatchLists, workspace::Workspace},
     event::Event,
     packet::Frame,
     parse::{Packet, plain},
@@ -148,15 +148,10 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
     }
 
     fn search(&mut self, packet: &Frame<'_>, headers: &Headers, search: Search) -> Option<Found> {
-        let mut local = Local {
-            packet,
-            ip: headers.ip(),
-            filter: &self.tables.filter,
-            rules: &self.tables.rules,
-            workspace: &mut self.workspace,
-        };
-        let found = local.search(search);
-        if self.workspace.is_cut_short != 0 {
+        let (found, is_cut_short) =
+            self.tables
+                .search(packet, headers, search, &mut self.workspace);
+        if is_cut_short {
             self.tally(Tally::RulesCutShort);
         }
         found

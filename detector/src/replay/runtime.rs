@@ -9,9 +9,7 @@ use detector_common::{
     abi::{Tally, counter_index},
     bindings,
     config::Config,
-    detect::signature::{
-        Found, Local, Search, table::RULES_MAX, watch::WatchLists, workspace::Workspace,
-    },
+    detect::signature::{Found, Search, table::RULES_MAX, watch::WatchLists, workspace::Workspace},
     event::Event,
     packet::Frame,
     pipeline::{self, Runtime, headers::Headers},
@@ -124,15 +122,10 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
     }
 
     fn search(&mut self, packet: &Frame<'_>, headers: &Headers, search: Search) -> Option<Found> {
-        let mut local = Local {
-            packet,
-            ip: headers.ip(),
-            filter: &self.tables.filter,
-            rules: &self.tables.rules,
-            workspace: &mut self.workspace,
-        };
-        let found = local.search(search);
-        if self.workspace.is_cut_short != 0 {
+        let (found, is_cut_short) =
+            self.tables
+                .search(packet, headers, search, &mut self.workspace);
+        if is_cut_short {
             Runtime::<Frame<'_>>::tally(self, Tally::RulesCutShort);
         }
         found

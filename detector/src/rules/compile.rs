@@ -1,12 +1,13 @@
 //! From rules to the tables that the kernel and `replay` read.
 //!
-//! What a rule asks becomes a small program ([`program`]); what the filter looks for of it, four bytes of one of its patterns
+//! What a rule asks ([`stage`]) becomes a small program ([`program`]); what the filter looks for of it, four bytes of one of its patterns
 //! ([`grams`]); and who looks at which packets, groups of ports ([`groups`]).
 
 mod grams;
 mod groups;
 mod program;
 mod ranges;
+mod stage;
 
 use bytemuck::{Zeroable as _, allocation::zeroed_box};
 use detector_common::detect::signature::{
@@ -18,7 +19,8 @@ pub use self::ranges::Variables;
 use self::{
     grams::{Grams, Sign, choose},
     groups::{Member, traffic},
-    program::{Programs, Way},
+    program::Programs,
+    stage::Way,
 };
 use super::{
     header::{Action, Endpoint},
@@ -49,9 +51,9 @@ struct Draft {
     sign: Option<Sign>,
 }
 
-/// Compiles `rules`, each of which is counted in the slot that is given with it. Of those that a packet matches, one that passes goes before one
+/// Compiles `rules`, each of which is counted in the slot that is given with it; one without a slot finds no room. Of those that a packet matches, one that passes goes before one
 /// that drops, and that before one that alerts; of these the first.
-pub fn compile(rules: &[Rule], slots: &[u16], variables: &Variables) -> Compiled {
+pub fn compile(rules: &[Rule], slots: &[Option<u16>], variables: &Variables) -> Compiled {
     let mut compiled = Compiled {
         filter: zeroed_box(),
         rules: zeroed_box(),
@@ -142,7 +144,7 @@ impl Compiled {
     fn write(
         &mut self,
         rules: &[Rule],
-        slots: &[u16],
+        slots: &[Option<u16>],
         drafts: &[Draft],
         grams: &Grams,
     ) -> Result<(), (usize, Problem)> {
@@ -154,13 +156,14 @@ impl Compiled {
             return Err((draft.rule, Problem::NoRoom("rules", RULES_MAX)));
         }
         for (index, (draft, row)) in drafts.iter().zip(&mut table.rows).enumerate() {
-            let (Some(rule), Some(slot)) = (rules.get(draft.rule), slots.get(draft.rule)) else {
+            let Some(rule) = rules.get(draft.rule) else {
                 continue;
             };
             let at = |problem| (draft.rule, problem);
+            let slot = slots.get(draft.rule).copied().flatten();
             *row = Row {
                 first: programs.add(rule, &draft.way, choose(rule)).map_err(at)?,
-                slot: *slot,
+                slot: slot.ok_or_else(|| at(Problem::NoRoom("rules", RULES_MAX)))?,
                 action: precedence(draft.action) as u8,
                 reserved: 0,
             };

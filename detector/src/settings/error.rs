@@ -125,7 +125,7 @@ pub(super) enum Problem {
     NoAddress { key: Key, value: Shown },
     #[error("{key}: {address} is another on each interface, so that its owner cannot be named")]
     LinkLocal { key: Key, address: Ipv6Addr },
-    #[error("{key}: {count} addresses, and at most {max} are kept")]
+    #[error("{key}: {count} entries, and at most {max} are kept")]
     TooMany { key: Key, count: usize, max: usize },
     #[error("{key}: expected {expected}, found {found}")]
     WrongType {

@@ -235,22 +235,9 @@ impl<'t> Section<'t> {
         max: usize,
         parse: impl Fn(&str) -> Result<T, RuleProblem>,
     ) -> Result<BTreeMap<String, T>, Fault> {
-        let Some(value) = self.value(key) else {
+        let Some(table) = self.table(key, max, "a table of names, each with a set")? else {
             return Ok(BTreeMap::new());
         };
-        let DeValue::Table(table) = value.get_ref() else {
-            return Err(self.wrong_type(key, value, "a table of names, each with a set"));
-        };
-        if table.len() > max {
-            return Err(Fault {
-                at: value.span().start,
-                problem: Problem::TooMany {
-                    key: self.key(key),
-                    count: table.len(),
-                    max,
-                },
-            });
-        }
         let set = |(name, set): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
             let DeValue::String(text) = set.get_ref() else {
                 return Err(self.wrong_type(key, set, "a string"));
@@ -293,22 +280,9 @@ impl<'t> Section<'t> {
         key: &'static str,
         max: usize,
     ) -> Result<BTreeMap<IpAddr, Mac>, Fault> {
-        let Some(value) = self.value(key) else {
+        let Some(table) = self.table(key, max, "a table of addresses with their MACs")? else {
             return Ok(BTreeMap::new());
         };
-        let DeValue::Table(table) = value.get_ref() else {
-            return Err(self.wrong_type(key, value, "a table of addresses with their MACs"));
-        };
-        if table.len() > max {
-            return Err(Fault {
-                at: value.span().start,
-                problem: Problem::TooMany {
-                    key: self.key(key),
-                    count: table.len(),
-                    max,
-                },
-            });
-        }
         let binding = |(address, mac): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
             let text: &str = address.get_ref();
             let at = address.span().start;
@@ -333,6 +307,32 @@ impl<'t> Section<'t> {
             Ok((address, self.mac(key, mac.span().start, text)?))
         };
         table.iter().map(binding).collect()
+    }
+
+    /// The table `key` in this one, of `max` entries at most; it is to be `expected`.
+    fn table(
+        &mut self,
+        key: &'static str,
+        max: usize,
+        expected: &'static str,
+    ) -> Result<Option<&'t DeTable<'t>>, Fault> {
+        let Some(value) = self.value(key) else {
+            return Ok(None);
+        };
+        let DeValue::Table(table) = value.get_ref() else {
+            return Err(self.wrong_type(key, value, expected));
+        };
+        if table.len() > max {
+            return Err(Fault {
+                at: value.span().start,
+                problem: Problem::TooMany {
+                    key: self.key(key),
+                    count: table.len(),
+                    max,
+                },
+            });
+        }
+        Ok(Some(table))
     }
 
     fn mac(&self, key: &'static str, at: usize, text: &str) -> Result<Mac, Fault> {

@@ -199,7 +199,7 @@ fn a_limit_or_an_address_that_is_none_is_refused_where_it_stands_with_one_that_i
     let many = format!("gateways = [{}]", "'02:00:00:00:00:01',".repeat(5));
     assert_eq!(
         refusal(&many).1,
-        "gateways: 5 addresses, and at most 4 are kept"
+        "gateways: 5 entries, and at most 4 are kept"
     );
     assert_eq!(
         message,
