@@ -9,6 +9,7 @@
 mod arp;
 mod checksum;
 mod ethernet;
+mod gre;
 mod icmp;
 mod ipv4;
 mod ipv6;
@@ -80,6 +81,7 @@ enum Layer {
     Ipv4(Ipv4),
     Ipv6(Ipv6),
     Extension(Extension),
+    Gre,
     Tcp(Tcp),
     Udp(Udp),
     Icmp(Icmp),
@@ -193,6 +195,7 @@ impl Layer {
             Self::Ipv6(_) => Some(ipv6::ETHERTYPE),
             Self::Ethernet(_)
             | Self::Extension(_)
+            | Self::Gre
             | Self::Tcp(_)
             | Self::Udp(_)
             | Self::Icmp(_) => None,
@@ -206,6 +209,7 @@ impl Layer {
             Self::Tcp(_) => Some(6),
             Self::Udp(_) => Some(17),
             Self::Ipv6(_) => Some(41),
+            Self::Gre => Some(gre::PROTOCOL),
             Self::Extension(extension) => Some(extension.protocol),
             Self::Icmp(icmp) => Some(icmp.protocol),
             Self::Ethernet(_) | Self::Vlan(_) | Self::Arp(_) => None,
@@ -220,6 +224,7 @@ impl Layer {
             | Self::Vlan(_)
             | Self::Arp(_)
             | Self::Extension(_)
+            | Self::Gre
             | Self::Tcp(_)
             | Self::Udp(_)
             | Self::Icmp(_) => None,
@@ -242,6 +247,7 @@ impl Layer {
             Self::Ipv4(header) => header.encode(protocol, inner),
             Self::Ipv6(header) => header.encode(protocol, inner),
             Self::Extension(header) => header.encode(protocol, inner),
+            Self::Gre => gre::encode(ethertype, inner),
             Self::Tcp(header) => header.encode(pseudo_header, inner),
             Self::Udp(header) => header.encode(pseudo_header, inner),
             Self::Icmp(header) => header.encode(pseudo_header, inner),

@@ -9,7 +9,7 @@ use super::{CLIENT_MAC, Layer, PacketBuilder, SERVER_MAC};
 pub type Mac = [u8; 6];
 
 // IEEE 802 local experimental EtherType: what a frame says whose payload has no header.
-const EXPERIMENTAL: u16 = 0x88b5;
+pub(super) const EXPERIMENTAL: u16 = 0x88b5;
 const TPID_8021Q: u16 = 0x8100;
 const TPID_8021AD: u16 = 0x88a8;
 

@@ -316,6 +316,19 @@ fn an_ip_packet_inside_another_is_named_by_its_protocol_number() -> Result<()> {
 }
 
 #[test]
+fn a_tunnel_of_gre_names_what_it_carries_by_its_ethertype() -> Result<()> {
+    let tunnel = PacketBuilder::new().gre();
+    let inner = tunnel.ipv4(CLIENT_IPV4, SERVER_IPV4).tcp(1, 2);
+    let frame = inner.payload(b"data").build();
+    assert_eq!(parsed_ipv4(&verified(&frame)?)?.payload_ip_number().0, 47);
+    assert_eq!(frame[34..38], [0, 0, 0x08, 0]);
+    // Behind an Ethernet header it is a packet like any other.
+    let carried = [&frame[..14], &frame[38..]].concat();
+    assert_eq!(parsed_tcp(&verified(&carried)?)?.payload(), b"data");
+    Ok(())
+}
+
+#[test]
 fn overrides_change_their_field_and_nothing_else() {
     let good = PacketBuilder::new()
         .ipv4(CLIENT_IPV4, SERVER_IPV4)
