@@ -12,6 +12,7 @@ mod packets;
 mod pair;
 pub mod referee;
 mod state;
+pub mod suricata;
 pub mod tshark;
 
 use std::{collections::BTreeSet, mem};

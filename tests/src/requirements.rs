@@ -15,6 +15,8 @@ use anyhow::{Context as _, Result, ensure};
 use aya::{programs::ProgramType, sys::is_program_supported};
 use nix::unistd::geteuid;
 
+use crate::oracle::suricata;
+
 /// Where captures are looked for when `DETECTOR_CAPTURES` is not set, seen from the workspace root.
 const DEFAULT_CAPTURES: &str = "../shared/captures";
 
@@ -110,6 +112,25 @@ pub fn tshark_or_skip(test: &str) -> bool {
         "{test} must run because DETECTOR_REQUIRE_CAPTURES=1, but there is no tshark: run `cargo xtask setup`"
     );
     say(&format!("SKIPPED (needs tshark): {test}"));
+    false
+}
+
+/// Whether Suricata is there; if not, says that the test is skipped.
+///
+/// # Panics
+///
+/// If it is not and `DETECTOR_REQUIRE_CAPTURES` is 1, for it is captures that it reads.
+#[must_use]
+pub fn suricata_or_skip(test: &str) -> bool {
+    let version = suricata::command().arg("-V").output();
+    if version.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    assert!(
+        !is_set("DETECTOR_REQUIRE_CAPTURES"),
+        "{test} must run because DETECTOR_REQUIRE_CAPTURES=1, but there is no Suricata: `cargo xtask test` fetches it"
+    );
+    say(&format!("SKIPPED (needs Suricata): {test}"));
     false
 }
 

@@ -18,9 +18,7 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     });
     if has_peers {
         setup::ready(Scope::Bench)?;
-        if let Err(error) = suricata::unpack() {
-            eprintln!("bench: without Suricata: {error:#}");
-        }
+        suricata::prepare();
     } else {
         setup::ready(Scope::Build)?;
     }

@@ -1,4 +1,4 @@
-//! Suricata for `cargo xtask bench`, unpacked from Debian's backports and never installed.
+//! Suricata for `cargo xtask bench` and `test`, unpacked from Debian's backports and never installed.
 //!
 //! Debian 12 itself has no Suricata any more. Its package would start a service on the machine's own interface; unpacked,
 //! it is a program and its libraries in a directory.
@@ -12,8 +12,15 @@ use crate::archive::{self, Archive};
 use crate::setup::machine;
 use crate::workspace;
 
+/// Sees to it that there is a Suricata; where that fails, says so and no more: it is a peer and a referee, and no part of us.
+pub(crate) fn prepare() {
+    if let Err(error) = unpack() {
+        eprintln!("setup: without Suricata: {error:#}");
+    }
+}
+
 /// Makes `target/suricata/root/usr/bin/suricata`, unless there is a Suricata already.
-pub(crate) fn unpack() -> Result<()> {
+fn unpack() -> Result<()> {
     let directory = workspace::target_dir()?.join("suricata");
     let root = directory.join("root");
     let is_there =
@@ -21,7 +28,7 @@ pub(crate) fn unpack() -> Result<()> {
     if is_there() {
         return Ok(());
     }
-    eprintln!("bench: fetching Suricata, about ten seconds");
+    eprintln!("setup: fetching Suricata, about ten seconds");
     let (release, backports) = (machine::release()?, machine::backports()?);
     let archive = Archive::open(&directory.join("apt"), &[&release, &backports])?;
     // Another run may have unpacked it while this one waited for the archive.

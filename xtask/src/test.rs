@@ -8,10 +8,11 @@ use std::ffi::OsString;
 use anyhow::Result;
 
 use crate::setup::Scope;
-use crate::{run, setup, workspace};
+use crate::{run, setup, suricata, workspace};
 
 pub(crate) fn run(arguments: &[OsString]) -> Result<()> {
     setup::ready(Scope::Test)?;
+    suricata::prepare();
     run::build_bins(&["--bin=detector"])?;
     let mut command = run::cargo(&["test"]);
     command.args(arguments).env(

@@ -1,7 +1,6 @@
 //! Suricata inline: it takes packets from one cable (`AF_PACKET`) and sends those that it does not drop into another.
 
 use std::{
-    env::consts::ARCH,
     fs,
     io::{BufRead as _, BufReader, Write as _},
     mem::replace,
@@ -13,7 +12,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use detector_common::verdict::Verdict;
-use detector_tests::lab::{ETH0, Host, Pair, Process, wait_until};
+use detector_tests::{
+    lab::{ETH0, Host, Pair, Process, wait_until},
+    oracle::suricata,
+};
 use nix::{
     time::{clock_getcpuclockid, clock_gettime},
     unistd::Pid,
@@ -25,7 +27,6 @@ use super::{
     Kind, Receiver,
     filters::{SINK, install, pair_with_sink, sunk, take_frames},
 };
-use crate::report::target_dir;
 
 /// The second cable: its end on Suricata's host.
 const OUT: &str = "out";
@@ -76,7 +77,7 @@ pub(super) fn suricata() -> Result<Box<dyn Receiver>> {
         CONFIGURATION.replace("DIRECTORY", &shown),
     )?;
     fs::write(path("one.rules"), RULE)?;
-    let mut command = command(&pair.server)?;
+    let mut command = command(&pair.server);
     command.arg("-c").arg(path("suricata.yaml"));
     command.arg("-S").arg(path("one.rules"));
     command.arg("-l").arg(directory.path());
@@ -103,17 +104,14 @@ pub(super) fn suricata() -> Result<Box<dyn Receiver>> {
     }))
 }
 
-/// Suricata as `cargo xtask bench` has unpacked it, or else as it is installed.
-fn command(host: &Host) -> Result<Command> {
-    let root = target_dir()?.join("suricata/root");
-    let unpacked = root.join("usr/bin/suricata");
-    if !unpacked.is_file() {
-        return Ok(host.command("suricata"));
+/// Suricata in the network of `host`.
+fn command(host: &Host) -> Command {
+    let (program, libraries) = suricata::program();
+    let mut command = host.command(program);
+    if let Some(libraries) = libraries {
+        command.env("LD_LIBRARY_PATH", libraries);
     }
-    let mut command = host.command(unpacked);
-    let libraries = root.join(format!("usr/lib/{ARCH}-linux-gnu"));
-    command.env("LD_LIBRARY_PATH", libraries);
-    Ok(command)
+    command
 }
 
 impl Receiver for Suricata {
