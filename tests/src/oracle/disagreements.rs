@@ -1,4 +1,4 @@
-//! The committed list of what the parser and its referees read differently, `tests/disagreements.toml`.
+//! The committed list of what the classifier and its referees read or find differently, `tests/disagreements.toml`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,6 +20,9 @@ pub struct Disagreements {
     pub etherparse: Vec<Disagreement>,
     /// Of tshark.
     pub tshark: Vec<Disagreement>,
+    /// Of Suricata, about the rules that we ship.
+    #[serde(default)]
+    pub suricata: Vec<Disagreement>,
 }
 
 /// One way to read a frame differently.
