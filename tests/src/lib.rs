@@ -6,6 +6,7 @@ pub mod builder;
 pub mod capture;
 pub mod command;
 pub mod cpu;
+pub mod evasion;
 pub mod fixtures;
 pub mod fuzz;
 pub mod generate;
