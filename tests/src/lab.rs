@@ -11,6 +11,7 @@
 //! ```
 
 mod bpffs;
+mod generator;
 mod host;
 mod namespace;
 mod ping;
@@ -29,8 +30,15 @@ use anyhow::{Context as _, Result};
 
 use self::host::Port;
 pub use self::{
-    bpffs::PrivateBpffs, host::Host, namespace::Namespace, process::Process, receiver::Receiver,
-    sender::Sender, station::Station, wait::wait_until,
+    bpffs::PrivateBpffs,
+    generator::{Generator, run_live},
+    host::Host,
+    namespace::Namespace,
+    process::Process,
+    receiver::Receiver,
+    sender::Sender,
+    station::Station,
+    wait::wait_until,
 };
 use crate::{builder::Route, requirements::require_root};
 

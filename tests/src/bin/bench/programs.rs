@@ -149,15 +149,6 @@ impl Floor {
     }
 }
 
-/// Loads the program that sends its packet out of the interface of this index.
-pub(crate) fn load_sender(interface: u32) -> Result<Ebpf> {
-    let mut object = EbpfLoader::new()
-        .override_global("SEND_TO", &interface, true)
-        .load(BENCH_OBJECT)?;
-    load(&mut object, "send")?;
-    Ok(object)
-}
-
 /// Loads one program of an object.
 pub(crate) fn load<'object>(object: &'object mut Ebpf, name: &str) -> Result<&'object mut Xdp> {
     let program = object.program_mut(name);

@@ -14,31 +14,24 @@ mod suricata;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use aya::{
-    Ebpf,
-    programs::{TestRun as _, TestRunAttrs, TestRunOptions, Xdp},
-};
 use detector_common::verdict::Verdict;
 use detector_tests::{
     cpu,
-    lab::{ETH0, Pair, wait_until},
+    lab::{ETH0, Generator, Pair, run_live, wait_until},
     worms::{self, benign},
 };
-use nix::net::if_::if_nametoindex;
 use serde::Serialize;
 
 use crate::{
     clock::{cpu_time, nanoseconds_each, on_first_cpu},
     packets::arp_request,
-    programs::{Floor, load_sender},
+    programs::Floor,
     statistic::Spread,
 };
 
 const ROUNDS: u32 = 7;
 /// Packets of one measurement: less than Suricata has room for.
 const PACKETS: u32 = 50_000;
-/// What the generator hands over at once; the cable holds four times as many.
-const BATCH: u32 = 64;
 /// How many of [`PACKETS`] a receiver may have seen otherwise: what its limits let through, or other packets of the host.
 const TOLERATED: u32 = PACKETS / 500;
 /// How long the last of them may take.
@@ -148,7 +141,7 @@ pub(crate) fn measure() -> Result<Veth> {
     for _ in 0..ROUNDS {
         let empty = floor.of(Verdict::DROP)?;
         let frame = &kinds.first().context("there is no packet")?.frame;
-        alone.push(1e9 / on_first_cpu(|| generate(empty, frame))?);
+        alone.push(1e9 / on_first_cpu(|| generate(|| run_live(empty, frame, PACKETS)))?);
         for (receiver, samples) in receivers.iter().zip(&mut samples) {
             for (kind, samples) in kinds.iter().zip(samples) {
                 let Ok(rates) = samples else { continue };
@@ -222,10 +215,10 @@ fn cost(receiver: &dyn Receiver, kind: &Kind) -> Result<f64> {
     let client = &receiver.pair(kind).client;
     let before = (receiver.handled(kind)?, receiver.cpu_time()?);
     let generated = client.run(|| {
-        let sender = load_sender(if_nametoindex(ETH0)?)?;
+        let generator = Generator::new(ETH0)?;
         // The namespace is the thread's, and so is the CPU.
         cpu::hold(cpu::first()?)?;
-        generate(sender_of(&sender)?, &kind.frame)
+        generate(|| generator.send(&kind.frame, PACKETS))
     })??;
     // Before anything is asked: some receivers' answers cost more than the packets.
     let own = receiver.cpu_time()?.saturating_sub(before.1);
@@ -243,20 +236,8 @@ fn cost(receiver: &dyn Receiver, kind: &Kind) -> Result<f64> {
     Ok(generated + nanoseconds_each(own, PACKETS))
 }
 
-fn sender_of(object: &Ebpf) -> Result<&Xdp> {
-    let program = object.program("send").context("no program send")?;
-    Ok(program.try_into()?)
-}
-
-/// Runs a program over live frames; the nanoseconds of one.
-fn generate(program: &Xdp, frame: &[u8]) -> Result<f64> {
-    let (time, _) = cpu_time(|| {
-        Ok(program.test_run(TestRunOptions {
-            data_in: Some(frame),
-            repeat: PACKETS,
-            attrs: TestRunAttrs::new().xdp_live_frames(BATCH),
-            ..TestRunOptions::new()
-        })?)
-    })?;
+/// What one of so many packets costs that `send` sends, in nanoseconds.
+fn generate(send: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let (time, ()) = cpu_time(send)?;
     Ok(nanoseconds_each(time, PACKETS))
 }
