@@ -9,6 +9,8 @@ use crate::{
 
 /// The name of the XDP program.
 pub const PROGRAM: &str = "detector";
+/// The name of the program that goes on with a packet whose ports rules watch.
+pub const INSPECTOR_PROGRAM: &str = "inspector";
 /// The name of the program that tells what time the classifier's clock shows.
 pub const CLOCK_PROGRAM: &str = "clock";
 
@@ -85,6 +87,9 @@ pub mod map {
         PARSED,
     ];
 }
+
+/// The map that has the inspector of this copy of the program, at 0. Each copy has its own.
+pub const INSPECTOR_MAP: &str = "INSPECTOR";
 
 /// Names of the constants that the agent sets in each interface's program before it is loaded.
 pub mod global {

@@ -96,15 +96,22 @@ pub trait Runtime<'t, P: PacketBytes> {
     {
         contact::judge(headers, due, self)
     }
-    /// What `packet`, of which these are the headers, matches; see [`crate::detect::signature::inspect`].
-    fn search(&mut self, packet: &P, headers: &Headers, search: Search) -> Option<Found>;
-    /// What becomes of a packet in which this was found, and of which this became so far; of its `headers` holds what is said above.
-    fn decide_signature(&mut self, headers: &Headers, found: Found, so_far: Decision) -> Decision
+    /// What becomes of `packet`, whose ports rules watch, and of which this became so far. In the kernel a program of its own takes it from
+    /// here and does all that is left, so that this comes back only if there is no such program.
+    fn inspect(
+        &mut self,
+        packet: &P,
+        headers: &Headers,
+        search: Search,
+        so_far: Decision,
+    ) -> Decision
     where
         Self: Sized,
     {
-        signature::decide(headers, found, so_far, self)
+        signature::inspect(packet, headers, search, so_far, self)
     }
+    /// What `packet`, of which these are the headers, matches; see [`crate::detect::signature::inspect`].
+    fn search(&mut self, packet: &P, headers: &Headers, search: Search) -> Option<Found>;
     /// What a client proves by its `claim`, see [`signature::prove`].
     fn prove(&mut self, client: IpAddress, claim: u64, now_ns: u64) -> Proof
     where

@@ -3,27 +3,65 @@
 
 use core::arch::asm;
 
-use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use detector_common::{
     abi::Tally,
     detect::signature::{
-        Found, Inspector, Search, confirm, filter,
+        Found, Inspector, Search,
+        confirm::{self, Step},
+        filter,
         find::{self, Sought},
         gather::{self, Options},
         rule,
         table::{FilterTable, List, RuleTable},
         workspace::Workspace,
     },
-    pipeline::Runtime as _,
+    packet::PacketBytes as _,
+    pipeline::{Runtime as _, signature},
+    reason::Reason,
+    verdict::Decision,
 };
 
-use crate::{maps, packet::XdpPacket, runtime::KernelRuntime};
+use crate::{
+    maps,
+    packet::XdpPacket,
+    runtime::{KernelRuntime, parsed},
+};
 
-/// What the packet of `ctx` matches, as a word, or [`u64::MAX`].
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn inspect(ctx: *mut xdp_md, search: u64) -> u64 {
-    let search = Search::from_word(search);
+/// Goes on with the packet of `ctx` in the program [`crate::inspector`], and does not come back from there; if there is none, it does.
+///
+/// VERIFIER: a program for itself, which is verified for itself and has a stack of its own.
+#[inline(always)]
+pub fn hand_over(ctx: *mut xdp_md, search: Search, so_far: Decision) {
+    let Some(workspace) = maps::WORKSPACE.get_ptr_mut(0) else {
+        return;
+    };
+    // SAFETY: as in `with`.
+    unsafe { &mut *workspace }.hand_over(search, so_far);
+    // SAFETY: nothing is left to be dropped.
+    unsafe { maps::INSPECTOR.tail_call(&XdpContext::new(ctx), 0) };
+}
+
+/// What becomes of the packet that was handed over.
+#[inline(always)]
+pub fn go_on(ctx: *mut xdp_md) -> Decision {
+    let mut runtime = KernelRuntime::new();
+    let packet = XdpPacket::new(ctx);
+    let mut inspector = KernelInspector { ctx };
+    let decision = match (inspector.workspace(), parsed()) {
+        (Some(workspace), Some(parsed)) => {
+            let (search, so_far) = workspace.handed_over();
+            signature::inspect(&packet, parsed.headers(), search, so_far, &mut runtime)
+        }
+        _ => Decision::pass(Reason::StateMissing),
+    };
+    runtime.count(decision, packet.wire_len() as u64);
+    decision
+}
+
+/// What the packet of `ctx` matches.
+#[inline(always)]
+pub fn search(ctx: *mut xdp_md, search: Search) -> Option<Found> {
     let mut inspector = KernelInspector { ctx };
     let row = detector_common::detect::signature::inspect(search, &mut inspector);
     if inspector
@@ -32,8 +70,7 @@ pub extern "C" fn inspect(ctx: *mut xdp_md, search: u64) -> u64 {
     {
         KernelRuntime::new().tally(Tally::RulesCutShort);
     }
-    row.and_then(|row| Found::of(row, search, &XdpPacket::new(ctx)))
-        .map_or(u64::MAX, Found::to_word)
+    Found::of(row?, search, &XdpPacket::new(ctx))
 }
 
 /// Runs the filter over the packet of `ctx`, see [`filter::run`]. The number says nothing, here and below; a global function gives
@@ -52,7 +89,40 @@ pub extern "C" fn filter(ctx: *mut xdp_md, search: u64, shift: u32) -> u64 {
 #[inline(never)]
 pub extern "C" fn confirm(ctx: *mut xdp_md, search: u64, index: u32, shift: u32) -> u64 {
     with_filter(search, |search, table, workspace| {
-        confirm::run(search, index, shift, &XdpPacket::new(ctx), table, workspace);
+        let packet = XdpPacket::new(ctx);
+        let go_on = |step, number, at, workspace: &mut Workspace| {
+            match step {
+                Step::Look => look(ctx, search.to_word(), number, at),
+                Step::Chain => chain(ctx, search.to_word(), number, at),
+            };
+            written(workspace);
+        };
+        confirm::run(search, index, shift, &packet, table, workspace, go_on);
+        0
+    })
+}
+
+/// Looks at the other grams of a bucket, see [`confirm::chain`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn chain(ctx: *mut xdp_md, search: u64, first: u32, at: u32) -> u64 {
+    with_filter(search, |search, table, workspace| {
+        let packet = XdpPacket::new(ctx);
+        let look = |number, workspace: &mut Workspace| {
+            look(ctx, search.to_word(), number, at);
+            written(workspace);
+        };
+        confirm::chain(search, first, at, &packet, table, workspace, look);
+        0
+    })
+}
+
+/// Looks whether all of a pattern stands where its ends do, see [`confirm::look`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn look(ctx: *mut xdp_md, search: u64, number: u32, at: u32) -> u64 {
+    with_filter(search, |search, table, workspace| {
+        confirm::look(search, number, at, &XdpPacket::new(ctx), table, workspace);
         0
     })
 }

@@ -46,6 +46,12 @@ pub fn detector(ctx: XdpContext) -> u32 {
     verdict(decision.verdict)
 }
 
+/// Goes on with a packet whose ports rules watch, where `detector` left it.
+#[xdp]
+pub fn inspector(ctx: XdpContext) -> u32 {
+    verdict(inspector::go_on(ctx.ctx).verdict)
+}
+
 /// The action of a verdict. There is no other way out, so what the classifier cannot decide passes.
 #[inline(always)]
 fn verdict(verdict: Verdict) -> u32 {

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     Global,
-    btf_maps::{Array, LpmTrie, PerCpuArray, RingBuf},
+    btf_maps::{Array, LpmTrie, PerCpuArray, ProgramArray, RingBuf},
     macros::btf_map,
 };
 use detector_common::{
@@ -104,6 +104,10 @@ pub static TALLIES: PerCpuArray<u64, { Tally::ALL.len() }> = PerCpuArray::new();
 /// The packet that the program is at, unless it was done with before.
 #[btf_map]
 pub static PARSED: PerCpuArray<Parsed, 1> = PerCpuArray::new();
+
+/// The program that goes on with a packet whose ports rules watch.
+#[btf_map]
+pub static INSPECTOR: ProgramArray<1> = ProgramArray::new();
 
 /// Findings for the agent.
 #[btf_map]

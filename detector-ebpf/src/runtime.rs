@@ -22,7 +22,7 @@ use detector_common::{
     verdict::Decision,
 };
 
-use crate::{inspector::inspect, maps, packet::XdpPacket};
+use crate::{inspector, maps, packet::XdpPacket};
 
 /// Parses the packet of `ctx` into `PARSED`. The number says nothing; a global function gives one.
 ///
@@ -69,24 +69,21 @@ pub extern "C" fn judge(due: u64) -> u64 {
     with_parsed(|parsed, runtime| contact::judge::<XdpPacket, _>(parsed.headers(), due, runtime))
 }
 
-/// What becomes of the packet in `PARSED`, given what was found in it and what is decided so far, as a word.
-#[unsafe(no_mangle)]
-#[inline(never)]
-pub extern "C" fn decide_signature(found: u64, so_far: u64) -> u64 {
-    let (found, so_far) = (Found::from_word(found), Decision::from_word(so_far));
-    with_parsed(|parsed, runtime| {
-        signature::decide::<XdpPacket, _>(parsed.headers(), found, so_far, runtime)
-    })
-}
-
 #[inline(always)]
 fn with_parsed(decide: impl FnOnce(&Parsed, &mut KernelRuntime) -> Decision) -> u64 {
-    let decision = match maps::PARSED.get_ptr(0) {
-        // SAFETY: as in `parse`.
-        Some(parsed) => decide(unsafe { &*parsed }, &mut KernelRuntime::new()),
+    let decision = match parsed() {
+        Some(parsed) => decide(parsed, &mut KernelRuntime::new()),
         None => Decision::pass(Reason::StateMissing),
     };
     decision.to_word()
+}
+
+/// The packet in `PARSED`.
+#[inline(always)]
+pub fn parsed() -> Option<&'static Parsed> {
+    let parsed = maps::PARSED.get_ptr(0)?;
+    // SAFETY: as in `parse`.
+    Some(unsafe { &*parsed })
 }
 
 /// What the client whose address these words are proves by its `claim`, as a word.
@@ -204,13 +201,19 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
 
     #[inline(always)]
     fn search(&mut self, packet: &XdpPacket, _: &Headers, search: Search) -> Option<Found> {
-        let found = inspect(packet.ctx, search.to_word());
-        (found != u64::MAX).then_some(Found::from_word(found))
+        inspector::search(packet.ctx, search)
     }
 
     #[inline(always)]
-    fn decide_signature(&mut self, _: &Headers, found: Found, so_far: Decision) -> Decision {
-        Decision::from_word(decide_signature(found.to_word(), so_far.to_word()))
+    fn inspect(
+        &mut self,
+        packet: &XdpPacket,
+        _: &Headers,
+        search: Search,
+        so_far: Decision,
+    ) -> Decision {
+        inspector::hand_over(packet.ctx, search, so_far);
+        so_far
     }
 
     #[inline(always)]

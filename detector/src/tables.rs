@@ -43,9 +43,21 @@ pub struct Tables {
 impl Tables {
     /// The tables of a configuration and of rules.
     #[must_use]
-    pub fn new(mut config: Config, seed: HashSeed, rules: &[Rule], variables: &Variables) -> Self {
+    pub fn new(config: Config, seed: HashSeed, rules: &[Rule], variables: &Variables) -> Self {
+        Self::after(&Book::default(), config, seed, rules, variables)
+    }
+
+    /// The same, in which rules keep the slots that they had `before`.
+    #[must_use]
+    pub fn after(
+        before: &Book,
+        mut config: Config,
+        seed: HashSeed,
+        rules: &[Rule],
+        variables: &Variables,
+    ) -> Self {
         config.hash_seed = seed.0;
-        let book = Book::of(rules, &Book::default());
+        let book = Book::of(rules, before);
         let slots: Vec<_> = rules.iter().map(|rule| book.slot(rule)).collect();
         let compiled = compile(rules, &slots, variables);
         let mut watch: Box<WatchLists> = zeroed_box();

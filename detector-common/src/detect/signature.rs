@@ -17,6 +17,7 @@ use crate::{
     packet::PacketBytes,
     parse::{Ip, PAYLOAD_OFFSET_MAX},
 };
+use confirm::Step;
 use table::{
     Action, FilterTable, Group, List, PATTERNS_MAX, Row, RuleTable, STRIDE, WITHOUT_PAYLOAD,
 };
@@ -183,7 +184,7 @@ pub trait Inspector {
     fn workspace(&mut self) -> Option<&mut Workspace>;
     /// Runs [`filter::run`].
     fn filter(&mut self, search: Search, shift: u32);
-    /// Runs [`confirm::run`] on the block of this index.
+    /// Runs [`confirm::run`] on the block of this index, and what it goes on with.
     fn confirm(&mut self, search: Search, index: u32, shift: u32);
     /// Runs [`gather::headers`], [`gather::options`] and [`gather::payload`].
     fn gather(&mut self, search: Search);
@@ -269,14 +270,18 @@ impl<P: PacketBytes> Inspector for Local<'_, P> {
     }
 
     fn confirm(&mut self, search: Search, index: u32, shift: u32) {
-        confirm::run(
-            search,
-            index,
-            shift,
-            self.packet,
-            self.filter,
-            self.workspace,
-        );
+        let (packet, table) = (self.packet, self.filter);
+        let look = |number, at, workspace: &mut Workspace| {
+            confirm::look(search, number, at, packet, table, workspace);
+        };
+        let go_on = |step, number, at, workspace: &mut Workspace| match step {
+            Step::Look => look(number, at, workspace),
+            Step::Chain => {
+                let look = |number, workspace: &mut Workspace| look(number, at, workspace);
+                confirm::chain(search, number, at, packet, table, workspace, look);
+            }
+        };
+        confirm::run(search, index, shift, packet, table, self.workspace, go_on);
     }
 
     fn gather(&mut self, search: Search) {

@@ -22,20 +22,18 @@ where
     R: Runtime<'t, P>,
 {
     let ip = headers.ip();
-    let search = if config.response(Detector::Signature).runs() {
-        Search::of(&ip, runtime.watch())
-    } else {
-        None
-    };
-    // VERIFIER: searched before the contact is looked at, or each of a contact's ways would be followed through the search.
-    let found = search.and_then(|search| runtime.search(packet, headers, search));
     let decision = if contact::is_made(headers, &ip.transport) {
         contact::decide(headers, runtime)
     } else {
         Decision::pass(Reason::Clean)
     };
-    match found {
-        Some(found) => runtime.decide_signature(headers, found, decision),
+    let search = if config.response(Detector::Signature).runs() {
+        Search::of(&ip, runtime.watch())
+    } else {
+        None
+    };
+    match search {
+        Some(search) => runtime.inspect(packet, headers, search, decision),
         None => decision,
     }
 }

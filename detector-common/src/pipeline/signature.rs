@@ -2,7 +2,10 @@
 
 use super::{Runtime, account, hand_on, headers::Headers, unless_protected};
 use crate::{
-    detect::{Detector, signature::Found},
+    detect::{
+        Detector,
+        signature::{Found, Search},
+    },
     event::{Event, Head, Reach},
     net::IpAddress,
     packet::PacketBytes,
@@ -12,14 +15,28 @@ use crate::{
     verdict::{Decision, Verdict},
 };
 
-/// What becomes of a packet in which this was found, and of which this became so far.
+/// What becomes of a packet whose ports rules watch, and of which this became so far.
 #[inline(always)]
-pub fn decide<'t, P, R>(
+pub fn inspect<'t, P, R>(
+    packet: &P,
     headers: &Headers,
-    found: Found,
+    search: Search,
     so_far: Decision,
     runtime: &mut R,
 ) -> Decision
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    match runtime.search(packet, headers, search) {
+        Some(found) => decide(headers, found, so_far, runtime),
+        None => so_far,
+    }
+}
+
+/// What becomes of a packet in which this was found, and of which this became so far.
+#[inline(always)]
+fn decide<'t, P, R>(headers: &Headers, found: Found, so_far: Decision, runtime: &mut R) -> Decision
 where
     P: PacketBytes,
     R: Runtime<'t, P>,

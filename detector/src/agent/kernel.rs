@@ -9,10 +9,11 @@ mod error;
 mod maps;
 mod pins;
 mod response;
+mod rules;
 
 use std::path::Path;
 
-use aya::{Ebpf, EbpfLoader, programs::Xdp};
+use aya::{Ebpf, EbpfLoader, maps::ProgramArray, programs::Xdp};
 use detector_common::abi::{self, SEGMENTS_PER_INTERFACE, global, map};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
@@ -22,6 +23,7 @@ pub use self::{
     maps::{BindingMap, ConfigMap, Counted, Maps, PerCpu},
     pins::Pins,
     response::{BlockPlace, ResponseMaps},
+    rules::RuleMaps,
 };
 use crate::tables::Tables;
 
@@ -67,6 +69,8 @@ impl Kernel {
             }
             let mut copy = loader.load(OBJECT)?;
             load_program(&mut copy, abi::PROGRAM)?;
+            load_program(&mut copy, abi::INSPECTOR_PROGRAM)?;
+            connect(&mut copy)?;
             copies.push(copy);
         }
         let [first, ..] = &mut *copies else {
@@ -95,13 +99,20 @@ impl Kernel {
         )
     }
 
-    /// How many instructions the verifier went through for one copy of the program, where the kernel tells.
+    /// How many instructions the verifier went through for one copy of the program and its inspector, where the kernel tells.
     ///
     /// # Errors
     ///
     /// The kernel does not answer.
     pub fn verified_instructions(&mut self) -> Result<Option<u32>, KernelError> {
-        Ok(self.program(0)?.info()?.verified_instruction_count())
+        let Some(copy) = self.copies.first_mut() else {
+            return Ok(None);
+        };
+        let counts = [abi::PROGRAM, abi::INSPECTOR_PROGRAM].map(|name| {
+            let info = program(copy, name)?.info()?;
+            Ok(info.verified_instruction_count())
+        });
+        counts.into_iter().sum()
     }
 
     /// Every copy, by slot.
@@ -132,6 +143,17 @@ impl Kernel {
         let program = program.ok_or(KernelError::Missing(abi::CLOCK_PROGRAM))?;
         Clock::read(program.try_into()?)
     }
+}
+
+/// Tells the program which one goes on where rules watch.
+fn connect(copy: &mut Ebpf) -> Result<(), KernelError> {
+    let inspector = program(copy, abi::INSPECTOR_PROGRAM)?
+        .fd()?
+        .try_clone()
+        .map_err(KernelError::Descriptor)?;
+    let map = copy.map_mut(abi::INSPECTOR_MAP);
+    let map = map.ok_or(KernelError::Missing(abi::INSPECTOR_MAP))?;
+    Ok(ProgramArray::try_from(map)?.set(0, &inspector, 0)?)
 }
 
 fn load_program(object: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {

@@ -56,10 +56,12 @@ impl Severity {
     }
 }
 
-/// The rules that are in force, by the slots in which they are counted.
+/// The rules that are in force, by the slots in which they are counted; and those that were, as long as nobody else needs their slots: a
+/// packet that they met may still be told of, and one that comes back goes on where it was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Book {
     entries: BTreeMap<u16, Entry>,
+    former: BTreeMap<u16, Entry>,
     slots: BTreeMap<(u32, u32), u16>,
 }
 
@@ -78,23 +80,47 @@ impl Book {
                 book.enter(slot, rule);
             }
         }
-        let mut free =
-            (OWN as u16..RULES_MAX as u16).filter(|slot| !before.entries.contains_key(slot));
-        let mut again =
-            (OWN as u16..RULES_MAX as u16).filter(|slot| before.entries.contains_key(slot));
+        let is_known =
+            |slot: &u16| before.entries.contains_key(slot) || before.former.contains_key(slot);
+        let all = OWN as u16..RULES_MAX as u16;
+        // Those that nobody had before; then those of rules that were given up long ago, or just now.
+        let mut free = all.clone().filter(|slot| !is_known(slot));
+        let mut former = all.clone().filter(|slot| before.former.contains_key(slot));
+        let mut gone = all.filter(|slot| before.entries.contains_key(slot));
         for rule in rules {
             if book.slot(rule).is_some() {
                 continue;
             }
-            // One that nobody had before, if there is any.
+            let mut others = former.by_ref().chain(gone.by_ref());
             let slot = free
                 .next()
-                .or_else(|| again.find(|slot| !book.entries.contains_key(slot)));
+                .or_else(|| others.find(|slot| !book.entries.contains_key(slot)));
             if let Some(slot) = slot {
                 book.enter(slot, rule);
             }
         }
+        book.keep(&before.former);
+        book.keep(&before.entries);
         book
+    }
+
+    /// Keeps those of `entries` whose slots and numbers are nobody else's.
+    fn keep(&mut self, entries: &BTreeMap<u16, Entry>) {
+        for (slot, entry) in entries {
+            let number = (entry.gid, entry.sid);
+            if !self.entries.contains_key(slot) && !self.slots.contains_key(&number) {
+                self.former.insert(*slot, entry.clone());
+                self.slots.insert(number, *slot);
+            }
+        }
+    }
+
+    /// The slots that had another rule, or none, `before`: nothing is counted in them yet.
+    pub fn new_slots(&self, before: &Self) -> impl Iterator<Item = u16> {
+        let number = |entry: &Entry| (entry.gid, entry.sid);
+        self.iter()
+            .filter(move |(slot, entry)| before.get(*slot).map(number) != Some(number(entry)))
+            .map(|(slot, _)| slot)
     }
 
     fn enter(&mut self, slot: u16, rule: &Rule) {
@@ -117,19 +143,31 @@ impl Book {
         );
     }
 
-    /// Where a rule is counted; `None` if there was no room for it.
+    /// Where a rule that is in force is counted; `None` if there was no room for it.
     #[must_use]
     pub fn slot(&self, rule: &Rule) -> Option<u16> {
         self.slots.get(&(rule.gid, rule.sid)).copied()
     }
 
-    /// The rule that is counted in a slot.
+    /// How many there are that are in force.
     #[must_use]
-    pub fn get(&self, slot: u16) -> Option<&Entry> {
-        self.entries.get(&slot)
+    pub fn len(&self) -> usize {
+        self.entries.len()
     }
 
-    /// All of them, by slot.
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The rule that is counted in a slot, or was before.
+    #[must_use]
+    pub fn get(&self, slot: u16) -> Option<&Entry> {
+        self.entries.get(&slot).or_else(|| self.former.get(&slot))
+    }
+
+    /// Those that are in force, by slot.
     pub fn iter(&self) -> impl Iterator<Item = (u16, &Entry)> {
         self.entries.iter().map(|(slot, entry)| (*slot, entry))
     }
@@ -160,6 +198,30 @@ mod tests {
         // The slot of 1000 is not given to another while there are others: somebody may still read its counter.
         assert_eq!(slots, [Some(101), Some(102), Some(7)]);
         assert_eq!(book.get(101).map(|entry| entry.sid), Some(2000));
-        assert_eq!(book.get(100), None);
+    }
+
+    #[test]
+    fn a_rule_that_comes_back_has_the_slot_that_it_had() {
+        let first = Book::of(&rules(&[1000, 2000]), &Book::default());
+        let without = Book::of(&rules(&[2000]), &first);
+        // A packet that it met before may still be told of.
+        assert_eq!(without.get(100).map(|entry| entry.sid), Some(1000));
+        assert_eq!(without.len(), 1);
+        let again = rules(&[3000, 1000]);
+        let book = Book::of(&again, &without);
+        let slots: Vec<_> = again.iter().map(|rule| book.slot(rule)).collect();
+        assert_eq!(slots, [Some(102), Some(100)]);
+        assert_eq!(book.new_slots(&without).collect::<Vec<_>>(), [102]);
+    }
+
+    #[test]
+    fn when_every_slot_was_used_those_of_rules_that_are_gone_are_used_again() {
+        let all: Vec<_> = (1000..1000 + RULES_MAX as u32 - OWN).collect();
+        let first = Book::of(&rules(&all), &Book::default());
+        let next = rules(&[1001, 99_999]);
+        let book = Book::of(&next, &first);
+        assert_eq!(book.slot(&next[1]), Some(100));
+        assert_eq!(book.new_slots(&first).collect::<Vec<_>>(), [100]);
+        assert_eq!(book.get(100).map(|entry| entry.sid), Some(99_999));
     }
 }

@@ -3,20 +3,32 @@
 use super::{
     Search,
     filter::window_at,
-    table::{FilterTable, GRAM_WORDS_MAX, GRAMS_MAX, STRIDE, WINDOW, hash, sign, word_offset},
-    workspace::{BLOCK, BLOCKS_MAX, Workspace},
+    table::{
+        BOTH_ENDS, FilterTable, GRAM_WORDS_MAX, GRAMS_MAX, Gram, PatternWord, STRIDE, WINDOW, hash,
+        word_offset,
+    },
+    workspace::{BLOCK, BLOCKS_MAX, PAYLOAD_MAX, Workspace},
 };
 use crate::packet::{PacketBytes, is_zero};
 
 /// The most grams in one bucket.
 pub const CHAIN_MAX: usize = 11;
-/// The most steps: a window, a gram, and a word of a pattern that begins right, are one each.
-const STEPS: usize = 56;
+/// The most words of a pattern.
+const WORDS: u32 = 32;
 
-/// Adds the patterns that stand in a block to those that are followed up: the block of this index among those that the filter kept, of
-/// which the windows `shift` bytes behind every fourth byte are looked at.
+/// What is to be done about a gram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Both ends of its pattern stand here: [`look`].
+    Look,
+    /// It is not the first one of its bucket: [`chain`].
+    Chain,
+}
+
+/// Looks again at the block of this index among those that the filter kept, at the windows `shift` bytes behind every fourth byte. `go_on` is
+/// given the grams that may stand there, each with its window.
 ///
-/// VERIFIER: one flat loop over windows, grams and words, whose state is two numbers.
+/// VERIFIER: what is done for each window is short; all that is rare is in functions of their own.
 #[inline(always)]
 pub fn run<P: PacketBytes>(
     search: Search,
@@ -25,6 +37,7 @@ pub fn run<P: PacketBytes>(
     packet: &P,
     table: &FilterTable,
     workspace: &mut Workspace,
+    mut go_on: impl FnMut(Step, u32, u32, &mut Workspace),
 ) {
     let group = search.group(table);
     let start = search.start();
@@ -34,71 +47,125 @@ pub fn run<P: PacketBytes>(
     let begin = block
         .wrapping_mul(BLOCK)
         .wrapping_add(shift as usize & (STRIDE - 1));
-    let end = P::forget(begin.wrapping_add(BLOCK) as u32);
-    // The next window (16 bits), and the gram that is to be looked at before it; and the word of its pattern, from 1.
-    let (mut place, mut word) = (begin as u32, 0);
-    for _ in 0..STEPS {
-        // VERIFIER: else it would follow each window, each gram and each word.
-        place = P::forget(place);
-        word = P::forget(word);
-        let (next, gram) = (place & 0xffff, place >> 16);
-        let gram = table.grams.get(gram as usize & (GRAMS_MAX - 1));
-        let Some(gram) = gram.filter(|_| place >> 16 != 0) else {
-            let behind = next.wrapping_add(WINDOW as u32);
-            if next >= end || behind > len {
-                return;
-            }
-            let hash = hash(window_at(packet, start.wrapping_add(next as usize)));
-            let bucket = FilterTable::bucket(hash) & (GRAMS_MAX - 1);
-            let first = table.buckets.get(bucket).copied().unwrap_or_default();
-            // VERIFIER: no branch, as in `filter::keep`.
-            let is_hit = u32::from(table.classes(hash) & group.classes).wrapping_add(0xff) >> 8;
-            place = next.wrapping_add(STRIDE as u32) | u32::from(first).wrapping_mul(is_hit) << 16;
-            continue;
-        };
-        // Where the window is, and where the pattern begins.
-        let at = next.wrapping_sub(STRIDE as u32);
-        let begins = at.wrapping_sub(gram.at.into());
-        let number = word.wrapping_sub(1);
-        let index = u32::from(gram.word).wrapping_add(number) as usize & (GRAM_WORDS_MAX - 1);
-        let expected = table.words.get(index).copied().unwrap_or_default();
-        // VERIFIER: the bytes around the window or a word of the pattern, and no branch, behind which it would know which word it is.
-        let around = 0_u64.wrapping_sub(is_zero(word.into()));
-        let offset_around = at.wrapping_add_signed(gram.delta.into());
-        let offset = begins.wrapping_add(word_offset(number, gram.len.into()));
-        let offset = select(around, offset_around.into(), offset.into()) as u32;
-        let mask = select(around, gram.mask, expected.mask);
-        let value = select(around, gram.value, expected.value);
-        let found = packet.word(start.wrapping_add_signed(offset.cast_signed() as isize));
-        let [here] = found.words;
-        // VERIFIER: all that must hold in one number, for it would follow both ways of each comparison.
-        let differs = u64::from(
-            sign(at.wrapping_sub(gram.first.into()))
-                | sign(u32::from(gram.last).wrapping_sub(at))
-                | sign(
-                    (search.len() as u32)
-                        .wrapping_sub(begins)
-                        .wrapping_sub(gram.len.into()),
-                ),
-        );
-        let differs = differs | (here.0 & mask ^ value) | found.missing;
-        if P::forget(is_zero(differs) as u32) != 0 {
-            // Of a shorter one the eight bytes around are all.
-            let words = u32::from(gram.len >> 3).wrapping_add(u32::from(gram.len & 7 != 0));
-            if gram.len >= 8 && word < words {
-                word = word.wrapping_add(1);
-                continue;
-            }
-            workspace.add_candidate(gram.pattern, begins as u16);
+    let mut at = begin as u32;
+    for _ in 0..BLOCK / STRIDE {
+        // VERIFIER: else it would follow each window by itself.
+        at = P::forget(at);
+        if at.wrapping_add(WINDOW as u32) > len {
+            return;
         }
-        word = 0;
-        place = next | u32::from(gram.next) << 16;
+        let here = start.wrapping_add(at as usize);
+        let hash = hash(window_at(packet, here));
+        let bucket = FilterTable::bucket(hash) & (GRAMS_MAX - 1);
+        let first = table.buckets.get(bucket).copied().unwrap_or_default();
+        // VERIFIER: no branch, as in `filter::keep`.
+        let is_hit = u32::from(table.classes(hash) & group.classes).wrapping_add(0xff) >> 8;
+        // VERIFIER: the compiler knows that a product is small, and Linux 5.10 does not.
+        let number = P::forget(u32::from(first).wrapping_mul(is_hit));
+        let gram = table.grams.get(number as usize & (GRAMS_MAX - 1));
+        if let Some(gram) = gram.filter(|_| number != 0) {
+            if stand_ends(gram, here, packet, table) {
+                go_on(Step::Look, number, at, workspace);
+            }
+            if gram.next != 0 {
+                go_on(Step::Chain, gram.next.into(), at, workspace);
+            }
+        }
+        at = at.wrapping_add(STRIDE as u32);
     }
-    workspace.is_cut_short = 1;
 }
 
-/// One number where `bits` has all bits, the other where it has none.
+/// Gives `look` each gram of the bucket, from this one on, both ends of which stand around the window at `at`.
 #[inline(always)]
-fn select(bits: u64, one: u64, other: u64) -> u64 {
-    one & bits | other & !bits
+pub fn chain<P: PacketBytes>(
+    search: Search,
+    first: u32,
+    at: u32,
+    packet: &P,
+    table: &FilterTable,
+    workspace: &mut Workspace,
+    mut look: impl FnMut(u32, &mut Workspace),
+) {
+    let here = search.start().wrapping_add(at as usize & (PAYLOAD_MAX - 1));
+    let mut number = first;
+    for _ in 0..CHAIN_MAX {
+        number = P::forget(number);
+        let gram = table.grams.get(number as usize & (GRAMS_MAX - 1));
+        let Some(gram) = gram.filter(|_| number != 0) else {
+            return;
+        };
+        if stand_ends(gram, here, packet, table) {
+            look(number, workspace);
+        }
+        number = gram.next.into();
+    }
+}
+
+/// Whether both ends of a gram's pattern stand around the window at `here`.
+#[inline(always)]
+fn stand_ends<P: PacketBytes>(gram: &Gram, here: usize, packet: &P, table: &FilterTable) -> bool {
+    let first = PatternWord {
+        mask: gram.mask,
+        value: gram.value,
+    };
+    if !stands(first, here.wrapping_add_signed(gram.delta.into()), packet) {
+        return false;
+    }
+    let last = usize::from(gram.last_word) & (GRAM_WORDS_MAX - 1);
+    let last = table.words.get(last).copied().unwrap_or_default();
+    stands(
+        last,
+        here.wrapping_add_signed(gram.last_delta.into()),
+        packet,
+    )
+}
+
+/// Whether a word of a pattern stands at `at`.
+#[inline(always)]
+fn stands<P: PacketBytes>(expected: PatternWord, at: usize, packet: &P) -> bool {
+    let found = packet.word(at);
+    let [word] = found.words;
+    let differs = word.0 & expected.mask ^ expected.value | found.missing;
+    // VERIFIER: all ways to read it go on as one.
+    P::forget(is_zero(differs) as u32) != 0
+}
+
+/// Adds the pattern of a gram to those that are followed up if all of it stands around the window at `at`, both ends of which do.
+#[inline(always)]
+pub fn look<P: PacketBytes>(
+    search: Search,
+    number: u32,
+    at: u32,
+    packet: &P,
+    table: &FilterTable,
+    workspace: &mut Workspace,
+) {
+    let Some(gram) = table.grams.get(number as usize & (GRAMS_MAX - 1)) else {
+        return;
+    };
+    let len = u32::from(gram.len);
+    let begins = at.wrapping_sub(gram.at.into());
+    let is_behind = begins.wrapping_add(len) > search.len() as u32;
+    if at < gram.first.into() || at > gram.last.into() || is_behind {
+        return;
+    }
+    if len > BOTH_ENDS {
+        let begin = search.start().wrapping_add(begins as usize);
+        let words = len.wrapping_add(7) >> 3;
+        let first_word = u32::from(gram.last_word)
+            .wrapping_add(1)
+            .wrapping_sub(words);
+        for number in 0..WORDS {
+            if number >= words {
+                break;
+            }
+            let index = first_word.wrapping_add(number) as usize & (GRAM_WORDS_MAX - 1);
+            let expected = table.words.get(index).copied().unwrap_or_default();
+            let place = begin.wrapping_add(word_offset(number, len) as usize);
+            if !stands(expected, place, packet) {
+                return;
+            }
+        }
+    }
+    workspace.add_candidate(gram.pattern, begins as u16);
 }

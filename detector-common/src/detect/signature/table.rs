@@ -109,16 +109,21 @@ fn max(one: u16, other: u16) -> u16 {
     if one > other { one } else { other }
 }
 
-/// Four bytes of a pattern, and more around them: where they stand, a rule may hold.
+/// The longest pattern of which a gram says all, in bytes: a word at either end.
+pub const BOTH_ENDS: u32 = 16;
+
+/// Four bytes of a pattern, and its first and last eight: where they stand, a rule may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Gram {
-    /// Which bits count of the eight bytes around, the first byte lowest.
+    /// Which bits count of the first eight bytes of the pattern, the first byte lowest; of a shorter one of eight around it.
     pub mask: u64,
     /// What they must be.
     pub value: u64,
     /// Where these begin, in bytes from the window.
     pub delta: i16,
+    /// Where the last eight bytes begin, in bytes from the window.
+    pub last_delta: i16,
     /// The first place in the payload where the window may stand.
     pub first: u16,
     /// The last one.
@@ -127,14 +132,12 @@ pub struct Gram {
     pub pattern: u16,
     /// The next gram in the same bucket; 0 if there is none.
     pub next: u16,
-    /// Where the words of the pattern begin, in [`FilterTable::words`].
-    pub word: u16,
+    /// The last word of the pattern, in [`FilterTable::words`]; of one that is shorter than eight bytes 0, where nothing is asked.
+    pub last_word: u16,
     /// The length of the pattern, in bytes.
     pub len: u8,
     /// Where in it the window stands.
     pub at: u8,
-    /// Zero.
-    pub reserved: u16,
 }
 
 /// What a row says besides its operations. Of the rows that a packet matches, the first counts.
@@ -321,7 +324,7 @@ pub struct FilterTable {
     pub buckets: [u16; GRAMS_MAX],
     /// Grams, from 1.
     pub grams: [Gram; GRAMS_MAX],
-    /// Words of the patterns that grams belong to.
+    /// Words of the patterns that grams belong to, from 1.
     pub words: [PatternWord; GRAM_WORDS_MAX],
 }
 

@@ -2,8 +2,8 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::table::FIELDS;
-use crate::packet::PacketBytes;
+use super::{Search, table::FIELDS};
+use crate::{packet::PacketBytes, verdict::Decision};
 
 /// The bytes that one look of the filter takes in.
 pub const BLOCK: usize = 32;
@@ -42,6 +42,10 @@ pub struct Workspace {
     pub ends: [u32; SLOTS],
     /// Where its search is taken up.
     pub nexts: [u32; SLOTS],
+    /// What is looked for in the packet, as [`Search::to_word`] has it.
+    search: u64,
+    /// What became of it so far, as [`Decision::to_word`] has it.
+    so_far: u64,
     /// The number of the packet, in the upper 40 bits.
     pub epoch: u64,
     /// By the lower bits of a pattern: the packet in which it was followed up last, the pattern (16 bits), and its place among the
@@ -77,6 +81,21 @@ impl Workspace {
     #[must_use]
     pub fn word<P: PacketBytes>(&self, at: u32) -> u64 {
         P::load(&self.payload, at as usize & (PAYLOAD_MAX - 1))
+    }
+
+    /// Keeps what is to be looked for in a packet, and what became of it so far, for who goes on with it.
+    #[inline(always)]
+    pub fn hand_over(&mut self, search: Search, so_far: Decision) {
+        self.search = search.to_word();
+        self.so_far = so_far.to_word();
+    }
+
+    /// What was handed over.
+    #[inline(always)]
+    #[must_use]
+    pub fn handed_over(&self) -> (Search, Decision) {
+        let search = Search::from_word(self.search);
+        (search, Decision::from_word(self.so_far))
     }
 
     /// Forgets the packet before.

@@ -68,6 +68,9 @@ pub enum KernelError {
     /// The kernel does not say how long a tick is.
     #[error("cannot read the kernel's clock: {0}")]
     Clock(io::Error),
+    /// There is no descriptor left.
+    #[error("cannot open a program or a map a second time: {0}")]
+    Descriptor(io::Error),
     /// The kernel does not say for how many CPUs it keeps maps.
     #[error("cannot read for how many CPUs the kernel keeps maps: {0}")]
     Cpus(io::Error),
@@ -116,6 +119,7 @@ impl KernelError {
             | Self::InUse { .. }
             | Self::ForeignPin { .. }
             | Self::Clock(_)
+            | Self::Descriptor(_)
             | Self::Cpus(_)
             | Self::Missing(_)
             | Self::Object(_)

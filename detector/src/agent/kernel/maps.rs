@@ -1,6 +1,6 @@
 //! The maps of the kernel program, with their types: what the agent writes, and what it reads and sums over CPUs.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, os::fd::AsFd as _};
 
 use aya::{
     Ebpf, Pod,
@@ -13,17 +13,13 @@ use detector_common::{
     },
     bindings::{self, AddressHash, Owner},
     config::Config,
-    detect::signature::{
-        table::{FilterTable, RuleTable},
-        watch::WatchLists,
-    },
     net::{MacAddress, Vlan},
     reason::Reason,
     sources::{SCANNER_SETS, Source, SourceKey, SourceSet, SourceState},
     verdict::Verdict,
 };
 
-use super::{KernelError, ResponseMaps};
+use super::{KernelError, ResponseMaps, RuleMaps};
 use crate::tables::Tables;
 
 /// A record of the shared crate as aya wants it.
@@ -94,9 +90,7 @@ pub struct Maps {
     config: Option<ConfigMap>,
     response: Option<ResponseMaps>,
     bindings: Option<BindingMap>,
-    filter: Array<MapData, Record<FilterTable>>,
-    rules: Array<MapData, Record<RuleTable>>,
-    watch: Array<MapData, Record<WatchLists>>,
+    rules: Option<RuleMaps>,
     counters: PerCpuArray<MapData, Record<Counter>>,
     rule_hits: PerCpuArray<MapData, Record<RuleCounter>>,
     sources: PerCpuArray<MapData, Record<SourceSet>>,
@@ -107,13 +101,18 @@ pub struct Maps {
 
 impl Maps {
     pub(super) fn take(object: &mut Ebpf) -> Result<Self, KernelError> {
+        let rule_hits = object.map(map::RULE_HITS);
+        let Some(Map::PerCpuArray(rule_hits)) = rule_hits else {
+            return Err(KernelError::Missing(map::RULE_HITS));
+        };
+        let second = rule_hits.fd().as_fd().try_clone_to_owned();
+        let second = MapData::from_fd(second.map_err(KernelError::Descriptor)?)?;
+        let second = Map::PerCpuArray(second).try_into()?;
         Ok(Self {
             config: Some(ConfigMap(take(object, map::CONFIG)?)),
             response: Some(ResponseMaps::take(object)?),
             bindings: Some(BindingMap(take(object, map::BINDINGS)?)),
-            filter: take(object, map::FILTER)?,
-            rules: take(object, map::RULES)?,
-            watch: take(object, map::WATCH)?,
+            rules: Some(RuleMaps::take(object, second)?),
             counters: take(object, map::COUNTERS)?,
             rule_hits: take(object, map::RULE_HITS)?,
             sources: take(object, map::SOURCES)?,
@@ -123,29 +122,28 @@ impl Maps {
         })
     }
 
-    /// Gives the program its tables. Each is replaced as a whole, but a packet may meet the old one of one and the new one
-    /// of the other.
+    /// Gives the program its tables. A packet may meet the old configuration and the new rules, or the other way round.
     ///
     /// # Errors
     ///
-    /// The kernel refuses, or somebody has taken the configuration.
+    /// The kernel refuses, or somebody has taken the configuration or the rules.
     pub fn set_tables(&mut self, tables: &Tables) -> Result<(), KernelError> {
         let config = self.config.as_mut();
         let config = config.ok_or(KernelError::Missing(map::CONFIG))?;
         config.set(tables.config)?;
-        // The rules before who watches for them. A reference to a table is one to the record around it, which has the same layout; it is
-        // too large to copy.
-        let filter: &Record<FilterTable> = Record::wrap(&tables.filter);
-        self.filter.set(0, filter, 0)?;
-        let rules: &Record<RuleTable> = Record::wrap(&tables.rules);
-        self.rules.set(0, rules, 0)?;
-        let watch: &Record<WatchLists> = Record::wrap(&tables.watch);
-        Ok(self.watch.set(0, watch, 0)?)
+        let rules = self.rules.as_mut();
+        let rules = rules.ok_or(KernelError::Missing(map::RULES))?;
+        rules.switch(tables)
     }
 
     /// The configuration, to change it while the program runs; `None` if somebody has taken it already.
     pub fn take_config(&mut self) -> Option<ConfigMap> {
         self.config.take()
+    }
+
+    /// The rules, to change them while the program runs; `None` if somebody has taken them already.
+    pub fn take_rules(&mut self) -> Option<RuleMaps> {
+        self.rules.take()
     }
 
     /// Who is blocked and who is protected; `None` if somebody has taken it already.
@@ -276,7 +274,8 @@ impl Maps {
 }
 
 impl<T> Record<T> {
-    fn wrap(value: &T) -> &Self {
+    /// The record around a value that is too large to copy.
+    pub(super) fn wrap(value: &T) -> &Self {
         // SAFETY: `Self` is transparent over `T`.
         unsafe { &*std::ptr::from_ref(value).cast() }
     }

@@ -19,6 +19,9 @@ use super::{
     program::{word, words},
 };
 
+/// The bytes of a word.
+const WORD: usize = 8;
+
 /// A pattern, as far as the filter is concerned.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -130,11 +133,17 @@ impl Grams {
             return Err(Problem::NoRoom("patterns", PATTERNS_MAX));
         }
         let number = self.patterns.len() as u16;
-        let word = self.words.len();
-        self.words.extend(words(&key.bytes, key.nocase));
-        if self.words.len() > GRAM_WORDS_MAX {
+        if key.bytes.len() >= WORD {
+            self.words.extend(words(&key.bytes, key.nocase));
+        }
+        if self.words.len() >= GRAM_WORDS_MAX {
             return Err(Problem::NoRoom("words of patterns", GRAM_WORDS_MAX));
         }
+        let last_word = if key.bytes.len() >= WORD {
+            self.words.len() as u16
+        } else {
+            0
+        };
         let mut hashes = Vec::new();
         for (residue, places) in key.residues().into_iter().enumerate() {
             if !places {
@@ -149,13 +158,7 @@ impl Grams {
             let hash = hash(key.window(at));
             *self.buckets.entry(FilterTable::bucket(hash)).or_default() += 1;
             let gram = key.gram(at, number);
-            self.hashed.push((
-                hash,
-                Gram {
-                    word: word as u16,
-                    ..gram
-                },
-            ));
+            self.hashed.push((hash, Gram { last_word, ..gram }));
             hashes.push(hash);
         }
         let reach = usize::from(key.last).saturating_add(key.bytes.len());
@@ -189,7 +192,7 @@ impl Grams {
 
     /// Writes all of it; `class_of` says for each pattern in which classes of traffic it is looked for.
     pub(super) fn write(&self, table: &mut FilterTable, class_of: &[u8]) {
-        for (place, word) in table.words.iter_mut().zip(&self.words) {
+        for (place, word) in table.words.iter_mut().skip(1).zip(&self.words) {
             *place = *word;
         }
         for (known, classes) in self.patterns.iter().zip(class_of) {
@@ -279,21 +282,21 @@ impl Key {
         u32::from_le_bytes(bytes.try_into().unwrap_or_default())
     }
 
-    /// The gram of the window at `at`: eight bytes around it, all of them in the pattern as far as it is that long. None is behind it, where
-    /// the packet may end; before it there is a header at least.
+    /// The gram of the window at `at`, but for where its words are.
     fn gram(&self, at: usize, pattern: u16) -> Gram {
         let signed = |number: usize| i16::try_from(number).unwrap_or(i16::MAX);
         let (len, window) = (signed(self.bytes.len()), signed(at));
-        let begin = (window - 2).clamp(0, (len - 8).max(0)).min(len - 8);
-        let missing = u32::from(begin.min(0).unsigned_abs());
-        let from = usize::try_from(begin).unwrap_or_default();
-        let end = usize::try_from(begin + 8).unwrap_or_default();
-        let word = word(self.bytes.get(from..end).unwrap_or_default(), self.nocase);
+        // Of a short pattern the eight bytes that end with it: behind it the packet may end; before it there is a header at least.
+        let begin = (len - signed(WORD)).min(0);
+        let missing = u32::from(begin.unsigned_abs());
+        let first = self.bytes.get(..self.bytes.len().min(WORD));
+        let word = word(first.unwrap_or_default(), self.nocase);
         let place = |begin: u16| u16::try_from(usize::from(begin) + at).unwrap_or(u16::MAX);
         Gram {
             mask: word.mask << (8 * missing),
             value: word.value << (8 * missing),
             delta: begin - window,
+            last_delta: len - signed(WORD) - window,
             first: place(self.first),
             last: place(self.last),
             pattern,
