@@ -19,6 +19,7 @@ mod netlink;
 pub mod offenders;
 mod printer;
 mod rates;
+pub mod reload;
 pub mod response;
 mod scans;
 pub mod stats;

@@ -32,7 +32,7 @@ use section::Fault;
 use crate::{
     agent::response::ADDED_MAX,
     output::{Mac, Prefix},
-    rules::{RuleSet, Variables},
+    rules::{Book, RuleSet, Variables},
     tables::{HashSeed, Tables},
 };
 
@@ -140,13 +140,33 @@ impl Settings {
         read(file.text()).map_err(|Fault { at, problem }| file.error(at, problem))
     }
 
+    /// Whether nothing but the rules, and what they are compiled with, is different.
+    #[must_use]
+    pub fn differs_in_rules_only(&self, other: &Self) -> bool {
+        let with_rules_of_other = Self {
+            rules: other.rules.clone(),
+            http_ports: other.http_ports.clone(),
+            ..self.clone()
+        };
+        with_rules_of_other == *other
+    }
+
     /// The tables of the classifier. What is said of rules that are refused because a packet filter cannot honour them is in the
     /// [`RuleSet`].
     ///
     /// Fails if a file of rules cannot be read, or if one of its rules is wrong.
     pub fn tables(&self, seed: HashSeed) -> Result<(Tables, RuleSet), SettingsError> {
+        self.tables_after(&Book::default(), seed)
+    }
+
+    /// The same, in which rules keep the slots that they had `before`.
+    pub fn tables_after(
+        &self,
+        before: &Book,
+        seed: HashSeed,
+    ) -> Result<(Tables, RuleSet), SettingsError> {
         let mut set = self.load_rules()?;
-        let tables = Tables::new(self.config(), seed, &set.rules, &self.variables());
+        let tables = Tables::after(before, self.config(), seed, &set.rules, &self.variables());
         set.refuse_compiled(&tables.refused);
         if let Some(problem) = Problem::of_rules(&set) {
             return Err(SettingsError::new(None, None, problem));

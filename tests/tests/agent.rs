@@ -12,6 +12,8 @@ mod hunters;
 mod output;
 #[path = "agent/refusals.rs"]
 mod refusals;
+#[path = "agent/reload.rs"]
+mod reload;
 #[path = "agent/response.rs"]
 mod response;
 #[path = "agent/surroundings.rs"]

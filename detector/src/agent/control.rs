@@ -30,6 +30,9 @@ const PROTECTED: &str = "/v1/protected";
 /// POST nothing: the operator confirms that the machine may enforce.
 const CONFIRM: &str = "/v1/confirm";
 
+/// POST nothing: the rules are read anew; a [`super::reload::Reloaded`].
+const RELOAD: &str = "/v1/rules/reload";
+
 /// Whom an order is about.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

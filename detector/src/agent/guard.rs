@@ -14,7 +14,7 @@ use std::{
 };
 
 use detector_common::{config::Mode as Switch, event::Event, net::MacAddress};
-use tokio::{task::spawn_blocking, time::MissedTickBehavior};
+use tokio::{signal::unix::Signal, task::spawn_blocking, time::MissedTickBehavior};
 
 use self::signals::StopSignals;
 use super::{
@@ -28,6 +28,7 @@ use super::{
     netlink::{self, Netlink},
     printer::Printer,
     rates::{INTERVAL, Totals},
+    reload::{Origin, Rules, follow_files},
     response::{Response, Terms},
     scans,
     status::Places,
@@ -57,6 +58,8 @@ pub struct Options {
     pub format: StreamFormat,
     /// What the classifier reads.
     pub tables: Tables,
+    /// Where its rules come from.
+    pub origin: Origin,
     /// The gateways that the operator names.
     pub gateways: Vec<MacAddress>,
     /// The owners of addresses that the operator names.
@@ -112,6 +115,7 @@ pub async fn guard(options: Options) -> Result<(), AgentError> {
 
 async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let mut signals = StopSignals::new().map_err(io_error("wait for signals"))?;
+    let hangup = signals::hangup().map_err(io_error("wait for signals"))?;
     let netlink = Netlink::open().map_err(io_error("open a netlink socket"))?;
     let (_socket, listener) = ControlSocket::listen(&options.socket)?;
     for interface in &options.interfaces {
@@ -141,9 +145,12 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     bindings.insist()?;
     let attached = attach_all(&mut kernel, &options.interfaces, options.mode, &netlink).await?;
     let (interfaces, links): (Vec<_>, Vec<_>) = attached.into_iter().unzip();
+    let rules = kernel.maps_mut().take_rules();
+    let rules = rules.ok_or(KernelError::Missing("RULES"))?;
     let decided = Decided {
         config: tables.config,
         book: tables.book,
+        rules: Rules::new(options.origin, rules),
         gateways: options.gateways,
         is_to_be_confirmed: options.confirm_within.is_some(),
     };
@@ -162,6 +169,8 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let printer = Printer::start().map_err(io_error("start a thread"))?;
     tokio::spawn(sample(Arc::clone(&view)));
     tokio::spawn(watch(Arc::clone(&view), control.netlink.clone()));
+    tokio::spawn(follow_files(Arc::clone(&view)));
+    tokio::spawn(reload_when_told(Arc::clone(&view), hangup));
     let changes = netlink::changes().map_err(io_error("open a netlink socket"))?;
     tokio::spawn(follow(control.netlink.clone(), changes, {
         let view = Arc::clone(&view);
@@ -235,6 +244,15 @@ fn announce(view: &View, socket: &Path) {
         view.config().mode().name(),
         FileName::new(socket)
     ));
+}
+
+/// Reads the rules anew at each SIGHUP.
+async fn reload_when_told(view: Arc<View>, mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        let view = Arc::clone(&view);
+        // It was said what became of it.
+        let _ = spawn_blocking(move || view.reload()).await;
+    }
 }
 
 /// Goes back to monitoring if nobody confirms in time.

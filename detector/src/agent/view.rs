@@ -24,6 +24,7 @@ use super::{
     kernel::{Clock, ConfigMap, Kernel, KernelError},
     netlink::Netlink,
     rates::{Rates, Sampler},
+    reload::Rules,
     response::Response,
     scans::Scans,
     stats::EventStats,
@@ -55,6 +56,7 @@ pub(super) struct View {
     /// What the operator decided.
     decided: Config,
     book: Mutex<Arc<Book>>,
+    rules: Mutex<Rules>,
     /// What the program was told.
     config: Mutex<ConfigMap>,
     response: Mutex<Response>,
@@ -74,6 +76,8 @@ pub(super) struct Decided {
     pub(super) config: Config,
     /// What the rules are called.
     pub(super) book: Arc<Book>,
+    /// Where the rules came from, and where they go.
+    pub(super) rules: Rules,
     /// The gateways that are named.
     pub(super) gateways: Vec<MacAddress>,
     /// Whether enforcing is to be confirmed.
@@ -92,6 +96,7 @@ impl View {
         let Decided {
             config: decided,
             book,
+            rules,
             gateways: named,
             is_to_be_confirmed,
         } = decided;
@@ -99,6 +104,7 @@ impl View {
             confirmation: Confirmation::new(is_to_be_confirmed),
             decided,
             book: Mutex::new(book),
+            rules: Mutex::new(rules),
             config: Mutex::new(config),
             response: Mutex::new(response),
             bindings: Mutex::new(bindings),
@@ -165,6 +171,16 @@ impl View {
     /// What the rules are called.
     pub(super) fn book(&self) -> Arc<Book> {
         Arc::clone(&lock(&self.book))
+    }
+
+    /// They are called so from now on.
+    pub(super) fn set_book(&self, book: Arc<Book>) {
+        *lock(&self.book) = book;
+    }
+
+    /// The rules. Held while they are read anew, which takes a while.
+    pub(super) fn rules(&self) -> MutexGuard<'_, Rules> {
+        lock(&self.rules)
     }
 
     /// What the machine is part of, as far as the agent has looked.

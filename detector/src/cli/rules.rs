@@ -7,8 +7,9 @@ use comfy_table::Table;
 use detector_common::config::Config;
 use serde::Serialize;
 
-use super::table;
+use super::{SOCKET, table};
 use crate::{
+    agent::control::client::{self, ClientError},
     exit::{Exit, Failure, OrExit as _},
     output::{self, FileName, Format, SCHEMA_VERSION},
     rules::{Entry, Rule, RuleSet},
@@ -28,6 +29,17 @@ pub(super) struct Arguments {
 enum Command {
     Check(Check),
     List(List),
+    Reload(Reload),
+}
+
+/// Has the agent read its files of rules anew; if one is wrong, those before stay in force
+///
+/// A file that has changed is read anew without this, within some seconds; and so is each at SIGHUP.
+#[derive(Debug, Args)]
+struct Reload {
+    /// Where the agent listens
+    #[arg(long, value_name = "PATH", default_value = SOCKET)]
+    socket: PathBuf,
 }
 
 /// Lists the rules that are in force with a configuration: our own, unless it leaves them out, and those of its files
@@ -74,7 +86,17 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     match &arguments.command {
         Command::Check(arguments) => check(arguments),
         Command::List(arguments) => list(arguments),
+        Command::Reload(arguments) => reload(arguments),
     }
+}
+
+fn reload(arguments: &Reload) -> Result<Exit, Failure> {
+    let (rules, warnings) = client::reload(&arguments.socket).or_exit_as(ClientError::exit)?;
+    for warning in warnings {
+        output::complain(format_args!("warning: {warning}"));
+    }
+    output::print(|out| writeln!(out, "Rules in force now: {rules}"))?;
+    Ok(Exit::Fine)
 }
 
 fn list(arguments: &List) -> Result<Exit, Failure> {

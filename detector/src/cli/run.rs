@@ -12,6 +12,7 @@ use crate::{
     agent::{
         self, AgentError, Options,
         interface::{Interface, InterfaceError, Mode, Side, parse_name},
+        reload::Origin,
     },
     exit::{Exit, Failure, OrExit as _},
     output::{StreamFormat, complain},
@@ -88,7 +89,12 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         gateways: settings.gateways.iter().map(|mac| mac.address()).collect(),
         bindings: settings.arp_spoof.bindings.clone(),
         terms: settings.terms(),
-        protected: settings.protected,
+        protected: settings.protected.clone(),
+        origin: Origin {
+            config: arguments.config,
+            enforce: arguments.enforce,
+            settings,
+        },
         confirm_within: arguments.confirm_timeout,
     };
     let runtime = runtime::Builder::new_current_thread()

@@ -20,10 +20,11 @@ use serde::{
 use serde_json::Value;
 use tokio::{net::UnixStream, runtime, time::timeout};
 
-use super::{ARP, BLOCKS, CONFIRM, PROTECTED, STATS, STATUS, Whom};
+use super::{ARP, BLOCKS, CONFIRM, PROTECTED, RELOAD, STATS, STATUS, Whom};
 use crate::{
     agent::{
         arp::ArpTable,
+        reload::Reloaded,
         response::{BlockList, BlockOrder, ProtectedList},
         stats::Stats,
         status::Status,
@@ -178,6 +179,17 @@ pub fn unprotect(socket: &Path, prefix: Prefix) -> Result<(), ClientError> {
 /// As of [`block`].
 pub fn confirm(socket: &Path) -> Result<(), ClientError> {
     tell(socket, &Method::POST, CONFIRM, &())
+}
+
+/// Tells it to read its rules anew; gives how many are in force, and what is to be known of the others.
+///
+/// # Errors
+///
+/// As of [`block`]; then those before stay in force.
+pub fn reload(socket: &Path) -> Result<(usize, Vec<String>), ClientError> {
+    let reloaded: Reloaded = send(socket, &Method::POST, RELOAD, Bytes::new())?;
+    let warnings = reloaded.warnings.iter().map(|text| printable(text));
+    Ok((reloaded.rules, warnings.collect()))
 }
 
 fn ask<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<T, ClientError> {

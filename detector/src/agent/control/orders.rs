@@ -1,4 +1,4 @@
-//! What the agent is told: whom to block and whom to protect, and that it may enforce.
+//! What the agent is told: whom to block and whom to protect, that it may enforce, and to read its rules anew.
 //!
 //! An order is carried out before it is answered. One that is refused changes nothing, and the answer says why.
 
@@ -12,10 +12,12 @@ use axum::{
     routing::{get, post},
 };
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 
-use super::{BLOCKS, CONFIRM, PROTECTED, Whom};
+use super::{BLOCKS, CONFIRM, PROTECTED, RELOAD, Whom};
 use crate::agent::{
     kernel::KernelError,
+    reload::{NotReloaded, Reloaded},
     response::{BlockList, BlockOrder, ProtectedList, Refused},
     view::View,
     voice::say,
@@ -27,6 +29,7 @@ pub(super) fn router(view: Arc<View>) -> Router {
         .route(BLOCKS, get(blocks).post(block).delete(unblock))
         .route(PROTECTED, get(protected).post(protect).delete(unprotect))
         .route(CONFIRM, post(confirm))
+        .route(RELOAD, post(reload))
         .with_state(view)
 }
 
@@ -136,4 +139,13 @@ async fn confirm(State(view): State<Arc<View>>) -> Answer<Done> {
     let confirmed = view.confirmation.confirm();
     confirmed.map_err(|error| No::Refused(error.to_string()))?;
     Ok(Json(Done {}))
+}
+
+async fn reload(State(view): State<Arc<View>>) -> Answer<Reloaded> {
+    let reloaded = spawn_blocking(move || view.reload()).await;
+    match reloaded.map_err(|error| No::Failed(error.to_string()))? {
+        Ok(reloaded) => Ok(Json(reloaded)),
+        Err(NotReloaded::Settings(error)) => Err(No::Refused(error.to_string())),
+        Err(NotReloaded::Kernel(error)) => Err(error.into()),
+    }
 }
