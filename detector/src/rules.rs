@@ -4,6 +4,7 @@
 //! is read all the same. `docs/rules.md` lists every keyword.
 
 mod book;
+pub mod check;
 mod compile;
 mod draft;
 mod header;
