@@ -14,6 +14,7 @@ mod pattern;
 mod problem;
 mod rule;
 mod statement;
+mod steps;
 mod test;
 mod threshold;
 mod value;
@@ -32,6 +33,7 @@ pub use self::{
     pattern::{Anchor, Buffer, Pattern},
     problem::{Hint, Problem},
     rule::{Flow, Origin, Rule, Test},
+    steps::{Step, steps},
     test::{Flags, FragmentBits, How, IpOption, Numbers},
     threshold::{Kind, Threshold},
 };

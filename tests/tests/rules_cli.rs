@@ -3,12 +3,15 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use detector_tests::{
+    builder::Route,
+    capture::{self, Link, evenly},
     command::{Ended, detector},
-    worms,
+    worms::{self, benign},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -23,6 +26,18 @@ fn file_with(folder: &TempDir, name: &str, bytes: &[u8]) -> Result<PathBuf> {
 fn rules(arguments: &[&str], file: &Path) -> Result<Ended> {
     let file = file.to_str().context("a path that is text")?;
     detector(["rules"].iter().chain(arguments).chain([&file]))
+}
+
+/// An ordinary packet, and two of Slammer.
+fn infected() -> Result<Vec<u8>> {
+    let route = Route::default();
+    let slammer = worms::slammer(&route).build();
+    let frames = [
+        benign::http_request(&route).build(),
+        slammer.clone(),
+        slammer,
+    ];
+    capture::pcap(Link::Ethernet, evenly(frames, Duration::from_millis(1)))
 }
 
 #[test]
@@ -90,6 +105,152 @@ fn the_rules_are_listed_for_people_and_for_programs() -> Result<()> {
             worm.name
         );
     }
+    Ok(())
+}
+
+#[test]
+fn a_rule_is_run_over_a_capture_and_the_packets_that_match_are_told() -> Result<()> {
+    let folder = TempDir::new()?;
+    let capture = file_with(&folder, "worm.pcap", &infected()?)?;
+    let ended = rules(&["test", "40", "-ojson"], &capture)?;
+    let report = ended.json()?;
+    assert_eq!((ended.code, &*ended.stderr), (Some(10), ""));
+    assert_eq!(
+        (&report["sid"], &report["msg"]),
+        (&json!(40), &json!("sql-slammer"))
+    );
+    assert_eq!(
+        (&report["packets"], &report["matched"], &report["undecided"]),
+        (&json!(3), &json!(2), &json!(0))
+    );
+    let route = Route::default();
+    assert_eq!(
+        report["matches"][0],
+        json!({
+            "packet": 2, "time": "2001-07-19T00:00:01.001000Z", "protocol": "udp",
+            "source": route.src_ip.to_string(), "source_port": route.src_port,
+            "destination": route.dst_ip.to_string(), "destination_port": 1434,
+        })
+    );
+    assert_eq!(report["matches"][1]["packet"], 3);
+    let steps = report["steps"].as_array().context("no steps")?;
+    assert!(steps.iter().all(|step| step["packets"] == 2), "{steps:?}");
+    let table = rules(&["test", "1:40"], &capture)?;
+    assert_eq!(table.code, Some(10));
+    for words in [
+        "2 of 3 packets match rule 40 (sql-slammer)",
+        "2001-07-19",
+        "1434",
+    ] {
+        assert!(table.stdout.contains(words), "{words}: {}", table.stdout);
+    }
+    Ok(())
+}
+
+#[test]
+fn of_a_rule_that_matches_nothing_it_is_told_how_far_packets_come() -> Result<()> {
+    let folder = TempDir::new()?;
+    let capture = file_with(&folder, "worm.pcap", &infected()?)?;
+    let own = file_with(
+        &folder,
+        "own.rules",
+        b"pass udp $HOME_NET any -> any 1434 (msg:\"mine\"; dsize:>100; content:\"|04 01|\"; depth:2; content:\"|1b|[2J\"; sid:1000001;)\n\
+          alert udp 198.18.0.1 any -> any 1434 (sid:1000002;)\n\
+          alert udp any any -> any 1434 (pcre:\"/a/\"; sid:1000003;)",
+    )?;
+    let own = own.to_str().context("a path that is text")?;
+    let run =
+        |sid: &str, output: &str| rules(&["test", "--rules", own, "-o", output, sid], &capture);
+    let ended = run("1000001", "json")?;
+    assert_eq!((ended.code, &*ended.stderr), (Some(0), ""));
+    let report = ended.json()?;
+    assert_eq!(
+        (&report["matched"], &report["matches"]),
+        (&json!(0), &json!([]))
+    );
+    assert_eq!(
+        report["steps"],
+        json!([
+            { "asks": "udp, from and to its ports", "packets": 2, "first": 2 },
+            { "asks": "from and to its addresses", "packets": 2, "first": 2 },
+            { "asks": "dsize", "packets": 2, "first": 2 },
+            { "asks": "content:\"|04 01|\"; depth:2", "packets": 2, "first": 2 },
+            { "asks": "content:\"|1b|[2J\"", "packets": 0, "first": null },
+        ])
+    );
+    let table = run("1000001", "human")?.stdout;
+    assert!(
+        table.contains("0 of 3 packets match rule 1000001 (mine)"),
+        "{table}"
+    );
+    assert!(!table.contains('\u{1b}'), "{table:?}");
+    let report = run("1000002", "json")?.json()?;
+    assert_eq!(report["steps"][1]["packets"], 0);
+    // Of what a configuration says.
+    let config = file_with(
+        &folder,
+        "detector.toml",
+        b"[rules]\naddresses = { HOME_NET = '198.18.0.0/24' }\n[signature]\npolicy = 'off'",
+    )?;
+    let config = config.to_str().context("a path that is text")?;
+    let ended = rules(
+        &[
+            "test", "--config", config, "--rules", own, "-ojson", "1000001",
+        ],
+        &capture,
+    )?;
+    assert_eq!(ended.json()?["steps"][1]["packets"], 0);
+    Ok(())
+}
+
+#[test]
+fn a_rule_that_there_is_not_or_that_is_refused_is_a_wrong_command_line() -> Result<()> {
+    let folder = TempDir::new()?;
+    let capture = file_with(&folder, "worm.pcap", &infected()?)?;
+    let own = file_with(
+        &folder,
+        "own.rules",
+        b"alert udp any any -> any 9 (pcre:\"/a/\"; sid:1;)\nalert udp any any -> any $NO (sid:1000002;)\n\
+          alert udp any any -> any 9 (pcre:\"/a/\"; sid:1000003;)",
+    )?;
+    let name = own.display().to_string();
+    for (sid, message) in [
+        ("77", "no rule has the number 77: ".to_owned()),
+        ("9:40", "no rule has the number 9:40: ".to_owned()),
+        (
+            "1000002",
+            "rule 1000002 is refused: $NO: no such ports".to_owned(),
+        ),
+        (
+            "1000003",
+            format!("{name}:3:29: rule 1000003 is refused: pcre: regular"),
+        ),
+    ] {
+        let ended = rules(&["test", "--rules", &name, sid], &capture)?;
+        assert_eq!((ended.code, &*ended.stdout), (Some(2), ""), "{sid}");
+        assert!(ended.complaint()?.starts_with(&message), "{ended:?}");
+    }
+    let ended = rules(&["test", "40"], Path::new("/nowhere.pcap"))?;
+    assert_eq!((ended.code, &*ended.stdout), (Some(1), ""));
+    assert!(
+        ended
+            .complaint()?
+            .starts_with("/nowhere.pcap: cannot be opened")
+    );
+    let ended = rules(&["test", "-40"], &capture)?;
+    assert_eq!(ended.code, Some(2));
+    Ok(())
+}
+
+#[test]
+fn of_a_truncated_capture_a_rule_is_run_over_the_rest_and_the_code_is_1() -> Result<()> {
+    let folder = TempDir::new()?;
+    let whole = infected()?;
+    let cut = file_with(&folder, "cut.pcap", &whole[..whole.len() - 10])?;
+    let ended = rules(&["test", "40", "-ojson"], &cut)?;
+    let report = ended.json()?;
+    assert_eq!((ended.code, &report["matched"]), (Some(1), &json!(1)));
+    assert_eq!(report["error"], ended.complaint()?);
     Ok(())
 }
 

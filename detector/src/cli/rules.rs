@@ -2,6 +2,8 @@
 
 mod check;
 mod list;
+mod rule_id;
+mod test;
 
 use clap::{Args, Subcommand};
 
@@ -18,11 +20,13 @@ pub(super) struct Arguments {
 enum Command {
     Check(check::Arguments),
     List(list::Arguments),
+    Test(test::Arguments),
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     match &arguments.command {
         Command::Check(arguments) => check::run(arguments),
         Command::List(arguments) => list::run(arguments),
+        Command::Test(arguments) => test::run(arguments),
     }
 }
