@@ -14,5 +14,7 @@ mod output;
 mod refusals;
 #[path = "agent/response.rs"]
 mod response;
+#[path = "agent/rules.rs"]
+mod rules;
 #[path = "agent/surroundings.rs"]
 mod surroundings;

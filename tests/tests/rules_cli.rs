@@ -343,3 +343,17 @@ fn a_file_that_the_configuration_names_is_no_duplicate_of_itself() -> Result<()>
     assert_eq!(detector(["rules", "check"])?.code, Some(2));
     Ok(())
 }
+
+#[test]
+fn rules_are_listed_without_an_agent_unless_one_is_asked_for() -> Result<()> {
+    let list = detector(["rules", "list", "-ojson"])?;
+    assert_eq!((list.code, &*list.stderr), (Some(0), ""));
+    assert!(list.json()?["rules"][0]["counted"].is_null());
+    let list = detector(["rules", "list", "--socket", "/nowhere.sock"])?;
+    assert_eq!((list.code, &*list.stdout), (Some(7), ""));
+    assert!(
+        list.complaint()?
+            .starts_with("no agent listens on /nowhere.sock")
+    );
+    Ok(())
+}

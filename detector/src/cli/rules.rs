@@ -1,6 +1,7 @@
 //! `detector rules`: files of rules.
 
 mod check;
+mod counted;
 mod list;
 mod rule_id;
 mod test;

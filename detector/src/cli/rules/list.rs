@@ -6,6 +6,7 @@ use clap::Args;
 use comfy_table::Table;
 use serde::Serialize;
 
+use super::counted::{Agent, Counted, Counts};
 use crate::{
     cli::table,
     exit::{Exit, Failure, OrExit as _},
@@ -19,7 +20,7 @@ use crate::{
 /// Lists the rules that are in force with a configuration: our own, unless it leaves them out, and those of its files
 ///
 /// Of those that a packet matches, one that passes goes before one that drops, and that before one that alerts; of these the first in this
-/// list is its finding.
+/// list is its finding. What a running agent counted of each since it started is told, too.
 #[derive(Debug, Args)]
 #[command(after_long_help = JSON_HELP)]
 pub(super) struct Arguments {
@@ -29,20 +30,25 @@ pub(super) struct Arguments {
     /// The form of the list
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
+    #[command(flatten)]
+    agent: Agent,
 }
 
 const JSON_HELP: &str = "\
 The JSON object:
   schema_version  1
-  rules           [{sid, gid, rev, msg, severity, action, protocol, file, line}]";
+  rules           [{sid, gid, rev, msg, severity, action, protocol, file, line, counted}]
+    counted         {packets, bytes, dropped, last}: what the running agent counted since it started; null if none runs";
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let settings =
         Settings::of_command_line(arguments.config.as_deref(), false).or_exit(Exit::Usage)?;
     let (tables, set) = settings.tables(HashSeed::FIXED).or_exit(Exit::Usage)?;
+    let counts = arguments.agent.counts()?;
     let rules = set.rules.iter().filter_map(|rule| {
         let slot = tables.book.slot(rule)?;
-        Some(Listed::of(rule, tables.book.get(slot)?, &set))
+        let entry = tables.book.get(slot)?;
+        Some(Listed::of(rule, entry, &set, counts.as_ref()))
     });
     let rules: Vec<_> = rules.collect();
     match arguments.output {
@@ -72,10 +78,11 @@ struct Listed<'s> {
     protocol: &'static str,
     file: Option<&'s FileName>,
     line: usize,
+    counted: Option<Counted>,
 }
 
 impl<'s> Listed<'s> {
-    fn of(rule: &Rule, entry: &'s Entry, set: &'s RuleSet) -> Self {
+    fn of(rule: &Rule, entry: &'s Entry, set: &'s RuleSet, counts: Option<&Counts>) -> Self {
         Self {
             sid: entry.sid,
             gid: entry.gid,
@@ -86,25 +93,37 @@ impl<'s> Listed<'s> {
             protocol: rule.header.protocol.name(),
             file: set.files.get(rule.origin.file),
             line: rule.origin.line,
+            counted: counts.map(|counts| counts.get(entry.gid, entry.sid)),
         }
     }
 }
 
 fn human(rules: &[Listed<'_>]) -> Table {
-    let mut table = table::with_header(&["sid", "msg", "severity", "action", "protocol", "from"]);
+    const COUNTED: [&str; 4] = ["packets", "bytes", "dropped", "last"];
+    let mut columns = vec!["sid", "msg", "severity", "action", "protocol", "from"];
+    if rules.iter().any(|rule| rule.counted.is_some()) {
+        columns.extend(COUNTED);
+    }
+    let mut table = table::with_header(&columns);
     for rule in rules {
         let from = rule
             .file
             .map_or_else(String::new, |file| format!("{file}:{}", rule.line));
         let msg = Shown::from(rule.msg).to_string();
-        table.add_row([
-            &rule.sid.to_string(),
-            &msg,
-            rule.severity,
-            rule.action,
-            rule.protocol,
-            &from,
-        ]);
+        let mut row = vec![
+            rule.sid.to_string(),
+            msg,
+            rule.severity.to_owned(),
+            rule.action.to_owned(),
+            rule.protocol.to_owned(),
+            from,
+        ];
+        if let Some(counted) = rule.counted {
+            let last = counted.last.map(|last| last.to_string());
+            row.extend([counted.packets, counted.bytes, counted.dropped].map(|n| n.to_string()));
+            row.push(last.unwrap_or_default());
+        }
+        table.add_row(row);
     }
     table
 }
