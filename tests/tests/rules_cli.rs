@@ -357,3 +357,102 @@ fn rules_are_listed_without_an_agent_unless_one_is_asked_for() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn everything_of_a_rule_is_shown() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = file_with(
+        &folder,
+        "x.rules",
+        b"# one\ndrop tcp $OTHERS any <> $HOME_NET [80,8000:8010] (msg:\"a\x1b[2J\"; flow:established; content:\"|1b|abcdefgh\"; nocase; \\\n\
+          content:!\"x\"; distance:0; within:4; reference:url,a.example/\x1b[2J; classtype:worm; priority:1; sid:1000001; rev:3;)",
+    )?;
+    let config = format!(
+        "[rules]\nfiles = ['{}']\naddresses = {{ OTHERS = '!192.0.2.0/24', HOME_NET = '192.0.2.0/24' }}",
+        file.display()
+    );
+    let config = file_with(&folder, "detector.toml", config.as_bytes())?;
+    let config = config.to_str().context("a path that is text")?;
+    let show = |output| detector(["rules", "show", "-c", config, "-o", output, "1000001"]);
+    let shown = show("json")?;
+    assert_eq!((shown.code, &*shown.stderr), (Some(0), ""));
+    let rule = shown.json()?;
+    for (field, value) in [
+        ("gid", json!(1)),
+        ("rev", json!(3)),
+        ("severity", json!("high")),
+        ("action", json!("drop")),
+        ("line", json!(2)),
+        ("file", json!(file)),
+        ("slot", json!(100)),
+        ("refused", Value::Null),
+        ("counted", Value::Null),
+    ] {
+        assert_eq!(rule[field], value, "{field}");
+    }
+    assert_eq!(
+        rule["remarks"][1],
+        json!({ "keyword": "classtype", "value": "worm" })
+    );
+    assert_eq!(rule["found_by"]["stride"], 4);
+    assert_eq!(
+        rule["found_by"]["windows"].as_array().map(Vec::len),
+        Some(4)
+    );
+    let ways = rule["ways"].as_array().context("no ways")?;
+    assert_eq!(
+        (&ways[0]["destination"], &ways[0]["destination_ports"]),
+        (&json!("192.0.2.0/24"), &json!("80,8000:8010"))
+    );
+    assert_eq!(
+        (&ways[1]["source"], &ways[1]["source_ports"]),
+        (&json!("192.0.2.0/24"), &json!("80,8000:8010"))
+    );
+    assert_eq!(
+        ways[1]["groups"],
+        json!([{ "traffic": "tcp from", "ports": "80,8000:8010" }])
+    );
+    let operations = ways[0]["operations"].as_array().context("no operations")?;
+    let has = |words: &str| {
+        operations
+            .iter()
+            .any(|one| one.as_str().is_some_and(|one| one.contains(words)))
+    };
+    for words in [
+        "protocol tcp: then 1",
+        "tcp flags under 0x12 16",
+        "8000 to 8010",
+        "the next place of",
+    ] {
+        assert!(has(words), "{words}: {operations:?}");
+    }
+    let table = show("human")?.stdout;
+    for words in [
+        "x.rules:2",
+        "a\\u{1b}[2J",
+        "url,a.example/",
+        "slot 100",
+        "-> 192.0.2.0/24 80,8000:8010",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    assert!(!table.contains('\u{1b}') && !shown.stdout.contains('\u{1b}'));
+    let ended = detector(["rules", "show", "1000001"])?;
+    assert_eq!((ended.code, &*ended.stdout), (Some(2), ""));
+    Ok(())
+}
+
+#[test]
+fn every_rule_that_ships_with_detector_can_be_shown() -> Result<()> {
+    for worm in worms::all() {
+        let list = detector(["rules", "list", "-ojson"])?.json()?;
+        let rules = list["rules"].as_array().context("no rules")?;
+        let rule = rules.iter().find(|rule| rule["msg"] == worm.name);
+        let sid = rule.map(|rule| rule["sid"].to_string());
+        let sid = sid.with_context(|| worm.name.to_owned())?;
+        let shown = detector(["rules", "show", &*sid])?;
+        assert_eq!(shown.code, Some(0), "{shown:?}");
+        assert!(shown.stdout.contains("a match, else no match"), "{shown:?}");
+    }
+    Ok(())
+}

@@ -4,6 +4,7 @@ mod check;
 mod counted;
 mod list;
 mod rule_id;
+mod show;
 mod test;
 
 use clap::{Args, Subcommand};
@@ -21,6 +22,7 @@ pub(super) struct Arguments {
 enum Command {
     Check(check::Arguments),
     List(list::Arguments),
+    Show(show::Arguments),
     Test(test::Arguments),
 }
 
@@ -28,6 +30,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     match &arguments.command {
         Command::Check(arguments) => check::run(arguments),
         Command::List(arguments) => list::run(arguments),
+        Command::Show(arguments) => show::run(arguments),
         Command::Test(arguments) => test::run(arguments),
     }
 }

@@ -6,7 +6,7 @@ mod cost;
 mod fields;
 mod never;
 mod places;
-mod ports;
+pub(super) mod ports;
 mod shadow;
 
 use std::fmt;

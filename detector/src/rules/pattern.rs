@@ -60,13 +60,14 @@ pub struct Pattern {
     pub ends: bool,
 }
 
-/// As a rule could say it, in letters that a terminal shows as they are.
-impl fmt::Display for Pattern {
+/// Bytes as a `content` has them, between quotes, in letters that a terminal shows as they are.
+pub(super) struct Quoted<'b>(pub(super) &'b [u8]);
+
+impl fmt::Display for Quoted<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let not = if self.negated { "!" } else { "" };
-        write!(out, "content:{not}\"")?;
+        out.write_char('"')?;
         let mut is_hex = false;
-        for byte in &self.bytes {
+        for byte in self.0 {
             let is_text = matches!(byte, b' '..=b'~') && !b"\\\";:|".contains(byte);
             match (is_hex, is_text) {
                 (true, true) | (false, false) => out.write_char('|')?,
@@ -80,7 +81,15 @@ impl fmt::Display for Pattern {
                 write!(out, "{byte:02x}")?;
             }
         }
-        out.write_str(if is_hex { "|\"" } else { "\"" })?;
+        out.write_str(if is_hex { "|\"" } else { "\"" })
+    }
+}
+
+/// As a rule could say it, in letters that a terminal shows as they are.
+impl fmt::Display for Pattern {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = if self.negated { "!" } else { "" };
+        write!(out, "content:{not}{}", Quoted(&self.bytes))?;
         if self.nocase {
             out.write_str("; nocase")?;
         }

@@ -43,6 +43,8 @@ fn the_list_of_rules_has_what_the_agent_counted_of_each() -> Result<()> {
     );
     let age = time(&stats["time"])?.saturating_sub(time(&signature["last"])?);
     assert!(age < SOON, "{age:?}");
+    let shown = json(&pair.server, &["rules", "show", "-ojson", "40"])?;
+    assert_eq!(shown["counted"], slammer);
     let table = run(&pair.server, &["rules", "list"])?;
     let table = String::from_utf8(table.stdout)?;
     assert!(table.contains("dropped"), "{table}");

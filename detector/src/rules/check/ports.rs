@@ -7,14 +7,14 @@ use detector_common::detect::signature::watch::{WatchList, port_slot};
 use super::super::compile::{Range, Traffic};
 
 /// The ports, both ends included, of one group.
-pub(super) struct PortGroup {
-    pub(super) number: u8,
-    pub(super) traffic: Traffic,
-    pub(super) ports: Vec<(u16, u16)>,
+pub(in crate::rules) struct PortGroup {
+    pub(in crate::rules) number: u8,
+    pub(in crate::rules) traffic: Traffic,
+    pub(in crate::rules) ports: Vec<(u16, u16)>,
 }
 
 /// All groups that anybody watches.
-pub(super) fn groups(watch: &WatchList, icmp: u8) -> Vec<PortGroup> {
+pub(in crate::rules) fn groups(watch: &WatchList, icmp: u8) -> Vec<PortGroup> {
     let mut all = Vec::new();
     for (traffic, numbers) in [
         (Traffic::TcpTo, &watch.tcp_destination),
@@ -52,7 +52,7 @@ pub(super) fn groups(watch: &WatchList, icmp: u8) -> Vec<PortGroup> {
 
 impl PortGroup {
     /// Whether any of these ports is in the group. Then all are that are in no other group of this traffic.
-    pub(super) fn has_any(&self, ports: &[Range]) -> bool {
+    pub(in crate::rules) fn has_any(&self, ports: &[Range]) -> bool {
         self.ports.iter().any(|(first, last)| {
             let behind = ports.partition_point(|(_, end)| *end < u128::from(*first));
             ports
@@ -62,7 +62,7 @@ impl PortGroup {
     }
 
     /// The ports as a rule could say them.
-    pub(super) fn said(&self) -> String {
+    pub(in crate::rules) fn said(&self) -> String {
         let mut said = String::new();
         for (first, last) in &self.ports {
             if !said.is_empty() {
@@ -81,7 +81,7 @@ impl PortGroup {
 }
 
 /// What a traffic is called.
-pub(super) fn name(traffic: Traffic) -> &'static str {
+pub(in crate::rules) fn name(traffic: Traffic) -> &'static str {
     match traffic {
         Traffic::TcpTo => "tcp to",
         Traffic::TcpFrom => "tcp from",
