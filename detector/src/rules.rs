@@ -4,15 +4,19 @@
 //! is read all the same. `docs/rules.md` lists every keyword.
 
 mod book;
+pub mod check;
 mod compile;
 mod draft;
+mod explain;
 mod header;
 mod keyword;
 mod option;
 mod pattern;
 mod problem;
+mod remarks;
 mod rule;
 mod statement;
+mod steps;
 mod test;
 mod threshold;
 mod value;
@@ -26,11 +30,14 @@ use std::{
 pub use self::{
     book::{Book, Entry, Severity},
     compile::{Compiled, Variables, compile},
+    explain::{Explained, FoundBy, Group, Way, explain},
     header::{Action, AddressRange, Endpoint, Header, PortRange, Protocol, Set},
     keyword::{Handling, Keyword, all as keywords},
     pattern::{Anchor, Buffer, Pattern},
     problem::{Hint, Problem},
+    remarks::remarks,
     rule::{Flow, Origin, Rule, Test},
+    steps::{Step, steps},
     test::{Flags, FragmentBits, How, IpOption, Numbers},
     threshold::{Kind, Threshold},
 };

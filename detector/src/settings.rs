@@ -175,7 +175,7 @@ impl Settings {
     }
 
     /// The rules of all files, and ours unless they are not wanted.
-    fn load_rules(&self) -> Result<RuleSet, SettingsError> {
+    pub fn load_rules(&self) -> Result<RuleSet, SettingsError> {
         RuleSet::load_with(self.rules.worms, &self.rules.files)
             .map_err(|error| SettingsError::new(None, None, Problem::Rules(error)))
     }

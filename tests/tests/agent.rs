@@ -16,5 +16,7 @@ mod refusals;
 mod reload;
 #[path = "agent/response.rs"]
 mod response;
+#[path = "agent/rules.rs"]
+mod rules;
 #[path = "agent/surroundings.rs"]
 mod surroundings;

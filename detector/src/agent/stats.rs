@@ -96,6 +96,9 @@ pub struct ReasonStats {
 pub struct SignatureStats {
     /// Its number, `sid`.
     pub id: u32,
+    /// The generator of its number; 0 from an agent that does not tell.
+    #[serde(default)]
+    pub gid: u32,
     /// Its name.
     pub name: Cow<'static, str>,
     /// What a match means.
@@ -106,6 +109,9 @@ pub struct SignatureStats {
     pub bytes: u64,
     /// Those that were dropped.
     pub dropped: u64,
+    /// When the last of them came; `null` from an agent that does not tell.
+    #[serde(default)]
+    pub last: Option<Time>,
     /// The same by number of the CPU, if asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_cpu: Option<Vec<CpuMatches>>,

@@ -47,7 +47,9 @@ impl Severity {
         }
     }
 
-    fn of(priority: Option<u32>) -> Self {
+    /// How much a rule of this priority matters.
+    #[must_use]
+    pub fn of(priority: Option<u32>) -> Self {
         match priority {
             Some(0 | 1) => Self::High,
             Some(2) => Self::Medium,

@@ -17,10 +17,15 @@ use detector_common::detect::signature::{
 
 pub use self::ranges::Variables;
 use self::{
-    grams::{Grams, Sign, choose},
-    groups::{Member, traffic},
+    grams::{Grams, Sign},
+    groups::Member,
     program::Programs,
-    stage::Way,
+};
+pub(super) use self::{
+    grams::{choose, stride},
+    groups::{Traffic, traffic},
+    ranges::{Range, Ranges, complement, merged},
+    stage::{Stage, Way, stages},
 };
 use super::{
     header::{Action, Endpoint},
@@ -82,18 +87,24 @@ pub fn compile(rules: &[Rule], slots: &[Option<u16>], variables: &Variables) -> 
     compiled
 }
 
-/// The ways of a rule.
+/// The ways of a rule: there, and back if it is for both.
+pub(super) fn ways(rule: &Rule, variables: &Variables) -> Result<Vec<Way>, Problem> {
+    let header = &rule.header;
+    let mut ways = vec![way(&header.source, &header.destination, variables)?];
+    if header.both_ways {
+        ways.push(way(&header.destination, &header.source, variables)?);
+    }
+    Ok(ways)
+}
+
+/// The rows that a rule is to have, one for each way.
 fn draft(
     index: usize,
     rule: &Rule,
     variables: &Variables,
     grams: &mut Grams,
 ) -> Result<Vec<Draft>, Problem> {
-    let header = &rule.header;
-    let mut ways = vec![way(&header.source, &header.destination, variables)?];
-    if header.both_ways {
-        ways.push(way(&header.destination, &header.source, variables)?);
-    }
+    let ways = ways(rule, variables)?;
     // Tried on its own, so that a rule that is refused leaves nothing behind.
     let choice = choose(rule);
     for way in &ways {
@@ -104,7 +115,7 @@ fn draft(
         None => None,
     };
     let drafts = ways.into_iter().map(|way| Draft {
-        action: header.action,
+        action: rule.header.action,
         rule: index,
         way,
         sign,
@@ -132,7 +143,8 @@ fn way(from: &Endpoint, to: &Endpoint, variables: &Variables) -> Result<Way, Pro
     Ok(way)
 }
 
-fn precedence(action: Action) -> Verdict {
+/// What goes before what: the lesser first.
+pub(super) fn precedence(action: Action) -> Verdict {
     match action {
         Action::Pass => Verdict::Pass,
         Action::Drop => Verdict::Drop,

@@ -1,5 +1,7 @@
 //! Patterns: the bytes that a `content` looks for, and where.
 
+use std::fmt::{self, Write as _};
+
 use super::problem::Problem;
 
 /// The longest pattern, in bytes, as Suricata has it.
@@ -56,6 +58,71 @@ pub struct Pattern {
     pub anchor: Anchor,
     /// Whether the buffer ends with it.
     pub ends: bool,
+}
+
+/// Bytes as a `content` has them, between quotes, in letters that a terminal shows as they are.
+pub(super) struct Quoted<'b>(pub(super) &'b [u8]);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_char('"')?;
+        let mut is_hex = false;
+        for byte in self.0 {
+            let is_text = matches!(byte, b' '..=b'~') && !b"\\\";:|".contains(byte);
+            match (is_hex, is_text) {
+                (true, true) | (false, false) => out.write_char('|')?,
+                (true, false) => out.write_char(' ')?,
+                (false, true) => {}
+            }
+            is_hex = !is_text;
+            if is_text {
+                out.write_char(char::from(*byte))?;
+            } else {
+                write!(out, "{byte:02x}")?;
+            }
+        }
+        out.write_str(if is_hex { "|\"" } else { "\"" })
+    }
+}
+
+/// As a rule could say it, in letters that a terminal shows as they are.
+impl fmt::Display for Pattern {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = if self.negated { "!" } else { "" };
+        write!(out, "content:{not}{}", Quoted(&self.bytes))?;
+        if self.nocase {
+            out.write_str("; nocase")?;
+        }
+        match self.anchor {
+            Anchor::Absolute { offset, depth } => {
+                if offset > 0 {
+                    write!(out, "; offset:{offset}")?;
+                }
+                if let Some(depth) = depth {
+                    write!(out, "; depth:{depth}")?;
+                }
+            }
+            Anchor::Relative {
+                distance, within, ..
+            } => {
+                write!(out, "; distance:{distance}")?;
+                if let Some(within) = within {
+                    write!(out, "; within:{within}")?;
+                }
+            }
+        }
+        if self.ends {
+            out.write_str("; endswith")?;
+        }
+        let buffer = match self.buffer {
+            Buffer::Payload => return Ok(()),
+            Buffer::HttpUri => "http_uri",
+            Buffer::HttpUriRaw => "http_raw_uri",
+            Buffer::HttpMethod => "http_method",
+            Buffer::HttpHeader => "http_header",
+        };
+        write!(out, "; {buffer}")
+    }
 }
 
 /// The bytes of a `content` as it stands in a rule, between quotes: text, of which `\`, `"`, `;` and `:` are escaped, and `|ff 00|`.
@@ -127,6 +194,41 @@ mod tests {
         ] {
             assert_eq!(bytes("content", quoted).unwrap(), read, "{quoted}");
         }
+    }
+
+    #[test]
+    fn a_pattern_is_told_as_a_rule_could_say_it() {
+        let mut pattern = Pattern {
+            bytes: b"a;\x1b\xffb".to_vec(),
+            negated: true,
+            nocase: true,
+            buffer: Buffer::Payload,
+            anchor: Anchor::Absolute {
+                offset: 4,
+                depth: Some(9),
+            },
+            ends: true,
+        };
+        assert_eq!(
+            pattern.to_string(),
+            r#"content:!"a|3b 1b ff|b"; nocase; offset:4; depth:9; endswith"#
+        );
+        pattern = Pattern {
+            bytes: vec![0],
+            negated: false,
+            nocase: false,
+            buffer: Buffer::HttpUri,
+            anchor: Anchor::Relative {
+                after: None,
+                distance: -1,
+                within: Some(8),
+            },
+            ends: false,
+        };
+        assert_eq!(
+            pattern.to_string(),
+            r#"content:"|00|"; distance:-1; within:8; http_uri"#
+        );
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! A rule: what it asks of a packet.
 
+use detector_common::detect::signature::table::trait_bit;
+
 use super::{
     draft::Draft,
     header::Header,
-    keyword,
+    keyword::{self, Keyword},
     option::{Fault, options},
     pattern::{Buffer, Pattern},
     test::{Flags, FragmentBits, IpOption, Numbers},
@@ -102,6 +104,26 @@ impl Rule {
             }
         }
         draft.finish(header, origin)
+    }
+}
+
+impl Test {
+    /// The keyword that asks it.
+    #[must_use]
+    pub fn keyword(&self) -> &'static str {
+        match self {
+            Self::DataSize(_) => Keyword::DataSize.name(),
+            Self::IcmpType(_) => Keyword::IcmpType.name(),
+            Self::IcmpCode(_) => Keyword::IcmpCode.name(),
+            Self::TimeToLive(_) => Keyword::TimeToLive.name(),
+            Self::Identification(_) => Keyword::Identification.name(),
+            Self::Flags(_) => Keyword::Flags.name(),
+            Self::IpOption(_) => Keyword::IpOptions.name(),
+            Self::FragmentBits(_) => Keyword::FragmentBits.name(),
+            Self::Trait(bit) if *bit == trait_bit::NO_TCP_OPTIONS => Keyword::NoTcpOptions.name(),
+            Self::Trait(_) => Keyword::SequenceIsDestination.name(),
+            Self::DataAt { .. } => Keyword::IsDataAt.name(),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     agent::{
         interface::Interface,
-        kernel::{Counted, KernelError, PerCpu},
+        kernel::{Clock, Counted, KernelError, PerCpu},
         rates::Totals,
         view::View,
     },
@@ -36,6 +36,7 @@ pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, Ker
             .sum()
     });
     let (sources, sources_left_out) = sources(view, all)?;
+    let clock = view.now()?;
     let interfaces = view.interfaces.iter().enumerate();
     let interfaces = interfaces.filter_map(|(slot, guarded)| {
         let Interface { name, side, .. } = view.interface(slot as u32)?;
@@ -56,7 +57,7 @@ pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, Ker
     });
     Ok(Stats {
         schema_version: SCHEMA_VERSION,
-        time: Time(view.now()?.unix_ns),
+        time: Time(clock.unix_ns),
         uptime_s: view.uptime().as_secs(),
         interfaces: interfaces.collect(),
         counters: counters
@@ -66,7 +67,7 @@ pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, Ker
         signatures: maps
             .rule_hits(book.iter().map(|(slot, _)| slot))?
             .iter()
-            .filter_map(|(slot, hits)| Some(signature(book.get(*slot)?, hits, per_cpu)))
+            .filter_map(|(slot, hits)| Some(signature(book.get(*slot)?, hits, clock, per_cpu)))
             .collect(),
         sources,
         sources_left_out,
@@ -91,19 +92,27 @@ fn reason(view: &View, counted: &Counted, per_cpu: bool) -> Option<ReasonStats> 
     })
 }
 
-fn signature(rule: &Entry, hits: &PerCpu<RuleCounter>, per_cpu: bool) -> SignatureStats {
+fn signature(
+    rule: &Entry,
+    hits: &PerCpu<RuleCounter>,
+    clock: Clock,
+    per_cpu: bool,
+) -> SignatureStats {
     let cpus = hits.iter().map(|counter| CpuMatches {
         packets: counter.packets,
         bytes: counter.bytes,
         dropped: counter.dropped,
     });
+    let last_ns = hits.iter().map(|counter| counter.last_ns).max();
     SignatureStats {
         id: rule.sid,
+        gid: rule.gid,
         name: rule.name.clone().into(),
         severity: rule.severity.name().into(),
         packets: sum(hits, |counter| counter.packets),
         bytes: sum(hits, |counter| counter.bytes),
         dropped: sum(hits, |counter| counter.dropped),
+        last: last_ns.map(|last_ns| Time(clock.to_unix_ns(last_ns))),
         per_cpu: per_cpu.then(|| cpus.collect()),
     }
 }

@@ -111,7 +111,15 @@ fn signatures(stats: &Stats) -> Table {
         .iter()
         .any(|signature| signature.per_cpu.is_some());
     let mut table = table::with_header(&with_cpus(
-        &["id", "signature", "severity", "packets", "bytes", "dropped"],
+        &[
+            "id",
+            "signature",
+            "severity",
+            "packets",
+            "bytes",
+            "dropped",
+            "last",
+        ],
         split,
     ));
     for signature in &stats.signatures {
@@ -122,6 +130,9 @@ fn signatures(stats: &Stats) -> Table {
             signature.packets.to_string(),
             signature.bytes.to_string(),
             signature.dropped.to_string(),
+            signature
+                .last
+                .map_or_else(|| "-".to_owned(), |last| last.to_string()),
         ];
         row.extend(
             signature

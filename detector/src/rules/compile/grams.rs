@@ -48,11 +48,17 @@ pub(super) struct Sign {
 /// The number of the pattern that a rule is found by; `None` if it has none that could be looked for.
 ///
 /// One that need not be looked for at every byte, and of those the longest, which is the rarest.
-pub(super) fn choose(rule: &Rule) -> Option<usize> {
+pub(in crate::rules) fn choose(rule: &Rule) -> Option<usize> {
     let keys = rule.patterns.iter().enumerate();
     let keys = keys.filter_map(|(index, pattern)| Some((index, Key::of(rule, pattern)?)));
     let best = keys.max_by_key(|(_, key)| (key.stride, key.bytes.len()));
     best.map(|(index, _)| index)
+}
+
+/// At every how many bytes a window is to be looked at for the pattern of this number: 4, 2 or 1; `None` if it could not be looked for.
+pub(in crate::rules) fn stride(rule: &Rule, choice: usize) -> Option<usize> {
+    let pattern = rule.patterns.get(choice)?;
+    Key::of(rule, pattern).map(|key| key.stride)
 }
 
 /// Whether the pattern of this number holds wherever the filter finds it, so that nothing is left to ask of it.

@@ -18,7 +18,7 @@ use super::{
 
 /// Which packets, by the ports of one end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Traffic {
+pub(in crate::rules) enum Traffic {
     /// TCP segments to a port.
     TcpTo,
     /// TCP segments from one.
@@ -43,7 +43,11 @@ pub(super) struct Member {
 }
 
 /// What looks at which traffic, by protocol and by the ports that it names.
-pub(super) fn traffic(protocol: Protocol, to: &Ranges, from: &Ranges) -> Vec<(Traffic, Ranges)> {
+pub(in crate::rules) fn traffic(
+    protocol: Protocol,
+    to: &Ranges,
+    from: &Ranges,
+) -> Vec<(Traffic, Ranges)> {
     let all = || vec![(0, u128::from(u16::MAX))];
     let sided = |to_kind, from_kind| {
         if *to == all() && *from != all() {

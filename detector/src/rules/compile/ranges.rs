@@ -8,9 +8,9 @@ use super::super::{
 };
 
 /// Numbers, both ends included.
-pub(super) type Range = (u128, u128);
+pub(in crate::rules) type Range = (u128, u128);
 /// Ranges in order, of which no two touch.
-pub(super) type Ranges = Vec<Range>;
+pub(in crate::rules) type Ranges = Vec<Range>;
 
 /// Variables that stand for lists deep in one another.
 const DEPTH_MAX: usize = 16;
@@ -147,7 +147,7 @@ fn resolve<T: Ranged>(
 }
 
 /// The same in order, and what touches as one.
-fn merged(mut ranges: Ranges) -> Ranges {
+pub(in crate::rules) fn merged(mut ranges: Ranges) -> Ranges {
     ranges.sort_unstable();
     let mut merged: Ranges = Vec::with_capacity(ranges.len());
     for (first, last) in ranges {
@@ -160,7 +160,7 @@ fn merged(mut ranges: Ranges) -> Ranges {
 }
 
 /// All that is in none of them.
-fn complement(ranges: &[Range], max: u128) -> Ranges {
+pub(in crate::rules) fn complement(ranges: &[Range], max: u128) -> Ranges {
     let mut outside = Vec::new();
     let mut next = Some(0);
     for &(first, last) in ranges {

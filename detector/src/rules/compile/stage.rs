@@ -21,15 +21,15 @@ const SYN: u32 = 0x02;
 const ACK: u32 = 0x10;
 
 /// One way of a rule: who sends to whom.
-pub(super) struct Way {
-    pub(super) source: Ranges,
-    pub(super) source_ports: Ranges,
-    pub(super) destination: Ranges,
-    pub(super) destination_ports: Ranges,
+pub(in crate::rules) struct Way {
+    pub(in crate::rules) source: Ranges,
+    pub(in crate::rules) source_ports: Ranges,
+    pub(in crate::rules) destination: Ranges,
+    pub(in crate::rules) destination_ports: Ranges,
 }
 
 /// What must hold, one after the other.
-pub(super) enum Stage<'r> {
+pub(in crate::rules) enum Stage<'r> {
     /// A field under a mask is in one of these ranges, or in none of them.
     Field {
         field: Field,
@@ -114,7 +114,10 @@ impl Stage<'_> {
 }
 
 /// What must hold of a packet on its way, in order.
-pub(super) fn stages<'r>(rule: &'r Rule, way: &'r Way) -> Result<Vec<Stage<'r>>, Problem> {
+pub(in crate::rules) fn stages<'r>(
+    rule: &'r Rule,
+    way: &'r Way,
+) -> Result<Vec<Stage<'r>>, Problem> {
     if rule.patterns.len() > SLOTS {
         return Err(Problem::TooLarge("contents", SLOTS));
     }

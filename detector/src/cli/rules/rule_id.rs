@@ -1,0 +1,124 @@
+//! The number of a rule on the command line, and the rule that has it.
+
+use std::{fmt, num::ParseIntError, str::FromStr};
+
+use crate::{
+    output::FileName,
+    rules::{Problem, Rule, RuleSet},
+};
+
+/// `SID`, or `GID:SID`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct RuleId {
+    gid: Option<u32>,
+    sid: u32,
+}
+
+impl FromStr for RuleId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (gid, sid) = match text.split_once(':') {
+            Some((gid, sid)) => (Some(gid.parse()?), sid),
+            None => (None, text),
+        };
+        Ok(Self {
+            gid,
+            sid: sid.parse()?,
+        })
+    }
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(gid) = self.gid {
+            write!(out, "{gid}:")?;
+        }
+        write!(out, "{}", self.sid)
+    }
+}
+
+/// The rule of a number cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoRule {
+    #[error("no rule has the number {0}: `detector rules list` says which there are")]
+    Unknown(RuleId),
+    #[error("{file}:{line}:{column}: rule {id} is refused: {problem}")]
+    Refused {
+        id: RuleId,
+        file: FileName,
+        line: usize,
+        column: usize,
+        problem: Problem,
+    },
+    #[error("rules of several generators have the number {sid}: say which, as in {gid}:{sid}")]
+    Several { gid: u32, sid: u32 },
+}
+
+impl RuleId {
+    /// The rule of this number.
+    pub(super) fn find(self, set: &RuleSet) -> Result<&Rule, NoRule> {
+        let is_meant =
+            |rule: &&Rule| rule.sid == self.sid && self.gid.is_none_or(|gid| rule.gid == gid);
+        let mut found = set.rules.iter().filter(is_meant);
+        match (found.next(), found.next()) {
+            (Some(rule), None) => Ok(rule),
+            (Some(Rule { gid, sid, .. }), Some(_)) => Err(NoRule::Several {
+                gid: *gid,
+                sid: *sid,
+            }),
+            (None, _) => Err(self.missing(set)),
+        }
+    }
+
+    fn missing(self, set: &RuleSet) -> NoRule {
+        let mut refusals = set.refusals.iter();
+        let refused = refusals.find(|refusal| refusal.sid == Some(self.sid));
+        let refused = refused.and_then(|refusal| {
+            Some(NoRule::Refused {
+                id: self,
+                file: set.files.get(refusal.origin.file)?.clone(),
+                line: refusal.origin.line,
+                column: refusal.column,
+                problem: refusal.problem.clone(),
+            })
+        });
+        refused.unwrap_or(NoRule::Unknown(self))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_number_that_several_have_is_said_with_its_generator() {
+        let rule =
+            |gid: u32, sid: u32| format!("alert udp any any -> any 9 (gid:{gid}; sid:{sid};)\n");
+        let text = [rule(1, 7), rule(2, 7), rule(1, 8)].concat()
+            + "alert udp any any -> any 9 (pcre:\"/a/\"; sid:9;)";
+        let set = RuleSet::from_bytes(Path::new("x.rules"), text.as_bytes());
+        let find = |text: &str| {
+            let found = text.parse::<RuleId>().unwrap().find(&set);
+            found
+                .map(|rule| (rule.gid, rule.sid))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(find("8"), Ok((1, 8)));
+        assert_eq!(find("2:7"), Ok((2, 7)));
+        assert!(find("7").is_err_and(|error| error.ends_with("as in 1:7")));
+        assert!(find("2:8").is_err_and(|error| error.starts_with("no rule")));
+        assert_eq!(
+            find("9"),
+            Err(
+                "x.rules:1:1: rule 9 is refused: pcre: regular expressions are not matched"
+                    .replace(":1:1", ":4:29")
+            )
+        );
+        for wrong in ["", "x", "1:", ":1", "-1", "1:2:3", "4294967296"] {
+            assert!(wrong.parse::<RuleId>().is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The operations of a rule in words.
+
+use std::collections::BTreeSet;
+
+use detector_common::detect::signature::table::{
+    FOUND, Field, Kind, NONE, Operation, RESUME, RuleTable, flag, protocol,
+};
+
+use super::{
+    super::{pattern::Pattern, rule::Rule},
+    said::address,
+};
+
+/// The names of fields, by number.
+const FIELDS: [&str; 12] = [
+    "protocol",
+    "source port",
+    "destination port",
+    "payload length",
+    "tcp flags",
+    "icmp type",
+    "icmp code",
+    "traits",
+    "ttl",
+    "identification",
+    "fragment bits",
+    "ip options",
+];
+
+/// The names of protocols, by their bit.
+const PROTOCOLS: [(u32, &str); 3] = [
+    (protocol::TCP, "tcp"),
+    (protocol::UDP, "udp"),
+    (protocol::ICMP, "icmp"),
+];
+
+/// Each operation that is reached from `first`, by its number from there.
+pub(super) fn said(rule: &Rule, first: u32, table: &RuleTable) -> Vec<String> {
+    let mut reached = BTreeSet::new();
+    let mut next = vec![first];
+    while let Some(exit) = next.pop() {
+        if exit & (FOUND | NONE) != 0 || !reached.insert(exit & !RESUME) {
+            continue;
+        }
+        if let Some(operation) = table.operations.get((exit & !RESUME) as usize) {
+            next.extend([operation.then, operation.otherwise]);
+        }
+    }
+    reached
+        .iter()
+        .filter_map(|index| {
+            let operation = table.operations.get(*index as usize)?;
+            let exit = |exit: u32| {
+                if exit & FOUND != 0 {
+                    "a match".to_owned()
+                } else if exit & NONE != 0 {
+                    "no match".to_owned()
+                } else if exit & RESUME != 0 {
+                    format!("the next place of {}", (exit & !RESUME) - first)
+                } else {
+                    (exit - first).to_string()
+                }
+            };
+            Some(format!(
+                "{}: {}: then {}, else {}",
+                index - first,
+                question(rule, operation),
+                exit(operation.then),
+                exit(operation.otherwise)
+            ))
+        })
+        .collect()
+}
+
+fn question(rule: &Rule, operation: &Operation) -> String {
+    let [first, second, third, fourth] = operation.numbers;
+    if operation.kind == Kind::Field as u8 {
+        let name = FIELDS.get(usize::from(operation.subject));
+        let name = name.copied().unwrap_or("field");
+        if operation.subject == Field::Protocol as u8 {
+            let protocol = PROTOCOLS.iter().find(|(bit, _)| *bit == second);
+            return format!("{name} {}", protocol.map_or("ip", |(_, name)| name));
+        }
+        let values = match (second, second.saturating_add(third)) {
+            (first, last) if first == last => first.to_string(),
+            (first, u32::MAX) => format!("{first} or more"),
+            (first, last) => format!("{first} to {last}"),
+        };
+        if first == u32::MAX {
+            format!("{name} {values}")
+        } else {
+            format!("{name} under {first:#x} {values}")
+        }
+    } else if operation.kind == Kind::Address as u8 {
+        let words = [first, second, third, fourth];
+        let number = words
+            .into_iter()
+            .fold(0_u128, |number, word| number << 32 | u128::from(word));
+        let who = if operation.subject == 0 {
+            "source"
+        } else {
+            "destination"
+        };
+        format!("{who} from {} on", address(number))
+    } else if operation.kind == Kind::Content as u8 {
+        let pattern = rule.patterns.get(usize::from(operation.slot));
+        // Whether it must be there is in the exits.
+        pattern.map_or_else(String::new, |pattern| {
+            let there = Pattern {
+                negated: false,
+                ..pattern.clone()
+            };
+            there.to_string()
+        })
+    } else if operation.flags & flag::RELATIVE != 0 {
+        format!("{first} bytes behind content {}", operation.after + 1)
+    } else {
+        format!("{first} bytes of payload")
+    }
+}
