@@ -87,11 +87,11 @@ pub trait PacketBytes: Sized {
         value
     }
 
-    /// The eight bytes of `memory` from `at` on, the first lowest; zero if any of them is missing.
+    /// The eight bytes of `memory` from the byte `at` on, the first lowest; zero if any of them is missing.
     #[inline(always)]
     #[must_use]
-    fn load<const N: usize>(memory: &[u8; N], at: usize) -> u64 {
-        let bytes = memory.get(at..at.wrapping_add(8));
+    fn load<const N: usize>(memory: &[u64; N], at: usize) -> u64 {
+        let bytes = bytemuck::bytes_of(memory).get(at..at.wrapping_add(8));
         let bytes = bytes.and_then(|bytes| bytes.first_chunk());
         bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }

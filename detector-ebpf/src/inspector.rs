@@ -77,9 +77,19 @@ pub fn search(ctx: *mut xdp_md, search: Search) -> Option<Found> {
 /// one.
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn filter(ctx: *mut xdp_md, search: u64, shift: u32) -> u64 {
+pub extern "C" fn filter(ctx: *mut xdp_md, search: u64) -> u64 {
     with_filter(search, |search, table, workspace| {
-        filter::run(search, shift, &XdpPacket::new(ctx), table, workspace);
+        filter::run(search, &XdpPacket::new(ctx), table, workspace);
+        0
+    })
+}
+
+/// Runs the filter once more, see [`filter::again`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn filter_again(search: u64, shift: u32) -> u64 {
+    with_filter(search, |search, table, workspace| {
+        filter::again::<XdpPacket>(search, shift, table, workspace);
         0
     })
 }
@@ -87,17 +97,16 @@ pub extern "C" fn filter(ctx: *mut xdp_md, search: u64, shift: u32) -> u64 {
 /// Looks again at a block, see [`confirm::run`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn confirm(ctx: *mut xdp_md, search: u64, index: u32, shift: u32) -> u64 {
+pub extern "C" fn confirm(search: u64, index: u32, shift: u32) -> u64 {
     with_filter(search, |search, table, workspace| {
-        let packet = XdpPacket::new(ctx);
         let go_on = |step, number, at, workspace: &mut Workspace| {
             match step {
-                Step::Look => look(ctx, search.to_word(), number, at),
-                Step::Chain => chain(ctx, search.to_word(), number, at),
+                Step::Look => look(search.to_word(), number, at),
+                Step::Chain => chain(search.to_word(), number, at),
             };
             written(workspace);
         };
-        confirm::run(search, index, shift, &packet, table, workspace, go_on);
+        confirm::run::<XdpPacket>(search, index, shift, table, workspace, go_on);
         0
     })
 }
@@ -105,14 +114,13 @@ pub extern "C" fn confirm(ctx: *mut xdp_md, search: u64, index: u32, shift: u32)
 /// Looks at the other grams of a bucket, see [`confirm::chain`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn chain(ctx: *mut xdp_md, search: u64, first: u32, at: u32) -> u64 {
+pub extern "C" fn chain(search: u64, first: u32, at: u32) -> u64 {
     with_filter(search, |search, table, workspace| {
-        let packet = XdpPacket::new(ctx);
         let look = |number, workspace: &mut Workspace| {
-            look(ctx, search.to_word(), number, at);
+            look(search.to_word(), number, at);
             written(workspace);
         };
-        confirm::chain(search, first, at, &packet, table, workspace, look);
+        confirm::chain::<XdpPacket>(first, at, table, workspace, look);
         0
     })
 }
@@ -120,9 +128,9 @@ pub extern "C" fn chain(ctx: *mut xdp_md, search: u64, first: u32, at: u32) -> u
 /// Looks whether all of a pattern stands where its ends do, see [`confirm::look`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn look(ctx: *mut xdp_md, search: u64, number: u32, at: u32) -> u64 {
+pub extern "C" fn look(search: u64, number: u32, at: u32) -> u64 {
     with_filter(search, |search, table, workspace| {
-        confirm::look(search, number, at, &XdpPacket::new(ctx), table, workspace);
+        confirm::look::<XdpPacket>(search, number, at, table, workspace);
         0
     })
 }
@@ -262,13 +270,18 @@ impl Inspector for KernelInspector {
     }
 
     #[inline(always)]
-    fn filter(&mut self, search: Search, shift: u32) {
-        filter(self.ctx, search.to_word(), shift);
+    fn filter(&mut self, search: Search) {
+        filter(self.ctx, search.to_word());
+    }
+
+    #[inline(always)]
+    fn filter_again(&mut self, search: Search, shift: u32) {
+        filter_again(search.to_word(), shift);
     }
 
     #[inline(always)]
     fn confirm(&mut self, search: Search, index: u32, shift: u32) {
-        confirm(self.ctx, search.to_word(), index, shift);
+        confirm(search.to_word(), index, shift);
     }
 
     #[inline(always)]

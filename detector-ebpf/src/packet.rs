@@ -222,8 +222,8 @@ impl PacketBytes for XdpPacket {
     }
 
     #[inline(always)]
-    fn load<const N: usize>(memory: &[u8; N], at: usize) -> u64 {
-        if at.wrapping_add(8) > N {
+    fn load<const N: usize>(memory: &[u64; N], at: usize) -> u64 {
+        if at.wrapping_add(8) > N * 8 {
             return 0;
         }
         let word;
@@ -232,7 +232,7 @@ impl PacketBytes for XdpPacket {
             asm!(
                 "{word} = *(u64 *)({place} + 0)",
                 word = out(reg) word,
-                place = in(reg) memory.as_ptr().wrapping_add(at),
+                place = in(reg) memory.as_ptr().cast::<u8>().wrapping_add(at),
                 options(readonly, nostack)
             )
         };

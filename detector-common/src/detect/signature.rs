@@ -183,7 +183,9 @@ pub trait Inspector {
     /// Where it works.
     fn workspace(&mut self) -> Option<&mut Workspace>;
     /// Runs [`filter::run`].
-    fn filter(&mut self, search: Search, shift: u32);
+    fn filter(&mut self, search: Search);
+    /// Runs [`filter::again`].
+    fn filter_again(&mut self, search: Search, shift: u32);
     /// Runs [`confirm::run`] on the block of this index, and what it goes on with.
     fn confirm(&mut self, search: Search, index: u32, shift: u32);
     /// Runs [`gather::headers`], [`gather::options`] and [`gather::payload`].
@@ -200,10 +202,13 @@ pub fn inspect<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
     inspector.workspace()?.begin();
     if group.classes != 0 {
         for shift in 0..STRIDE as u32 {
-            if shift > 0 && group.shifts >> shift & 1 == 0 {
+            if shift == 0 {
+                inspector.filter(search);
+            } else if group.shifts >> shift & 1 != 0 {
+                inspector.filter_again(search, shift);
+            } else {
                 continue;
             }
-            inspector.filter(search, shift);
             let blocks = inspector.workspace()?.blocks_len;
             for index in 0..BLOCKS_MAX as u32 {
                 if index >= blocks {
@@ -265,23 +270,27 @@ impl<P: PacketBytes> Inspector for Local<'_, P> {
         Some(self.workspace)
     }
 
-    fn filter(&mut self, search: Search, shift: u32) {
-        filter::run(search, shift, self.packet, self.filter, self.workspace);
+    fn filter(&mut self, search: Search) {
+        filter::run(search, self.packet, self.filter, self.workspace);
+    }
+
+    fn filter_again(&mut self, search: Search, shift: u32) {
+        filter::again::<P>(search, shift, self.filter, self.workspace);
     }
 
     fn confirm(&mut self, search: Search, index: u32, shift: u32) {
-        let (packet, table) = (self.packet, self.filter);
+        let table = self.filter;
         let look = |number, at, workspace: &mut Workspace| {
-            confirm::look(search, number, at, packet, table, workspace);
+            confirm::look::<P>(search, number, at, table, workspace);
         };
         let go_on = |step, number, at, workspace: &mut Workspace| match step {
             Step::Look => look(number, at, workspace),
             Step::Chain => {
                 let look = |number, workspace: &mut Workspace| look(number, at, workspace);
-                confirm::chain(search, number, at, packet, table, workspace, look);
+                confirm::chain::<P>(number, at, table, workspace, look);
             }
         };
-        confirm::run(search, index, shift, packet, table, self.workspace, go_on);
+        confirm::run::<P>(search, index, shift, table, self.workspace, go_on);
     }
 
     fn gather(&mut self, search: Search) {

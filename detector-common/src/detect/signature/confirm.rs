@@ -2,18 +2,14 @@
 
 use super::{
     Search,
-    filter::window_at,
-    table::{
-        BOTH_ENDS, FilterTable, GRAM_WORDS_MAX, GRAMS_MAX, Gram, PatternWord, STRIDE, WINDOW, hash,
-        word_offset,
-    },
-    workspace::{BLOCK, BLOCKS_MAX, PAYLOAD_MAX, Workspace},
+    table::{FilterTable, GRAM_WORDS_MAX, GRAMS_MAX, Gram, STRIDE, WINDOW, hash},
+    workspace::{BLOCK, BLOCKS_MAX, Workspace},
 };
-use crate::packet::{PacketBytes, is_zero};
+use crate::packet::PacketBytes;
 
 /// The most grams in one bucket.
 pub const CHAIN_MAX: usize = 11;
-/// The most words of a pattern.
+/// The most whole words of a pattern.
 const WORDS: u32 = 32;
 
 /// What is to be done about a gram.
@@ -34,13 +30,11 @@ pub fn run<P: PacketBytes>(
     search: Search,
     index: u32,
     shift: u32,
-    packet: &P,
     table: &FilterTable,
     workspace: &mut Workspace,
     mut go_on: impl FnMut(Step, u32, u32, &mut Workspace),
 ) {
     let group = search.group(table);
-    let start = search.start();
     let len = P::forget(search.len_within(group.reach) as u32);
     let block = workspace.blocks.get(index as usize & (BLOCKS_MAX - 1));
     let block = block.map_or(0, |block| *block as usize & (BLOCKS_MAX - 1));
@@ -54,8 +48,7 @@ pub fn run<P: PacketBytes>(
         if at.wrapping_add(WINDOW as u32) > len {
             return;
         }
-        let here = start.wrapping_add(at as usize);
-        let hash = hash(window_at(packet, here));
+        let hash = hash(workspace.word::<P>(at) as u32);
         let bucket = FilterTable::bucket(hash) & (GRAMS_MAX - 1);
         let first = table.buckets.get(bucket).copied().unwrap_or_default();
         // VERIFIER: no branch, as in `filter::keep`.
@@ -64,7 +57,7 @@ pub fn run<P: PacketBytes>(
         let number = P::forget(u32::from(first).wrapping_mul(is_hit));
         let gram = table.grams.get(number as usize & (GRAMS_MAX - 1));
         if let Some(gram) = gram.filter(|_| number != 0) {
-            if stand_ends(gram, here, packet, table) {
+            if stand_ends::<P>(gram, at, table, workspace) {
                 go_on(Step::Look, number, at, workspace);
             }
             if gram.next != 0 {
@@ -78,15 +71,12 @@ pub fn run<P: PacketBytes>(
 /// Gives `look` each gram of the bucket, from this one on, both ends of which stand around the window at `at`.
 #[inline(always)]
 pub fn chain<P: PacketBytes>(
-    search: Search,
     first: u32,
     at: u32,
-    packet: &P,
     table: &FilterTable,
     workspace: &mut Workspace,
     mut look: impl FnMut(u32, &mut Workspace),
 ) {
-    let here = search.start().wrapping_add(at as usize & (PAYLOAD_MAX - 1));
     let mut number = first;
     for _ in 0..CHAIN_MAX {
         number = P::forget(number);
@@ -94,40 +84,29 @@ pub fn chain<P: PacketBytes>(
         let Some(gram) = gram.filter(|_| number != 0) else {
             return;
         };
-        if stand_ends(gram, here, packet, table) {
+        if stand_ends::<P>(gram, at, table, workspace) {
             look(number, workspace);
         }
         number = gram.next.into();
     }
 }
 
-/// Whether both ends of a gram's pattern stand around the window at `here`.
+/// Whether both ends of a gram's pattern stand around the window at `at`.
 #[inline(always)]
-fn stand_ends<P: PacketBytes>(gram: &Gram, here: usize, packet: &P, table: &FilterTable) -> bool {
-    let first = PatternWord {
-        mask: gram.mask,
-        value: gram.value,
-    };
-    if !stands(first, here.wrapping_add_signed(gram.delta.into()), packet) {
+fn stand_ends<P: PacketBytes>(
+    gram: &Gram,
+    at: u32,
+    table: &FilterTable,
+    workspace: &Workspace,
+) -> bool {
+    let first = workspace.word::<P>(at.wrapping_add_signed(gram.delta.into()));
+    if first & gram.mask != gram.value {
         return false;
     }
-    let last = usize::from(gram.last_word) & (GRAM_WORDS_MAX - 1);
-    let last = table.words.get(last).copied().unwrap_or_default();
-    stands(
-        last,
-        here.wrapping_add_signed(gram.last_delta.into()),
-        packet,
-    )
-}
-
-/// Whether a word of a pattern stands at `at`.
-#[inline(always)]
-fn stands<P: PacketBytes>(expected: PatternWord, at: usize, packet: &P) -> bool {
-    let found = packet.word(at);
-    let [word] = found.words;
-    let differs = word.0 & expected.mask ^ expected.value | found.missing;
-    // VERIFIER: all ways to read it go on as one.
-    P::forget(is_zero(differs) as u32) != 0
+    let expected = usize::from(gram.last_word) & (GRAM_WORDS_MAX - 1);
+    let expected = table.words.get(expected).copied().unwrap_or_default();
+    let last = workspace.word::<P>(at.wrapping_add_signed(gram.last_delta.into()));
+    last & expected.mask == expected.value
 }
 
 /// Adds the pattern of a gram to those that are followed up if all of it stands around the window at `at`, both ends of which do.
@@ -136,7 +115,6 @@ pub fn look<P: PacketBytes>(
     search: Search,
     number: u32,
     at: u32,
-    packet: &P,
     table: &FilterTable,
     workspace: &mut Workspace,
 ) {
@@ -149,22 +127,18 @@ pub fn look<P: PacketBytes>(
     if at < gram.first.into() || at > gram.last.into() || is_behind {
         return;
     }
-    if len > BOTH_ENDS {
-        let begin = search.start().wrapping_add(begins as usize);
-        let words = len.wrapping_add(7) >> 3;
-        let first_word = u32::from(gram.last_word)
-            .wrapping_add(1)
-            .wrapping_sub(words);
-        for number in 0..WORDS {
-            if number >= words {
-                break;
-            }
-            let index = first_word.wrapping_add(number) as usize & (GRAM_WORDS_MAX - 1);
-            let expected = table.words.get(index).copied().unwrap_or_default();
-            let place = begin.wrapping_add(word_offset(number, len) as usize);
-            if !stands(expected, place, packet) {
-                return;
-            }
+    // VERIFIER: the compiler knows that they are 31 at most, and would count down from that; Linux 5.10 does not.
+    let words = P::forget(len >> 3);
+    let between = u32::from(gram.last_word).wrapping_sub(len.wrapping_sub(1) >> 3);
+    for number in 1..WORDS {
+        if number >= words {
+            break;
+        }
+        let index = between.wrapping_add(number) as usize & (GRAM_WORDS_MAX - 1);
+        let expected = table.words.get(index).copied().unwrap_or_default();
+        let here = workspace.word::<P>(begins.wrapping_add(number << 3));
+        if here & expected.mask != expected.value {
+            return;
         }
     }
     workspace.add_candidate(gram.pattern, begins as u16);

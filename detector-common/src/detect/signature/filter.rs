@@ -5,14 +5,11 @@
 //! another.
 
 use super::{
-    Search,
+    Search, gather,
     table::{FilterTable, STRIDE, WINDOW, hash, hashes},
     workspace::{BLOCK, BLOCKS_MAX, Workspace},
 };
-use crate::{
-    packet::{PacketBytes, Word},
-    parse::PAYLOAD_OFFSET_MAX,
-};
+use crate::{packet::PacketBytes, parse::PAYLOAD_OFFSET_MAX};
 
 /// Words of a block.
 pub const WORDS: usize = BLOCK / 8;
@@ -21,54 +18,93 @@ const WHOLE_MAX: usize = BLOCKS_MAX - 2;
 /// The most bytes that are looked through.
 const LEN_MAX: usize = WHOLE_MAX * BLOCK;
 
-/// Leaves in `workspace` the blocks of the payload that are to be looked at again, as far as the windows show that stand `shift`
-/// bytes behind every fourth byte.
+/// Leaves in `workspace` the payload, as far as anything in it is looked for, and the blocks of it that are to be looked at again, as far
+/// as the windows at every fourth byte show.
 #[inline(always)]
 pub fn run<P: PacketBytes>(
     search: Search,
-    shift: u32,
     packet: &P,
     table: &FilterTable,
     workspace: &mut Workspace,
 ) {
     let group = search.group(table);
-    let shift = shift as usize & (STRIDE - 1);
-    let start = search.start().wrapping_add(shift);
-    let reach = if shift == 0 {
-        group.reach
-    } else {
-        group.dense_reach
-    };
-    let len = search.len_within(reach).saturating_sub(shift);
+    let start = search.start();
+    let len = search.len_within(group.reach);
     if search.len() > LEN_MAX && usize::from(group.reach) > LEN_MAX {
         workspace.is_cut_short = 1;
     }
+    workspace.payload_len = len as u32;
+    let blocks = len / BLOCK;
+    // VERIFIER: what is behind the last block first: behind the loop it would be followed once for each way out of it.
+    gather::rest(start, len, packet, workspace);
+    let mut hits = 0;
+    let classes = rest::<P>(len, 0, table, workspace) & group.classes;
+    keep(workspace, &mut hits, blocks, classes);
+    let start = P::forget(start as u32) as usize & PAYLOAD_OFFSET_MAX;
+    let blocks = P::forget(blocks as u32) as usize;
+    let mut hits = P::forget(hits);
+    for block in 0..WHOLE_MAX {
+        if block >= blocks {
+            break;
+        }
+        let at = block.wrapping_mul(BLOCK);
+        let Some(words) = packet.block(start.wrapping_add(at)) else {
+            break;
+        };
+        gather::keep(at, words, workspace);
+        let classes = sampled(words.map(|word| word.0), table) & group.classes;
+        keep(workspace, &mut hits, block, classes);
+    }
+    workspace.blocks_len = hits;
+}
+
+/// The same as far as the windows show that stand `shift` bytes behind every fourth byte; the payload is there.
+#[inline(always)]
+pub fn again<P: PacketBytes>(
+    search: Search,
+    shift: u32,
+    table: &FilterTable,
+    workspace: &mut Workspace,
+) {
+    let group = search.group(table);
+    let shift = shift as usize & (STRIDE - 1);
+    let len = search.len_within(group.dense_reach).saturating_sub(shift);
     let blocks = len / BLOCK;
     let mut hits = 0;
-    // VERIFIER: what is behind the last block first, as in `gather::payload`.
-    let rest = blocks.wrapping_mul(BLOCK);
+    let classes = rest::<P>(len, shift, table, workspace) & group.classes;
+    keep(workspace, &mut hits, blocks, classes);
+    let blocks = P::forget(blocks as u32) as usize;
+    for block in 0..WHOLE_MAX {
+        if block >= blocks {
+            break;
+        }
+        let at = block.wrapping_mul(BLOCK).wrapping_add(shift) as u32;
+        let words = [0, 8, 16, 24].map(|distance| workspace.word::<P>(at.wrapping_add(distance)));
+        let classes = sampled(words, table) & group.classes;
+        keep(workspace, &mut hits, block, classes);
+    }
+    workspace.blocks_len = hits;
+}
+
+/// The classes that the windows behind the last whole block of `len` bytes show, which begin `shift` bytes behind the payload.
+#[inline(always)]
+fn rest<P: PacketBytes>(
+    len: usize,
+    shift: usize,
+    table: &FilterTable,
+    workspace: &Workspace,
+) -> u8 {
+    let rest = len & !(BLOCK - 1);
     let mut classes = 0;
     for window in 0..BLOCK / STRIDE {
         let at = rest.wrapping_add(window.wrapping_mul(STRIDE));
         if at.wrapping_add(WINDOW) > len {
             break;
         }
-        classes |= table.classes(hash(window_at(packet, start.wrapping_add(at))));
+        let word = workspace.word::<P>(at.wrapping_add(shift) as u32);
+        classes |= table.classes(hash(word as u32));
     }
-    keep(workspace, &mut hits, blocks, classes & group.classes);
-    let start = P::forget(start as u32) as usize & PAYLOAD_OFFSET_MAX;
-    let blocks = P::forget(blocks as u32) as usize;
-    for block in 0..WHOLE_MAX {
-        if block >= blocks {
-            break;
-        }
-        let Some(words) = packet.block(start.wrapping_add(block.wrapping_mul(BLOCK))) else {
-            break;
-        };
-        let classes = sampled(words, table) & group.classes;
-        keep(workspace, &mut hits, block, classes);
-    }
-    workspace.blocks_len = hits;
+    classes
 }
 
 /// The bytes of a payload of `len` that can be looked through.
@@ -89,16 +125,9 @@ fn keep(workspace: &mut Workspace, hits: &mut u32, block: usize, classes: u8) {
 
 /// The classes that the windows at every fourth byte of these words show.
 #[inline(always)]
-fn sampled(words: [Word; WORDS], table: &FilterTable) -> u8 {
+fn sampled(words: [u64; WORDS], table: &FilterTable) -> u8 {
     words.iter().fold(0, |classes, word| {
-        let [low, high] = hashes(word.0);
+        let [low, high] = hashes(*word);
         classes | table.classes(low) | table.classes(high)
     })
-}
-
-/// The window at `at`. There is a header before it, so that a word that ends with it can be read.
-#[inline(always)]
-pub(super) fn window_at<P: PacketBytes>(packet: &P, at: usize) -> u32 {
-    let [word] = packet.word(at.wrapping_sub(8 - WINDOW)).words;
-    (word.0 >> 32) as u32
 }

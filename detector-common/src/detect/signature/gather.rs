@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     net::{EtherType, IpAddress},
-    packet::PacketBytes,
+    packet::{PacketBytes, Word},
     parse::{Ip, PAYLOAD_OFFSET_MAX, Protocol, ethernet, ipv4},
 };
 
@@ -114,15 +114,51 @@ pub fn options<P: PacketBytes>(options: Options, packet: &P, workspace: &mut Wor
     }
 }
 
-/// Gathers the payload.
+/// Gathers the payload, unless the filter has done that already.
 #[inline(always)]
 pub fn payload<P: PacketBytes>(search: Search, packet: &P, workspace: &mut Workspace) {
     let start = search.start();
     let len = within_reach(search.len());
+    if workspace.payload_len == len as u32 {
+        return;
+    }
     workspace.payload_len = len as u32;
     let blocks = len / BLOCK;
-    // VERIFIER: what is behind the last block first: behind the loop it would be followed once for each way out of it.
-    let rest = blocks.wrapping_mul(BLOCK);
+    // VERIFIER: as in `filter::run`.
+    rest(start, len, packet, workspace);
+    let start = P::forget(start as u32) as usize & PAYLOAD_OFFSET_MAX;
+    let blocks = P::forget(blocks as u32) as usize;
+    for block in 0..BLOCKS_MAX {
+        if block >= blocks {
+            break;
+        }
+        let at = block.wrapping_mul(BLOCK);
+        let Some(words) = packet.block(start.wrapping_add(at)) else {
+            break;
+        };
+        keep(at, words, workspace);
+    }
+}
+
+/// Keeps the words of a block that begins at `at`.
+#[inline(always)]
+pub(super) fn keep(at: usize, words: [Word; 4], workspace: &mut Workspace) {
+    let [a, b, c, d] = words;
+    workspace.keep(at, a.0);
+    workspace.keep(at.wrapping_add(8), b.0);
+    workspace.keep(at.wrapping_add(16), c.0);
+    workspace.keep(at.wrapping_add(24), d.0);
+}
+
+/// Keeps what is behind the last whole block of a payload of `len` bytes that begins at `start`.
+#[inline(always)]
+pub(super) fn rest<P: PacketBytes>(
+    start: usize,
+    len: usize,
+    packet: &P,
+    workspace: &mut Workspace,
+) {
+    let rest = len & !(BLOCK - 1);
     for word in 0..BLOCK / 8 {
         let at = rest.wrapping_add(word.wrapping_mul(8));
         // Nothing of the packet before is left behind it.
@@ -137,20 +173,5 @@ pub fn payload<P: PacketBytes>(search: Search, packet: &P, workspace: &mut Works
             .word(start.wrapping_add(at).wrapping_sub(beyond))
             .words;
         workspace.keep(at, word.0.wrapping_shr((beyond as u32).wrapping_mul(8)));
-    }
-    let start = P::forget(start as u32) as usize & PAYLOAD_OFFSET_MAX;
-    let blocks = P::forget(blocks as u32) as usize;
-    for block in 0..BLOCKS_MAX {
-        if block >= blocks {
-            break;
-        }
-        let at = block.wrapping_mul(BLOCK);
-        let Some([a, b, c, d]) = packet.block(start.wrapping_add(at)) else {
-            break;
-        };
-        workspace.keep(at, a.0);
-        workspace.keep(at.wrapping_add(8), b.0);
-        workspace.keep(at.wrapping_add(16), c.0);
-        workspace.keep(at.wrapping_add(24), d.0);
     }
 }

@@ -109,14 +109,11 @@ fn max(one: u16, other: u16) -> u16 {
     if one > other { one } else { other }
 }
 
-/// The longest pattern of which a gram says all, in bytes: a word at either end.
-pub const BOTH_ENDS: u32 = 16;
-
 /// Four bytes of a pattern, and its first and last eight: where they stand, a rule may hold.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Gram {
-    /// Which bits count of the first eight bytes of the pattern, the first byte lowest; of a shorter one of eight around it.
+    /// Which bits count of the first eight bytes of the pattern, the first byte lowest; of a shorter one of all there are.
     pub mask: u64,
     /// What they must be.
     pub value: u64,

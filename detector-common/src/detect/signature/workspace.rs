@@ -11,6 +11,8 @@ pub const BLOCK: usize = 32;
 pub const BLOCKS_MAX: usize = 1 << 7;
 /// The most bytes of a payload that are looked at.
 pub const PAYLOAD_MAX: usize = BLOCK * BLOCKS_MAX;
+/// Its words.
+const PAYLOAD_WORDS: usize = PAYLOAD_MAX / 8;
 /// The most patterns that are followed up in one packet.
 pub const CANDIDATES_MAX: usize = 1 << 6;
 /// How many of them are remembered, so that none is followed up twice.
@@ -71,8 +73,8 @@ pub struct Workspace {
     pub is_cut_short: u32,
     /// The first row that holds; [`u32::MAX`] if there is none yet.
     pub best: u32,
-    /// The payload, and room to read a word behind it.
-    pub payload: [u8; PAYLOAD_MAX + 8],
+    /// The payload in words, the first byte lowest, and room to read one behind it.
+    pub payload: [u64; PAYLOAD_WORDS + 1],
 }
 
 impl Workspace {
@@ -104,6 +106,7 @@ impl Workspace {
         self.epoch = self.epoch.wrapping_add(1 << 24);
         self.blocks_len = 0;
         self.candidates_len = 0;
+        self.payload_len = 0;
         self.budget = BUDGET;
         self.is_cut_short = 0;
         self.best = u32::MAX;
@@ -146,9 +149,8 @@ impl Workspace {
     /// Keeps a word of the payload; `at` is a multiple of eight.
     #[inline(always)]
     pub fn keep(&mut self, at: usize, word: u64) {
-        let at = at & (PAYLOAD_MAX - 8);
-        if let Some(place) = self.payload.get_mut(at..at.wrapping_add(8)) {
-            place.copy_from_slice(&word.to_le_bytes());
+        if let Some(place) = self.payload.get_mut(at >> 3 & (PAYLOAD_WORDS - 1)) {
+            *place = word.to_le();
         }
     }
 }

@@ -292,16 +292,13 @@ impl Key {
     fn gram(&self, at: usize, pattern: u16) -> Gram {
         let signed = |number: usize| i16::try_from(number).unwrap_or(i16::MAX);
         let (len, window) = (signed(self.bytes.len()), signed(at));
-        // Of a short pattern the eight bytes that end with it: behind it the packet may end; before it there is a header at least.
-        let begin = (len - signed(WORD)).min(0);
-        let missing = u32::from(begin.unsigned_abs());
         let first = self.bytes.get(..self.bytes.len().min(WORD));
         let word = word(first.unwrap_or_default(), self.nocase);
         let place = |begin: u16| u16::try_from(usize::from(begin) + at).unwrap_or(u16::MAX);
         Gram {
-            mask: word.mask << (8 * missing),
-            value: word.value << (8 * missing),
-            delta: begin - window,
+            mask: word.mask,
+            value: word.value,
+            delta: -window,
             last_delta: len - signed(WORD) - window,
             first: place(self.first),
             last: place(self.last),
