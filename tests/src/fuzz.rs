@@ -11,23 +11,25 @@
 
 mod capture;
 mod classifier;
+mod compiler;
 mod event;
 mod parser;
 mod rules;
 mod settings;
 
 pub use self::{
-    capture::capture, classifier::classifier, event::event, parser::parser, rules::rules,
-    settings::settings,
+    capture::capture, classifier::classifier, compiler::compiler, event::event, parser::parser,
+    rules::rules, settings::settings,
 };
 
 /// A target: its name, and what it asserts. It panics where that does not hold.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target, by the name of its program.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("capture", capture),
     ("classifier", classifier),
+    ("compiler", compiler),
     ("event", event),
     ("parser", parser),
     ("rules", rules),

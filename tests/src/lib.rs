@@ -15,4 +15,5 @@ pub mod lab;
 pub mod oracle;
 pub mod requirements;
 pub mod rule_names;
+pub mod rule_sets;
 pub mod worms;

@@ -18,6 +18,7 @@ use detector_tests::{
     builder::{PacketBuilder, Route},
     kernel::TestKernel,
     requirements::kernel_or_skip,
+    rule_sets::{Packet, compiled, matcher},
 };
 
 /// The tables of rules, enforced.
@@ -296,11 +297,19 @@ fn a_rule_holds_where_its_keywords_say_and_nowhere_else() -> Result<()> {
     for (options, matching, others) in CASES {
         let rule = format!("drop tcp any any -> any 80 ({options} sid:9;)");
         let tables = tables(&rule)?;
+        let (rules, _) = compiled(&rule);
+        // The matcher that others are measured by has to know too.
+        let is_so = |payload: &str| {
+            let packet = Packet::to_web(payload.as_bytes().to_vec());
+            matcher::first(&rules, &packet).is_some()
+        };
         for payload in *matching {
+            assert!(is_so(payload), "{options} {payload}");
             let found = found(&tables, &to_web(payload.as_bytes()));
             assert_eq!(found, [9], "{options} {payload}");
         }
         for payload in *others {
+            assert!(!is_so(payload), "{options} {payload}");
             let found = found(&tables, &to_web(payload.as_bytes()));
             assert!(found.is_empty(), "{options} {payload}");
         }

@@ -47,8 +47,8 @@ pub(super) trait Ranged: Sized + 'static {
     const MAX: u128;
     /// What is wrong with a variable that is not known.
     const KIND: &'static str;
-    /// Its first and last number.
-    fn range(&self) -> Range;
+    /// Its numbers.
+    fn ranges(&self) -> Ranges;
     /// What a name stands for.
     fn variable<'v>(variables: &'v Variables, name: &str) -> Option<&'v Set<Self>>;
 }
@@ -57,8 +57,8 @@ impl Ranged for PortRange {
     const MAX: u128 = u16::MAX as u128;
     const KIND: &'static str = "ports";
 
-    fn range(&self) -> Range {
-        (self.first.into(), self.last.into())
+    fn ranges(&self) -> Ranges {
+        vec![(self.first.into(), self.last.into())]
     }
 
     fn variable<'v>(variables: &'v Variables, name: &str) -> Option<&'v Set<Self>> {
@@ -74,8 +74,15 @@ impl Ranged for AddressRange {
     const MAX: u128 = u128::MAX;
     const KIND: &'static str = "addresses";
 
-    fn range(&self) -> Range {
-        (number(self.first), number(self.last))
+    fn ranges(&self) -> Ranges {
+        let (first, last) = (number(self.first), number(self.last));
+        if self.first.is_ipv4() {
+            return vec![(first, last)];
+        }
+        // Of those of IPv6 without the place that is taken by those of IPv4: `::/0` is nobody of these.
+        let (before, behind) = (last.min(MAPPED.0 - 1), first.max(MAPPED.1 + 1));
+        let ranges = [(first, before), (behind, last)].into_iter();
+        ranges.filter(|(first, last)| first <= last).collect()
     }
 
     fn variable<'v>(variables: &'v Variables, name: &str) -> Option<&'v Set<Self>> {
@@ -95,6 +102,9 @@ impl Ranged for AddressRange {
         })
     }
 }
+
+/// The numbers of the addresses of IPv4.
+const MAPPED: Range = (0xffff_0000_0000, 0xffff_ffff_ffff);
 
 /// An address as a number, of IPv4 as it is mapped into IPv6 (RFC 4291 §2.5.5.2).
 fn number(address: IpAddr) -> u128 {
@@ -116,7 +126,7 @@ fn resolve<T: Ranged>(
 ) -> Result<Ranges, Problem> {
     Ok(match set {
         Set::Any => vec![(0, T::MAX)],
-        Set::Range(range) => vec![range.range()],
+        Set::Range(range) => range.ranges(),
         Set::Not(set) => complement(&resolve(set, variables, depth)?, T::MAX),
         Set::Variable(name) => {
             let unknown = || Problem::Variable(name.as_str().into(), T::KIND);
@@ -220,5 +230,17 @@ mod tests {
         assert_eq!(addresses("$EXTERNAL_NET"), outside);
         assert_eq!(addresses("![$HOME_NET,192.0.3.0/24]")[1].0, mapped(512));
         assert_eq!(addresses("$SQL_SERVERS"), addresses("$HOME_NET"));
+    }
+
+    #[test]
+    fn nobody_of_one_family_is_in_a_network_of_the_other() {
+        let [v4] = addresses("0.0.0.0/0")[..] else {
+            panic!("the addresses of IPv4 are in one place");
+        };
+        assert_eq!(addresses("::/0"), [(0, v4.0 - 1), (v4.1 + 1, u128::MAX)]);
+        assert_eq!(addresses("!::/0"), [v4]);
+        assert_eq!(addresses("[::/0,0.0.0.0/0]"), [(0, u128::MAX)]);
+        let net = 0x2001_0db8 << 96;
+        assert_eq!(addresses("2001:db8::/127"), [(net, net + 1)]);
     }
 }

@@ -1,0 +1,213 @@
+//! Files of rules that are made up: almost all of them rules that are taken, of few ports and addresses, and of contents that share
+//! bytes, so that they get in each other's way.
+
+use std::fmt::Write as _;
+
+use super::choices::Choices;
+
+/// The most rules of a file.
+const RULES_MAX: usize = 24;
+/// The most contents of a rule but for the few that have as many as there is room for.
+const CONTENTS_MAX: usize = 4;
+/// As many as there is room for.
+const CONTENTS_LIMIT: usize = 16;
+
+const ADDRESSES: [&str; 16] = [
+    "any",
+    "any",
+    "any",
+    "any",
+    "any",
+    "$HOME_NET",
+    "$EXTERNAL_NET",
+    "$HTTP_SERVERS",
+    "192.0.2.9",
+    "[192.0.2.0/24,!192.0.2.9]",
+    "!192.0.2.0/255.255.255.128",
+    "192.0.2.9-198.51.100.9",
+    "[!10.0.0.0/8,!2001:db8::/48]",
+    "2001:db8::/32",
+    "::/0",
+    "0.0.0.0/0",
+];
+const PORTS: [&str; 12] = [
+    "any",
+    "any",
+    "any",
+    "80",
+    "80",
+    "$HTTP_PORTS",
+    "[80,8000:8010,!8005]",
+    ":1023",
+    "1024:",
+    "!80",
+    "[!80,!8000:]",
+    "53",
+];
+const TESTS: [&str; 16] = [
+    "dsize:0;",
+    "dsize:<300;",
+    "dsize:>8;",
+    "dsize:!0;",
+    "dsize:5<>90;",
+    "ttl:<64;",
+    "ttl:!64;",
+    "id:7;",
+    "fragbits:D;",
+    "fragbits:!D;",
+    "fragbits:M+;",
+    "ipopts:any;",
+    "ipopts:nop;",
+    "ipopts:rr;",
+    "isdataat:20;",
+    "isdataat:!20;",
+];
+const TCP_TESTS: [&str; 12] = [
+    "flags:A;",
+    "flags:S;",
+    "flags:+A;",
+    "flags:*SF;",
+    "flags:!S;",
+    "flags:PA,12;",
+    "flow:to_server;",
+    "flow:to_client;",
+    "flow:established;",
+    "flow:to_server,established;",
+    "detector.no_tcp_options;",
+    "detector.seq_is_destination;",
+];
+const ICMP_TESTS: [&str; 4] = ["itype:8;", "itype:>8;", "icode:0;", "icode:!0;"];
+/// What contents are made of: few letters in both cases, what bounds words, and bytes of which case says nothing.
+const LETTERS: &[u8; 16] = b"aaAbBcd/.@`\0 \xc1\xe1\xff";
+
+/// A file.
+pub(super) fn file(choices: &mut Choices<'_>) -> String {
+    let mut text = String::new();
+    let mut known = Vec::new();
+    for sid in 1..=1 + choices.below(RULES_MAX) {
+        rule(sid, &mut text, &mut known, choices);
+    }
+    text
+}
+
+fn rule(sid: usize, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut Choices<'_>) {
+    let action = choices.one_of(&["alert", "drop", "drop", "alert", "alert", "drop", "pass"]);
+    let protocol = choices.one_of(&["tcp", "tcp", "tcp", "tcp", "udp", "icmp", "ip"]);
+    let arrow = choices.one_of(&["->", "->", "->", "<>"]);
+    let has_ports = matches!(protocol, "tcp" | "udp");
+    let endpoint = |choices: &mut Choices<'_>| {
+        let ports = if has_ports {
+            choices.one_of(&PORTS)
+        } else {
+            "any"
+        };
+        (choices.one_of(&ADDRESSES), ports)
+    };
+    let ((source, from), (destination, to)) = (endpoint(choices), endpoint(choices));
+    let _ = write!(
+        text,
+        "{action} {protocol} {source} {from} {arrow} {destination} {to} ("
+    );
+    if choices.one_in(3) {
+        let tests: &[&str] = match protocol {
+            "tcp" => &TCP_TESTS,
+            "icmp" => &ICMP_TESTS,
+            _ => &TESTS,
+        };
+        text.push_str(choices.one_of(tests));
+    }
+    if choices.one_in(4) {
+        text.push_str(choices.one_of(&TESTS));
+    }
+    let most = if choices.one_in(32) {
+        CONTENTS_LIMIT
+    } else {
+        CONTENTS_MAX
+    };
+    let count = if choices.one_in(16) {
+        0
+    } else {
+        1 + choices.below(most)
+    };
+    for number in 0..count {
+        content(number == 0, text, known, choices);
+    }
+    let _ = writeln!(text, " sid:{sid};)");
+}
+
+fn content(is_first: bool, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut Choices<'_>) {
+    let bytes = bytes(known, choices);
+    let not = if choices.one_in(6) { "!" } else { "" };
+    let _ = write!(text, " content:{not}\"|");
+    for byte in &bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text.push_str("|\";");
+    let near = choices.below(12);
+    let far = choices.one_of(&[0, 1, 7, 30, 120, 1000]);
+    let room = bytes.len() + choices.one_of(&[0, 1, 2, 3, 8, 60, 700]);
+    // What comes first is relative only now and then: to the start.
+    let kinds = if is_first && !choices.one_in(8) {
+        5
+    } else {
+        10
+    };
+    let _ = match choices.below(kinds) {
+        0 => Ok(()),
+        1 => write!(text, " offset:{far};"),
+        2 => write!(text, " depth:{room};"),
+        3 => write!(text, " offset:{near}; depth:{room};"),
+        4 => write!(text, " startswith;"),
+        5 => write!(text, " distance:{near};"),
+        6 => write!(text, " distance:-{near};"),
+        7 => write!(text, " within:{room};"),
+        8 => write!(text, " distance:-{near}; within:{room};"),
+        _ => write!(text, " distance:{near}; within:{room};"),
+    };
+    if choices.one_in(3) {
+        text.push_str(" nocase;");
+    }
+    if choices.one_in(12) {
+        text.push_str(" endswith;");
+    }
+    if choices.one_in(8) {
+        let not = choices.one_of(&["", "!"]);
+        let relative = choices.one_of(&[",relative", ""]);
+        let _ = write!(text, " isdataat:{not}{near}{relative};");
+    }
+}
+
+/// The bytes of a content: new ones, or those of one before, or a part of these, or more.
+fn bytes(known: &mut Vec<Vec<u8>>, choices: &mut Choices<'_>) -> Vec<u8> {
+    let new = |len: usize, choices: &mut Choices<'_>| -> Vec<u8> {
+        (0..len).map(|_| choices.one_of(LETTERS)).collect()
+    };
+    if !known.is_empty() && choices.one_in(3) {
+        let mut bytes = known[choices.below(known.len())].clone();
+        match choices.below(4) {
+            0 => bytes.truncate(1 + choices.below(bytes.len())),
+            1 => {
+                bytes.drain(..choices.below(bytes.len()));
+            }
+            2 if bytes.len() < 240 => bytes.extend(new(choices.below(9), choices)),
+            _ => bytes.make_ascii_uppercase(),
+        }
+        return bytes;
+    }
+    let bytes = match choices.below(32) {
+        0..8 => new(4 + choices.below(4), choices),
+        8..20 => new(7 + choices.below(10), choices),
+        20..24 => new(1 + choices.below(3), choices),
+        24..31 => new(16 + choices.below(24), choices),
+        // A long one is a short one over and over.
+        _ => {
+            let part = new(1 + choices.below(9), choices);
+            part.into_iter()
+                .cycle()
+                .take(40 + choices.below(216))
+                .collect()
+        }
+    };
+    known.push(bytes.clone());
+    bytes
+}

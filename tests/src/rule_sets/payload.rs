@@ -1,0 +1,175 @@
+//! Packets that are made up for rules: most show what a rule looks for, or almost.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use detector::rules::{Anchor, Pattern, Protocol, Rule};
+
+use super::{
+    choices::Choices,
+    matcher,
+    packet::{IpOptions, Packet, Transport},
+};
+use crate::builder::{ACK, FIN, PSH, SYN};
+
+/// The longest payload: what a frame of Ethernet has room for.
+const PAYLOAD_MAX: usize = 1460;
+/// What stands between contents; some of it begins as they do.
+const FILLING: &[u8] = b"a.xA/z";
+const PORTS: [u16; 12] = [80, 80, 80, 80, 8080, 8005, 8004, 53, 1023, 1024, 40_000, 0];
+const FLAGS: [u8; 8] = [ACK, ACK, ACK, PSH | ACK, SYN, SYN | ACK, FIN | ACK, 0];
+const V4: [[u8; 4]; 5] = [
+    [192, 0, 2, 9],
+    [192, 0, 2, 200],
+    [198, 51, 100, 9],
+    [198, 51, 100, 10],
+    [10, 1, 2, 3],
+];
+const V6: [u16; 3] = [0, 1, 0x8000];
+
+/// How often headers are drawn until there are some that a rule is for.
+const DRAWS: usize = 6;
+
+/// A packet, most of the time one for one of `rules`.
+pub(super) fn packet(rules: &[Rule], choices: &mut Choices<'_>) -> Packet {
+    let aim = rules.get(choices.below(rules.len()));
+    let payload = payload(aim, rules, choices);
+    let mut packet = headers(aim, choices);
+    for _ in 1..DRAWS {
+        if aim.is_none_or(|rule| matcher::is_for(rule, &packet)) {
+            break;
+        }
+        packet = headers(aim, choices);
+    }
+    Packet { payload, ..packet }
+}
+
+/// A packet without a payload.
+fn headers(aim: Option<&Rule>, choices: &mut Choices<'_>) -> Packet {
+    let ports = [choices.one_of(&PORTS), choices.one_of(&PORTS)];
+    let protocol = aim.map_or(Protocol::Tcp, |rule| rule.header.protocol);
+    let protocol = if protocol == Protocol::Ip {
+        choices.one_of(&[Protocol::Tcp, Protocol::Udp, Protocol::Icmp])
+    } else {
+        protocol
+    };
+    let transport = match protocol {
+        Protocol::Tcp | Protocol::Ip => Transport::Tcp {
+            ports,
+            flags: choices.one_of(&FLAGS),
+            has_options: choices.one_in(3),
+        },
+        Protocol::Udp => Transport::Udp { ports },
+        Protocol::Icmp => Transport::Icmp {
+            kind: choices.one_of(&[8, 0, 128]),
+            code: choices.below(2) as u8,
+        },
+    };
+    let v4 = |choices: &mut Choices<'_>| Ipv4Addr::from(choices.one_of(&V4)).into();
+    let v6 = |choices: &mut Choices<'_>| {
+        let net = choices.one_of(&V6);
+        Ipv6Addr::new(0x2001, 0xdb8, net, 0, 0, 0, 0, 9).into()
+    };
+    let (source, destination) = if choices.one_in(5) {
+        (v6(choices), v6(choices))
+    } else {
+        (v4(choices), v4(choices))
+    };
+    Packet {
+        source,
+        destination,
+        ttl: choices.one_of(&[64, 64, 63, 1, 255]),
+        id: choices.one_of(&[0, 7]),
+        dont_fragment: choices.one_in(2),
+        options: if choices.one_in(3) {
+            choices.one_of(&IpOptions::ALL)
+        } else {
+            IpOptions::None
+        },
+        transport,
+        payload: Vec::new(),
+    }
+}
+
+fn payload(aim: Option<&Rule>, rules: &[Rule], choices: &mut Choices<'_>) -> Vec<u8> {
+    let mut payload = Vec::new();
+    if choices.one_in(8) {
+        let len = choices.below(PAYLOAD_MAX);
+        fill(&mut payload, len, choices);
+    }
+    // Decoys, or the same twice.
+    let others: Vec<_> = rules.iter().flat_map(|rule| &rule.patterns).collect();
+    if choices.one_in(3) && !others.is_empty() {
+        for _ in 0..=choices.below(6) {
+            put(others[choices.below(others.len())], &mut payload, choices);
+        }
+    }
+    for _ in 0..=choices.below(2) {
+        for pattern in aim.iter().flat_map(|rule| &rule.patterns) {
+            if !pattern.negated || choices.one_in(6) {
+                put(pattern, &mut payload, choices);
+            }
+        }
+    }
+    if choices.one_in(2) {
+        let len = choices.below(40);
+        fill(&mut payload, len, choices);
+    }
+    if choices.one_in(16) {
+        let len = choices.below(PAYLOAD_MAX);
+        fill(&mut payload, len, choices);
+    }
+    payload.truncate(PAYLOAD_MAX);
+    payload
+}
+
+/// A pattern where it asks to be, or a little behind that.
+fn put(pattern: &Pattern, payload: &mut Vec<u8>, choices: &mut Choices<'_>) {
+    let bytes = almost(pattern, choices);
+    let more = if choices.one_in(3) {
+        choices.below(9)
+    } else {
+        0
+    };
+    let (from, room) = match pattern.anchor {
+        Anchor::Absolute { offset, depth } => (offset as usize, depth),
+        Anchor::Relative {
+            distance, within, ..
+        } => {
+            let back = distance.min(0).unsigned_abs() as usize;
+            let far = distance.max(0).unsigned_abs() as usize;
+            (payload.len().saturating_sub(back) + far, within)
+        }
+    };
+    // What may stand anywhere does so behind the others.
+    let is_free = room.is_none() && matches!(pattern.anchor, Anchor::Absolute { .. });
+    let at = if is_free {
+        from.max(payload.len())
+    } else {
+        from
+    } + more;
+    let missing = at.saturating_sub(payload.len());
+    fill(payload, missing, choices);
+    let end = (at + bytes.len()).min(payload.len());
+    payload.splice(at..end, bytes);
+}
+
+/// The bytes of a pattern, now and then in the other case, cut or with another byte among them.
+fn almost(pattern: &Pattern, choices: &mut Choices<'_>) -> Vec<u8> {
+    let mut bytes = pattern.bytes.clone();
+    match choices.below(24) {
+        21 => {
+            let at = choices.below(bytes.len());
+            bytes[at] ^= choices.one_of(&[0x80, 0x20, 1]);
+        }
+        22 => bytes.truncate(choices.below(bytes.len())),
+        23 => bytes.make_ascii_uppercase(),
+        _ => {}
+    }
+    bytes
+}
+
+fn fill(payload: &mut Vec<u8>, len: usize, choices: &mut Choices<'_>) {
+    let from = choices.below(FILLING.len());
+    let filling = FILLING.iter().cycle().skip(from);
+    payload.extend(filling.take(len.min(PAYLOAD_MAX)));
+}
