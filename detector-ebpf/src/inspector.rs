@@ -28,18 +28,19 @@ use crate::{
     runtime::{KernelRuntime, parsed},
 };
 
-/// Goes on with the packet of `ctx` in the program [`crate::inspector`], and does not come back from there; if there is none, it does.
+/// Goes on with the packet of `ctx` in the program [`crate::inspector`], and does not come back from there; if there is none, it does, and
+/// that is counted.
 ///
 /// VERIFIER: a program for itself, which is verified for itself and has a stack of its own.
 #[inline(always)]
 pub fn hand_over(ctx: *mut xdp_md, search: Search, so_far: Decision) {
-    let Some(workspace) = maps::WORKSPACE.get_ptr_mut(0) else {
-        return;
-    };
-    // SAFETY: as in `with`.
-    unsafe { &mut *workspace }.hand_over(search, so_far);
-    // SAFETY: nothing is left to be dropped.
-    unsafe { maps::INSPECTOR.tail_call(&XdpContext::new(ctx), 0) };
+    if let Some(workspace) = maps::WORKSPACE.get_ptr_mut(0) {
+        // SAFETY: as in `with`.
+        unsafe { &mut *workspace }.hand_over(search, so_far);
+        // SAFETY: nothing is left to be dropped.
+        unsafe { maps::INSPECTOR.tail_call(&XdpContext::new(ctx), 0) };
+    }
+    KernelRuntime::new().tally(Tally::RulesCutShort);
 }
 
 /// What becomes of the packet that was handed over.
@@ -48,12 +49,16 @@ pub fn go_on(ctx: *mut xdp_md) -> Decision {
     let mut runtime = KernelRuntime::new();
     let packet = XdpPacket::new(ctx);
     let mut inspector = KernelInspector { ctx };
-    let decision = match (inspector.workspace(), parsed()) {
-        (Some(workspace), Some(parsed)) => {
-            let (search, so_far) = workspace.handed_over();
+    // It was there before.
+    let handed_over = inspector
+        .workspace()
+        .map(|workspace| workspace.handed_over());
+    let decision = match (handed_over, parsed()) {
+        (Some((search, so_far)), Some(parsed)) => {
             signature::inspect(&packet, parsed.headers(), search, so_far, &mut runtime)
         }
-        _ => Decision::pass(Reason::StateMissing),
+        (Some((_, so_far)), None) => so_far,
+        (None, _) => Decision::pass(Reason::StateMissing),
     };
     runtime.count(decision, packet.wire_len() as u64);
     decision
@@ -129,8 +134,8 @@ pub extern "C" fn chain(search: u64, first: u32, at: u32) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn look(search: u64, number: u32, at: u32) -> u64 {
-    with_filter(search, |search, table, workspace| {
-        confirm::look::<XdpPacket>(search, number, at, table, workspace);
+    with_filter(search, |_, table, workspace| {
+        confirm::look::<XdpPacket>(number, at, table, workspace);
         0
     })
 }

@@ -72,6 +72,8 @@ pub struct RuleSet {
     pub refusals: Vec<Refusal>,
     /// How many others there are besides.
     pub refusals_left_out: u64,
+    /// The first of those that is for what is wrong, if none that is kept is.
+    wrong_left_out: Option<Refusal>,
 }
 
 /// A rule that is not taken.
@@ -184,6 +186,7 @@ impl RuleSet {
         self.refusals
             .iter()
             .find(|refusal| refusal.problem.is_wrong())
+            .or(self.wrong_left_out.as_ref())
     }
 
     /// The rules of a file that is called `path` and holds `bytes`.
@@ -227,6 +230,9 @@ impl RuleSet {
             self.refusals.push(refusal);
         } else {
             self.refusals_left_out += 1;
+            if refusal.problem.is_wrong() {
+                self.wrong_left_out.get_or_insert(refusal);
+            }
         }
     }
 

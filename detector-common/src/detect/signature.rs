@@ -154,24 +154,6 @@ impl Found {
             acknowledged: search.acknowledged(packet),
         })
     }
-
-    /// It as a word, which is never [`u64::MAX`].
-    #[inline(always)]
-    #[must_use]
-    pub fn to_word(self) -> u64 {
-        u64::from(self.slot) | u64::from(self.drops) << 16 | u64::from(self.acknowledged) << 32
-    }
-
-    /// What a word was made of.
-    #[inline(always)]
-    #[must_use]
-    pub fn from_word(word: u64) -> Self {
-        Self {
-            slot: word as u16,
-            drops: word >> 16 & 1 == 1,
-            acknowledged: (word >> 32) as u32,
-        }
-    }
 }
 
 /// Who looks into a packet: the steps, each of which the kernel takes in a function of its own.
@@ -281,7 +263,7 @@ impl<P: PacketBytes> Inspector for Local<'_, P> {
     fn confirm(&mut self, search: Search, index: u32, shift: u32) {
         let table = self.filter;
         let look = |number, at, workspace: &mut Workspace| {
-            confirm::look::<P>(search, number, at, table, workspace);
+            confirm::look::<P>(number, at, table, workspace);
         };
         let go_on = |step, number, at, workspace: &mut Workspace| match step {
             Step::Look => look(number, at, workspace),

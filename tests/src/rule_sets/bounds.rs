@@ -167,13 +167,14 @@ fn check_gram(gram: Gram, tables: &Tables) {
     assert!(gram.first <= gram.last, "{gram:?} stands nowhere");
     assert_eq!(gram.value & !gram.mask, 0, "a bit that never counts");
     let last = usize::from(gram.last_word);
-    if len < 8 {
+    if len <= 8 {
         assert_eq!(last, 0, "a short pattern has no other words");
         return;
     }
-    // The words of a pattern stand one behind the other, and the first word of all is nobody's.
-    assert!(last < GRAM_WORDS_MAX && last >= len.div_ceil(8), "{gram:?}");
-    let words = &tables.filter.words[last + 1 - len.div_ceil(8)..=last];
+    // All but the first word of a pattern stand one behind the other, and the first of all is nobody's.
+    let others = len.div_ceil(8) - 1;
+    assert!(last < GRAM_WORDS_MAX && last >= others, "{gram:?}");
+    let words = &tables.filter.words[last + 1 - others..=last];
     assert!(
         words.iter().all(|word| word.mask != 0),
         "a word that asks nothing"

@@ -8,7 +8,7 @@ use super::{
 use crate::packet::PacketBytes;
 
 /// The most grams in one bucket.
-pub const CHAIN_MAX: usize = 11;
+pub const CHAIN_MAX: usize = 64;
 /// The most whole words of a pattern.
 const WORDS: u32 = 32;
 
@@ -35,7 +35,7 @@ pub fn run<P: PacketBytes>(
     mut go_on: impl FnMut(Step, u32, u32, &mut Workspace),
 ) {
     let group = search.group(table);
-    let len = P::forget(search.len_within(group.reach) as u32);
+    let len = workspace.payload_len;
     let block = workspace.blocks.get(index as usize & (BLOCKS_MAX - 1));
     let block = block.map_or(0, |block| *block as usize & (BLOCKS_MAX - 1));
     let begin = block
@@ -77,18 +77,24 @@ pub fn chain<P: PacketBytes>(
     workspace: &mut Workspace,
     mut look: impl FnMut(u32, &mut Workspace),
 ) {
-    let mut number = first;
+    if workspace.looks == 0 {
+        workspace.is_cut_short = 1;
+        return;
+    }
+    let (mut number, mut steps) = (first, 0_u32);
     for _ in 0..CHAIN_MAX {
         number = P::forget(number);
         let gram = table.grams.get(number as usize & (GRAMS_MAX - 1));
         let Some(gram) = gram.filter(|_| number != 0) else {
-            return;
+            break;
         };
+        steps = steps.wrapping_add(1);
         if stand_ends::<P>(gram, at, table, workspace) {
             look(number, workspace);
         }
         number = gram.next.into();
     }
+    workspace.looks = workspace.looks.saturating_sub(steps);
 }
 
 /// Whether both ends of a gram's pattern stand around the window at `at`.
@@ -111,19 +117,19 @@ fn stand_ends<P: PacketBytes>(
 
 /// Adds the pattern of a gram to those that are followed up if all of it stands around the window at `at`, both ends of which do.
 #[inline(always)]
-pub fn look<P: PacketBytes>(
-    search: Search,
-    number: u32,
-    at: u32,
-    table: &FilterTable,
-    workspace: &mut Workspace,
-) {
+pub fn look<P: PacketBytes>(number: u32, at: u32, table: &FilterTable, workspace: &mut Workspace) {
     let Some(gram) = table.grams.get(number as usize & (GRAMS_MAX - 1)) else {
         return;
     };
+    if workspace.looks == 0 {
+        workspace.is_cut_short = 1;
+        return;
+    }
+    let words = 1 + u32::from(gram.len >> 3);
+    workspace.looks = workspace.looks.saturating_sub(words);
     let len = u32::from(gram.len);
     let begins = at.wrapping_sub(gram.at.into());
-    let is_behind = begins.wrapping_add(len) > search.len() as u32;
+    let is_behind = begins.wrapping_add(len) > workspace.payload_len;
     if at < gram.first.into() || at > gram.last.into() || is_behind {
         return;
     }

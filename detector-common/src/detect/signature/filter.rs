@@ -49,6 +49,7 @@ pub fn run<P: PacketBytes>(
         }
         let at = block.wrapping_mul(BLOCK);
         let Some(words) = packet.block(start.wrapping_add(at)) else {
+            gather::end(at, workspace);
             break;
         };
         gather::keep(at, words, workspace);

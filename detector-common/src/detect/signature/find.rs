@@ -1,7 +1,7 @@
 //! A pattern, looked for in the payload.
 
 use super::{
-    table::{OPERATIONS_MAX, RESUME, RuleTable, WORDS_MAX, flag, word_offset},
+    table::{Field, OPERATIONS_MAX, RESUME, RuleTable, WORDS_MAX, flag, word_offset},
     workspace::{SLOTS, Workspace},
 };
 use crate::packet::{PacketBytes, is_zero};
@@ -57,8 +57,9 @@ pub fn run<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspa
     }
     let limit = from.wrapping_add(i64::from(span));
     let last = (if limit < buffer { limit } else { buffer }).wrapping_sub(len);
-    if operation.flags & flag::ENDS != 0 && from < buffer.wrapping_sub(len) {
-        from = buffer.wrapping_sub(len);
+    let end = i64::from(workspace.field(Field::PayloadLen));
+    if operation.flags & flag::ENDS != 0 && from < end.wrapping_sub(len) {
+        from = end.wrapping_sub(len);
     }
     if operation.flags & flag::SIGN != 0 && from < i64::from(workspace.hint) {
         from = workspace.hint.into();

@@ -119,6 +119,9 @@ pub fn options<P: PacketBytes>(options: Options, packet: &P, workspace: &mut Wor
 pub fn payload<P: PacketBytes>(search: Search, packet: &P, workspace: &mut Workspace) {
     let start = search.start();
     let len = within_reach(search.len());
+    if len < search.len() {
+        workspace.is_cut_short = 1;
+    }
     if workspace.payload_len == len as u32 {
         return;
     }
@@ -134,10 +137,18 @@ pub fn payload<P: PacketBytes>(search: Search, packet: &P, workspace: &mut Works
         }
         let at = block.wrapping_mul(BLOCK);
         let Some(words) = packet.block(start.wrapping_add(at)) else {
+            end(at, workspace);
             break;
         };
         keep(at, words, workspace);
     }
+}
+
+/// Of a payload no more than this is here, for the rest stands too far in the packet.
+#[inline(always)]
+pub(super) fn end(at: usize, workspace: &mut Workspace) {
+    workspace.payload_len = at as u32;
+    workspace.is_cut_short = 1;
 }
 
 /// Keeps the words of a block that begins at `at`.
@@ -169,9 +180,12 @@ pub(super) fn rest<P: PacketBytes>(
         // Of the last one, which may not be whole, there is a word that ends with it, for there is a header before it.
         let behind = at.wrapping_add(8);
         let beyond = behind.saturating_sub(len);
-        let [word] = packet
-            .word(start.wrapping_add(at).wrapping_sub(beyond))
-            .words;
+        let found = packet.word(start.wrapping_add(at).wrapping_sub(beyond));
+        let [word] = found.words;
         workspace.keep(at, word.0.wrapping_shr((beyond as u32).wrapping_mul(8)));
+        if found.missing != 0 {
+            end(at, workspace);
+            break;
+        }
     }
 }

@@ -3,7 +3,7 @@
 use super::{
     find::Sought,
     table::{
-        FIELDS, FOUND, Kind, LIST_LEN_MAX, LISTS_MAX, List, NONE, OPERATIONS_MAX, Operation,
+        FIELDS, FOUND, Field, Kind, LIST_LEN_MAX, LISTS_MAX, List, NONE, OPERATIONS_MAX, Operation,
         RESUME, RuleTable, flag,
     },
     workspace::{SLOTS, Workspace},
@@ -126,6 +126,6 @@ fn is_so(operation: &Operation, workspace: &Workspace) -> bool {
             let after = operation.after as usize & (SLOTS - 1);
             from = workspace.ends.get(after).copied().unwrap_or_default();
         }
-        u64::from(from).wrapping_add(first.into()) <= workspace.payload_len.into()
+        u64::from(from).wrapping_add(first.into()) <= workspace.field(Field::PayloadLen).into()
     }
 }

@@ -129,7 +129,7 @@ pub struct Gram {
     pub pattern: u16,
     /// The next gram in the same bucket; 0 if there is none.
     pub next: u16,
-    /// The last word of the pattern, in [`FilterTable::words`]; of one that is shorter than eight bytes 0, where nothing is asked.
+    /// The last word of the pattern, in [`FilterTable::words`]; of one of eight bytes or less 0, where nothing is asked.
     pub last_word: u16,
     /// The length of the pattern, in bytes.
     pub len: u8,
@@ -321,7 +321,7 @@ pub struct FilterTable {
     pub buckets: [u16; GRAMS_MAX],
     /// Grams, from 1.
     pub grams: [Gram; GRAMS_MAX],
-    /// Words of the patterns that grams belong to, from 1.
+    /// Words of the patterns that grams belong to, from 1: of each all but the first, which is in its grams.
     pub words: [PatternWord; GRAM_WORDS_MAX],
 }
 

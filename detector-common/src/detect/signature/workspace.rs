@@ -2,7 +2,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use super::{Search, table::FIELDS};
+use super::{
+    Search,
+    table::{FIELDS, Field},
+};
 use crate::{packet::PacketBytes, verdict::Decision};
 
 /// The bytes that one look of the filter takes in.
@@ -21,6 +24,9 @@ const SEEN: usize = 1 << 11;
 pub const SLOTS: usize = 1 << 4;
 /// The most steps of searching that one packet is given: a step looks at eight bytes.
 pub const BUDGET: u32 = 4096;
+/// The most looks at grams that one packet is given besides the first of each window: a gram of a bucket is one, and so is a pattern whose ends
+/// stand. They are not taken from the searches, so that what only looks like patterns keeps no rule from being asked.
+pub const LOOKS: u32 = 4096;
 
 /// A pattern that stands in a payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -63,10 +69,10 @@ pub struct Workspace {
     pub candidates: [Candidate; CANDIDATES_MAX],
     /// The steps that are left.
     pub budget: u32,
+    /// The looks that are left.
+    pub looks: u32,
     /// Where the pattern stands first by which the next rules were found.
     pub hint: u32,
-    /// Zero.
-    pub reserved: u32,
     /// How much of the payload is here, in bytes.
     pub payload_len: u32,
     /// 1 if something was not followed up.
@@ -100,6 +106,14 @@ impl Workspace {
         (search, Decision::from_word(self.so_far))
     }
 
+    /// A field of the packet's headers.
+    #[inline(always)]
+    #[must_use]
+    pub fn field(&self, field: Field) -> u32 {
+        let field = self.fields.get(field as usize & (FIELDS - 1));
+        field.copied().unwrap_or_default()
+    }
+
     /// Forgets the packet before.
     #[inline(always)]
     pub fn begin(&mut self) {
@@ -108,6 +122,7 @@ impl Workspace {
         self.candidates_len = 0;
         self.payload_len = 0;
         self.budget = BUDGET;
+        self.looks = LOOKS;
         self.is_cut_short = 0;
         self.best = u32::MAX;
     }
@@ -120,7 +135,7 @@ impl Workspace {
             return;
         };
         let known = *seen ^ word;
-        let index = if known < CANDIDATES_MAX as u64 {
+        let index = if known < u64::from(self.candidates_len) {
             known as u32
         } else {
             self.candidates_len

@@ -139,34 +139,39 @@ impl Grams {
             return Err(Problem::NoRoom("patterns", PATTERNS_MAX));
         }
         let number = self.patterns.len() as u16;
-        if key.bytes.len() >= WORD {
-            self.words.extend(words(&key.bytes, key.nocase));
-        }
+        // The first one stands in the gram.
+        let others = words(&key.bytes, key.nocase).into_iter().skip(1);
+        self.words.extend(others);
         if self.words.len() >= GRAM_WORDS_MAX {
             return Err(Problem::NoRoom("words of patterns", GRAM_WORDS_MAX));
         }
-        let last_word = if key.bytes.len() >= WORD {
+        let last_word = if key.bytes.len() > WORD {
             self.words.len() as u16
         } else {
             0
         };
-        let mut hashes = Vec::new();
+        let mut grams = Vec::new();
         for (residue, places) in key.residues().into_iter().enumerate() {
             if !places {
                 continue;
             }
             let best = key.windows(residue).min_by_key(|at| self.score(&key, *at));
             let at = best.filter(|at| self.chain(hash(key.window(*at))) < CHAIN_MAX);
-            let at = at.ok_or(Problem::NoRoom("rules that look alike", CHAIN_MAX))?;
-            if self.hashed.len() + 1 == GRAMS_MAX {
+            let at = at.ok_or(Problem::NoRoom(
+                "contents with the same four bytes",
+                CHAIN_MAX,
+            ))?;
+            if self.hashed.len() + grams.len() + 1 == GRAMS_MAX {
                 return Err(Problem::NoRoom("windows of patterns", GRAMS_MAX));
             }
             let hash = hash(key.window(at));
             *self.buckets.entry(FilterTable::bucket(hash)).or_default() += 1;
             let gram = key.gram(at, number);
-            self.hashed.push((hash, Gram { last_word, ..gram }));
-            hashes.push(hash);
+            grams.push((hash, Gram { last_word, ..gram }));
         }
+        // All of them or none: this number is the next pattern's if there is no room.
+        let hashes = grams.iter().map(|(hash, _)| *hash).collect();
+        self.hashed.extend(grams);
         let reach = usize::from(key.last).saturating_add(key.bytes.len());
         self.patterns.push(Known {
             rows: 0,
