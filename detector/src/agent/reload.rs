@@ -23,38 +23,39 @@ use super::{
 };
 use crate::{
     rules::Book,
-    settings::{RulesSettings, Settings, SettingsError},
+    settings::{Settings, SettingsError},
     tables::HashSeed,
 };
 
 /// How often files are looked at. One that has changed is read when it is the same at two looks: then nobody is at writing it.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Where the rules came from.
+/// Where the rules come from.
 #[derive(Debug)]
 pub struct Origin {
     /// The configuration, if there is one.
-    pub config: Option<PathBuf>,
+    config: Option<PathBuf>,
     /// Whether the command line asks to enforce.
-    pub enforce: bool,
-    /// What the agent was started with.
+    enforce: bool,
+    /// What the agent was started with, but for the rules, which are those that were read last.
     pub settings: Settings,
+    /// What was read for that, as it was before.
+    files: Files,
 }
 
 /// The rules that are in force, and how they came there.
 pub(super) struct Rules {
     origin: Origin,
     maps: RuleMaps,
-    files: Files,
 }
 
 /// What became of rules that were read anew.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Reloaded {
+pub struct Reloaded {
     /// How many are in force.
-    pub(super) rules: usize,
+    pub rules: usize,
     /// What the operator should know of the others.
-    pub(super) warnings: Vec<String>,
+    pub warnings: Vec<String>,
 }
 
 /// Rules were not read anew.
@@ -68,15 +69,37 @@ pub(super) enum NotReloaded {
     Kernel(#[from] KernelError),
 }
 
+impl Origin {
+    /// Reads the configuration, if there is one, as the command line asks for it.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, or something in it is wrong.
+    pub fn read(config: Option<PathBuf>, enforce: bool) -> Result<Self, SettingsError> {
+        // Looked at before they are read: one that changes meanwhile is read again.
+        let mut files = Files::now(config.as_deref());
+        let settings = Settings::of_command_line(config.as_deref(), enforce)?;
+        files.add(&settings.rules.files);
+        Ok(Self {
+            config,
+            enforce,
+            settings,
+            files,
+        })
+    }
+
+    /// The same as it is now. If it cannot be read, this one is not tried again before a file has changed once more.
+    fn again(&mut self) -> Result<Self, SettingsError> {
+        self.files = self.files.again();
+        let next = Self::read(self.config.clone(), self.enforce)?;
+        self.files = next.files.clone();
+        Ok(next)
+    }
+}
+
 impl Rules {
     pub(super) fn new(origin: Origin, maps: RuleMaps) -> Self {
-        let mut rules = Self {
-            files: Files::default(),
-            origin,
-            maps,
-        };
-        rules.files = rules.files_of(&rules.origin.settings.rules);
-        rules
+        Self { origin, maps }
     }
 
     /// Reads the files, and puts their rules in force; `announce` is given their book before a packet can meet one of them.
@@ -85,58 +108,57 @@ impl Rules {
         before: &Book,
         announce: impl FnOnce(Book),
     ) -> Result<Reloaded, NotReloaded> {
-        // As they are before they are read: if one changes meanwhile, it is read again.
-        self.files = self.files_of(&self.origin.settings.rules);
-        let Origin {
-            config, enforce, ..
-        } = &self.origin;
-        let settings = Settings::of_command_line(config.as_deref(), *enforce)?;
-        self.files = self.files_of(&settings.rules);
+        let settings = self.origin.again()?.settings;
         // Of the configuration only what is said of rules is taken over.
         let (tables, set) = settings.tables_after(before, HashSeed::FIXED)?;
         let mut warnings: Vec<_> = set.warnings().collect();
         if !settings.differs_in_rules_only(&self.origin.settings) {
             warnings.push("besides the rules the configuration has changed: that takes effect when the agent is started again".to_owned());
         }
+        announce(Book::clone(&tables.book));
+        self.maps.switch(&tables)?;
+        // Not before: the rules that are given up were counted there.
         let reused = tables
             .book
             .new_slots(before)
             .filter(|slot| before.get(*slot).is_some());
         self.maps.clear_counters(reused)?;
-        let rules = tables.book.len();
-        announce(Book::clone(&tables.book));
-        self.maps.switch(&tables)?;
         self.origin.settings.rules = settings.rules;
         self.origin.settings.http_ports = settings.http_ports;
-        Ok(Reloaded { rules, warnings })
-    }
-
-    /// The files that `rules` come from, as they are now.
-    fn files_of(&self, rules: &RulesSettings) -> Files {
-        let config = self.origin.config.iter();
-        Files::now(config.chain(&rules.files).map(PathBuf::as_path))
+        Ok(Reloaded {
+            rules: set.rules.len(),
+            warnings,
+        })
     }
 }
 
 /// Files, and by what it is seen that one has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Files(Vec<(PathBuf, Option<Stamp>)>);
+struct Files(Vec<(PathBuf, Option<Stamp>)>);
 
 /// Device and number, length, and the times of the last change of contents and of anything.
 type Stamp = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Files {
-    fn now<'p>(paths: impl Iterator<Item = &'p Path>) -> Self {
-        Self(
-            paths
-                .map(|path| (path.to_owned(), stamp(path).ok()))
-                .collect(),
-        )
+    /// These, as they are now.
+    fn now<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Self {
+        let mut files = Self::default();
+        files.add(paths);
+        files
+    }
+
+    /// Adds these, as they are now.
+    fn add<P: AsRef<Path>>(&mut self, paths: impl IntoIterator<Item = P>) {
+        let paths = paths.into_iter();
+        self.0.extend(paths.map(|path| {
+            let path = path.as_ref();
+            (path.to_owned(), stamp(path).ok())
+        }));
     }
 
     /// The same files, as they are now.
     fn again(&self) -> Self {
-        Self::now(self.0.iter().map(|(path, _)| path.as_path()))
+        Self::now(self.0.iter().map(|(path, _)| path))
     }
 }
 
@@ -181,7 +203,7 @@ impl View {
 
     /// The files that rules come from, as they were when they were read.
     fn rule_files(&self) -> Files {
-        self.rules().files.clone()
+        self.rules().origin.files.clone()
     }
 }
 

@@ -16,6 +16,8 @@ use detector_common::{
     sources::Source,
 };
 
+use tokio::sync::Semaphore;
+
 use super::{
     arp::Bindings,
     attach::Guarded,
@@ -57,6 +59,8 @@ pub(super) struct View {
     decided: Config,
     book: Mutex<Arc<Book>>,
     rules: Mutex<Rules>,
+    /// One order to read the rules anew at a time: each takes a thread and some seconds.
+    pub(super) reloads: Arc<Semaphore>,
     /// What the program was told.
     config: Mutex<ConfigMap>,
     response: Mutex<Response>,
@@ -105,6 +109,7 @@ impl View {
             decided,
             book: Mutex::new(book),
             rules: Mutex::new(rules),
+            reloads: Arc::new(Semaphore::new(1)),
             config: Mutex::new(config),
             response: Mutex::new(response),
             bindings: Mutex::new(bindings),

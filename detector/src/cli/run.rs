@@ -16,7 +16,6 @@ use crate::{
     },
     exit::{Exit, Failure, OrExit as _},
     output::{StreamFormat, complain},
-    settings::Settings,
     tables::HashSeed,
 };
 
@@ -56,8 +55,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let interfaces =
         Interface::find(&arguments.wan, &arguments.lan).or_exit_as(InterfaceError::exit)?;
-    let settings = Settings::of_command_line(arguments.config.as_deref(), arguments.enforce)
-        .or_exit(Exit::Usage)?;
+    let origin = Origin::read(arguments.config, arguments.enforce).or_exit(Exit::Usage)?;
+    let settings = &origin.settings;
     if arguments.confirm_timeout.is_some() && settings.mode != Enforcing::Enforce {
         let why =
             anyhow!("--confirm-timeout: nothing is to be confirmed in monitor mode; add --enforce");
@@ -90,11 +89,7 @@ pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
         bindings: settings.arp_spoof.bindings.clone(),
         terms: settings.terms(),
         protected: settings.protected.clone(),
-        origin: Origin {
-            config: arguments.config,
-            enforce: arguments.enforce,
-            settings,
-        },
+        origin,
         confirm_within: arguments.confirm_timeout,
     };
     let runtime = runtime::Builder::new_current_thread()

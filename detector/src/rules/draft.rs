@@ -28,6 +28,7 @@ pub(super) struct Draft {
     patterns: Vec<DraftPattern>,
     tests: Vec<DraftTest>,
     flow: Option<Flow>,
+    flow_at: usize,
     threshold: Option<Threshold>,
     /// What the next patterns are looked for in, where a keyword said it, and where that stands.
     buffer: Option<(Keyword, usize, Buffer)>,
@@ -57,6 +58,7 @@ impl Draft {
             Keyword::Flow => {
                 let flow = value.some(Flow::of(value.text()?), Flow::EXPECTED)?;
                 once(&mut self.flow, flow, keyword)?;
+                self.flow_at = option.at;
             }
             Keyword::Threshold | Keyword::DetectionFilter => {
                 let text = value.text()?;
@@ -210,6 +212,8 @@ impl Draft {
                 .map_err(|problem| Fault::new(at, problem))?;
         }
         let flow = self.flow.unwrap_or_default();
+        flow.is_of(header.protocol)
+            .map_err(|problem| Fault::new(self.flow_at, problem))?;
         let mut patterns = Vec::<Pattern>::new();
         for draft in &self.patterns {
             let at = |problem| Fault::new(draft.at, problem);

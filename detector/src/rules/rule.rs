@@ -4,10 +4,11 @@ use detector_common::detect::signature::table::trait_bit;
 
 use super::{
     draft::Draft,
-    header::Header,
+    header::{Header, Protocol},
     keyword::{self, Keyword},
     option::{Fault, options},
     pattern::{Buffer, Pattern},
+    problem::Problem,
     test::{Flags, FragmentBits, IpOption, Numbers},
     threshold::Threshold,
 };
@@ -150,6 +151,17 @@ impl Flow {
             to_server,
             established: established.unwrap_or_default(),
         })
+    }
+
+    /// Refuses what only a segment of TCP says by itself.
+    pub(super) fn is_of(self, protocol: Protocol) -> Result<(), Problem> {
+        if self.established && protocol != Protocol::Tcp {
+            return Err(Problem::Refused {
+                keyword: Keyword::Flow.name(),
+                why: "whether a connection stands is only known of tcp, where each segment says it",
+            });
+        }
+        Ok(())
     }
 }
 
@@ -309,5 +321,18 @@ mod tests {
         let text = "alert tcp any any -> any any (content:\"abc\"; depth:2; itype:8; sid:1;)";
         let fault = Rule::read(text, Origin::default()).unwrap_err();
         assert_eq!(fault.at, text.find("content").unwrap());
+    }
+
+    #[test]
+    fn whether_a_connection_stands_is_asked_of_tcp_alone() {
+        for (protocol, taken) in [("tcp", true), ("udp", false), ("ip", false)] {
+            let text = format!("alert {protocol} any any -> any any (flow:established; sid:7;)");
+            let read = Rule::read(&text, Origin::default());
+            assert_eq!(read.is_ok(), taken, "{protocol}");
+            if let Err(fault) = read {
+                assert!(!fault.problem.is_wrong(), "{protocol}");
+                assert_eq!(&text[fault.at..fault.at + 4], "flow", "{protocol}");
+            }
+        }
     }
 }

@@ -63,6 +63,13 @@ impl Ground {
         Ok(())
     }
 
+    /// How often the agent has said that it read its rules anew.
+    fn reloads(&self) -> usize {
+        let said = self.agent.stderr();
+        let reloads = said.iter().filter(|line| line.contains("rules read anew"));
+        reloads.count()
+    }
+
     /// What a rule that is called so met.
     fn met(&self, name: &str) -> Result<Option<Value>> {
         let stats = stats(&self.lab.gateway)?;
@@ -98,9 +105,10 @@ fn to_7777(payload: &[u8]) -> PacketBuilder {
 
 #[test]
 fn no_packet_passes_while_rules_are_read_anew_a_hundred_times() -> Result<()> {
+    // How many packets a second there are is up to the machine, and printed.
     const RELOADS: u32 = 100;
     const BATCH: u32 = 4096;
-    const FLOOD_MAX: Duration = Duration::from_secs(120);
+    const FLOOD_MAX: Duration = Duration::from_mins(2);
     if !kernel_or_skip("no_packet_passes_while_rules_are_read_anew_a_hundred_times") {
         return Ok(());
     }
@@ -147,8 +155,8 @@ fn no_packet_passes_while_rules_are_read_anew_a_hundred_times() -> Result<()> {
     );
     let to_port = |frame: &[u8]| frame.get(36..38) == Some(&7777_u16.to_be_bytes());
     assert_eq!(behind.wait_for(1, Duration::from_millis(200), to_port)?, 0);
-    let rate = sent as f64 / took.as_secs_f64();
-    println!("{RELOADS} reloads, {sent} packets at {rate:.0} a second, none passed");
+    let rate = u128::from(sent) * 1000 / took.as_millis().max(1);
+    println!("{RELOADS} reloads, {sent} packets at {rate} a second, none passed");
     Ok(())
 }
 
@@ -184,9 +192,9 @@ fn a_hangup_and_a_file_that_changed_have_the_rules_read_anew() -> Result<()> {
     let second =
         "drop udp any any -> any 7777 (msg:\"second\"; content:\"outlawed\"; sid:8000000;)\n";
     ground.write(&format!("{KEPT}{second}"))?;
-    ground.agent.wait_for_line(SOON, |line| {
-        line.contains("rules read anew, in force now: 31")
-    })?;
+    ground
+        .agent
+        .wait_for_line(SOON, |line| line.ends_with("in force now: 31"))?;
     ground.send(b"outlawed")?;
     ground.wait_for_drops("second", 1)?;
     // The configuration names another file, which is followed from then on; what it says besides takes effect later.
@@ -196,15 +204,19 @@ fn a_hangup_and_a_file_that_changed_have_the_rules_read_anew() -> Result<()> {
         fs::write("/run/other.rules", second)?;
         fs::write(CONFIG, config)
     })??;
-    ground.agent.signal(Signal::SIGHUP)?;
-    ground.agent.wait_for_line(SOON, |line| {
-        line.contains("rules read anew, in force now: 1")
-    })?;
+    ground
+        .agent
+        .wait_for_line(SOON, |line| line.ends_with("in force now: 1"))?;
     ground.agent.wait_for_line(SOON, |line| {
         line.contains("when the agent is started again")
     })?;
     ground.send(b"outlawed")?;
     ground.wait_for_drops("second", 2)?;
     assert_eq!(ground.met("kept")?, None);
-    Ok(())
+    // Nothing has changed, so that nothing is read but for the signal.
+    let before = ground.reloads();
+    ground.agent.signal(Signal::SIGHUP)?;
+    wait_until("the rules to be read at a hangup", SOON, || {
+        Ok(ground.reloads() == before + 1)
+    })
 }

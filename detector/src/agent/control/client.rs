@@ -181,15 +181,17 @@ pub fn confirm(socket: &Path) -> Result<(), ClientError> {
     tell(socket, &Method::POST, CONFIRM, &())
 }
 
-/// Tells it to read its rules anew; gives how many are in force, and what is to be known of the others.
+/// Tells it to read its rules anew.
 ///
 /// # Errors
 ///
 /// As of [`block`]; then those before stay in force.
-pub fn reload(socket: &Path) -> Result<(usize, Vec<String>), ClientError> {
-    let reloaded: Reloaded = send(socket, &Method::POST, RELOAD, Bytes::new())?;
-    let warnings = reloaded.warnings.iter().map(|text| printable(text));
-    Ok((reloaded.rules, warnings.collect()))
+pub fn reload(socket: &Path) -> Result<Reloaded, ClientError> {
+    let Reloaded { rules, warnings } = send(socket, &Method::POST, RELOAD, Bytes::new())?;
+    Ok(Reloaded {
+        rules,
+        warnings: warnings.iter().map(|text| printable(text)).collect(),
+    })
 }
 
 fn ask<T: DeserializeOwned>(socket: &Path, question: &str) -> Result<T, ClientError> {

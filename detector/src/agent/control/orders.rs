@@ -2,7 +2,7 @@
 //!
 //! An order is carried out before it is answered. One that is refused changes nothing, and the answer says why.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -12,7 +12,7 @@ use axum::{
     routing::{get, post},
 };
 use serde::Serialize;
-use tokio::task::spawn_blocking;
+use tokio::{task::spawn_blocking, time::timeout};
 
 use super::{BLOCKS, CONFIRM, PROTECTED, RELOAD, Whom};
 use crate::agent::{
@@ -22,6 +22,9 @@ use crate::agent::{
     view::View,
     voice::say,
 };
+
+/// How long reading the rules anew may take before it is answered that it goes on: less than a connection lasts.
+const RELOAD_WITHIN: Duration = Duration::from_secs(4);
 
 /// The routes.
 pub(super) fn router(view: Arc<View>) -> Router {
@@ -142,7 +145,17 @@ async fn confirm(State(view): State<Arc<View>>) -> Answer<Done> {
 }
 
 async fn reload(State(view): State<Arc<View>>) -> Answer<Reloaded> {
-    let reloaded = spawn_blocking(move || view.reload()).await;
+    let turn = Arc::clone(&view.reloads).try_acquire_owned();
+    let turn = turn
+        .map_err(|_| No::Refused("the rules are being read anew already: ask again".to_owned()))?;
+    let reloaded = spawn_blocking(move || {
+        let reloaded = view.reload();
+        drop(turn);
+        reloaded
+    });
+    let reloaded = timeout(RELOAD_WITHIN, reloaded).await.map_err(|_| {
+        No::Failed("it is still reading the rules, and will say what became of that".to_owned())
+    })?;
     match reloaded.map_err(|error| No::Failed(error.to_string()))? {
         Ok(reloaded) => Ok(Json(reloaded)),
         Err(NotReloaded::Settings(error)) => Err(No::Refused(error.to_string())),

@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    agent::control::client::{self, ClientError},
+    agent::{
+        control::client::{self, ClientError},
+        reload::Reloaded,
+    },
     cli::SOCKET,
     exit::{Exit, Failure, OrExit as _},
     output,
@@ -14,6 +17,8 @@ use crate::{
 /// Has the agent read its files of rules anew; if one is wrong, those before stay in force
 ///
 /// A file that has changed is read anew without this, within some seconds; and so is each at SIGHUP.
+///
+/// Exit codes: 0 the new rules are in force; 1 they are not, and why; 7 no agent runs.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Where the agent listens
@@ -22,7 +27,8 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let (rules, warnings) = client::reload(&arguments.socket).or_exit_as(ClientError::exit)?;
+    let Reloaded { rules, warnings } =
+        client::reload(&arguments.socket).or_exit_as(ClientError::exit)?;
     for warning in warnings {
         output::complain(format_args!("warning: {warning}"));
     }

@@ -1,6 +1,6 @@
 //! The number of a rule on the command line, and the rule that has it.
 
-use std::{fmt, num::ParseIntError, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use crate::{
     output::FileName,
@@ -14,17 +14,23 @@ pub(super) struct RuleId {
     sid: u32,
 }
 
+/// It is no number of a rule.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a number as in 40, or with its generator as in 1:40")]
+pub(super) struct NotAnId;
+
 impl FromStr for RuleId {
-    type Err = ParseIntError;
+    type Err = NotAnId;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let number = |text: &str| text.parse().map_err(|_| NotAnId);
         let (gid, sid) = match text.split_once(':') {
-            Some((gid, sid)) => (Some(gid.parse()?), sid),
+            Some((gid, sid)) => (Some(number(gid)?), sid),
             None => (None, text),
         };
         Ok(Self {
             gid,
-            sid: sid.parse()?,
+            sid: number(sid)?,
         })
     }
 }

@@ -44,11 +44,6 @@ fn a_rule_that_no_packet_can_match_is_told() {
             "flags, flow and the protocol: no packet",
         ),
         (WEB, "flags:+SA; flow:to_server;", "flags, flow"),
-        (
-            "alert udp any any -> any 9",
-            "flow:established;",
-            "flags, flow",
-        ),
         (WEB, "dsize:>9; dsize:<9;", "dsize: no packet"),
         (WEB, "ttl:>200; ttl:<9;", "ttl: no packet"),
         (
@@ -113,10 +108,6 @@ fn of_a_rule_that_some_packet_may_match_nothing_is_told() {
         (WEB, "flags:S,12; flow:to_server;"),
         (WEB, "flags:PA; flow:established;"),
         ("alert udp any any -> any 9", "flow:to_server;"),
-        (
-            "alert ip any any -> any any",
-            "flow:established; content:\"abcd\";",
-        ),
         (WEB, "dsize:>9; dsize:<11;"),
         (WEB, "ttl:!64; ttl:<128;"),
         (WEB, "content:\"abc\"; offset:8; dsize:11;"),

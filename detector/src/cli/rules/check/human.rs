@@ -57,9 +57,9 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<
         report.refused.len() as u64 + report.left_out
     )?;
     let topics = report.topics.iter();
-    let topics: Vec<_> = topics
-        .map(|topic| format!("{} {}", topic.rules, topic.topic))
-        .collect();
+    let topics = topics.map(|topic| format!("{} {}", topic.rules, topic.topic));
+    let not_listed = (report.left_out > 0).then(|| format!("{} not listed", report.left_out));
+    let topics: Vec<_> = topics.chain(not_listed).collect();
     if !topics.is_empty() {
         write!(out, ": {}", topics.join(", "))?;
     }
