@@ -122,7 +122,12 @@ impl Rules {
             .book
             .new_slots(before)
             .filter(|slot| before.get(*slot).is_some());
-        self.maps.clear_counters(reused)?;
+        if let Err(error) = self.maps.clear_counters(reused) {
+            // The new rules are in force all the same.
+            warnings.push(format!(
+                "a new rule may count on where another ended: {error}"
+            ));
+        }
         self.origin.settings.rules = settings.rules;
         self.origin.settings.http_ports = settings.http_ports;
         Ok(Reloaded {
