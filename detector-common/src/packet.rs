@@ -96,6 +96,15 @@ pub trait PacketBytes: Sized {
         bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }
 
+    /// Writes eight bytes over those of `memory` from the byte `at` on, the first lowest; nothing if one of them is missing.
+    #[inline(always)]
+    fn store<const N: usize>(memory: &mut [u64; N], at: usize, word: u64) {
+        let bytes = bytemuck::bytes_of_mut(memory).get_mut(at..at.wrapping_add(8));
+        if let Some(bytes) = bytes.and_then(|bytes| bytes.first_chunk_mut()) {
+            *bytes = word.to_le_bytes();
+        }
+    }
+
     /// Copies the `N` bytes at `offset`, or `None` if any of them is missing or lies beyond [`MAX_OFFSET`].
     #[inline(always)]
     fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {

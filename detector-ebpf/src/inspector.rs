@@ -1,23 +1,25 @@
 //! The kernel's way through the rules: each step of `detector_common::detect::signature` is a function of its own, which is verified
 //! once and for itself, and finds rules and workspace where the maps have them.
 
-use core::arch::asm;
+use core::{arch::asm, ptr};
 
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use detector_common::{
     abi::Tally,
     detect::signature::{
-        Found, Inspector, Search,
+        self, Found, Inspector, Search, Text,
         confirm::{self, Step},
         filter,
         find::{self, Sought},
         gather::{self, Options},
+        request::{self, Place},
         rule,
         table::{FilterTable, List, RuleTable},
+        uri,
         workspace::Workspace,
     },
     packet::PacketBytes as _,
-    pipeline::{Runtime as _, signature},
+    pipeline::{self, Runtime as _},
     reason::Reason,
     verdict::Decision,
 };
@@ -55,7 +57,8 @@ pub fn go_on(ctx: *mut xdp_md) -> Decision {
         .map(|workspace| workspace.handed_over());
     let decision = match (handed_over, parsed()) {
         (Some((search, so_far)), Some(parsed)) => {
-            signature::inspect(&packet, parsed.headers(), search, so_far, &mut runtime)
+            let headers = parsed.headers();
+            pipeline::signature::inspect(&packet, headers, search, so_far, &mut runtime)
         }
         (Some((_, so_far)), None) => so_far,
         (None, _) => Decision::pass(Reason::StateMissing),
@@ -68,7 +71,7 @@ pub fn go_on(ctx: *mut xdp_md) -> Decision {
 #[inline(always)]
 pub fn search(ctx: *mut xdp_md, search: Search) -> Option<Found> {
     let mut inspector = KernelInspector { ctx };
-    let row = detector_common::detect::signature::inspect(search, &mut inspector);
+    let row = signature::inspect(search, &mut inspector);
     if inspector
         .workspace()
         .is_none_or(|workspace| workspace.is_cut_short != 0)
@@ -92,11 +95,88 @@ pub extern "C" fn filter(ctx: *mut xdp_md, search: u64) -> u64 {
 /// Runs the filter once more, see [`filter::again`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn filter_again(search: u64, shift: u32) -> u64 {
+pub extern "C" fn filter_again(search: u64, is_decoded: u32, shift: u32) -> u64 {
     with_filter(search, |search, table, workspace| {
-        filter::again::<XdpPacket>(search, shift, table, workspace);
+        filter::again::<XdpPacket>(search, text(is_decoded), shift, table, workspace);
         0
     })
+}
+
+/// The text that a number means: a function is given no other.
+#[inline(always)]
+fn text(is_decoded: u32) -> Text {
+    if is_decoded == 0 {
+        Text::Payload
+    } else {
+        Text::Decoded
+    }
+}
+
+/// Finds the patterns of a text, see [`signature::look_through`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn look_through(ctx: *mut xdp_md, search: u64, is_decoded: u32, shift: u32) -> u64 {
+    let (search, text) = (Search::from_word(search), text(is_decoded));
+    signature::look_through(search, text, shift, &mut KernelInspector { ctx });
+    0
+}
+
+/// Finds the requests of the payload, see [`request::read`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn read_requests() -> u64 {
+    request::read(&mut KernelInspector::OF_THE_COPY);
+    0
+}
+
+/// Reads a line, see [`request::read_line`]; places are words, here and below.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn read_line(line: u64) -> u64 {
+    let line = Place::from_word(line);
+    let next = request::read_line(line, &mut KernelInspector::OF_THE_COPY);
+    next.unwrap_or(line).to_word()
+}
+
+/// Goes on along the beginning of a line, see [`request::head`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn head(from: u64) -> u64 {
+    with_workspace(|workspace| {
+        request::head::<XdpPacket>(Place::from_word(from), workspace).to_word()
+    })
+}
+
+/// Goes on to the end of a line, see [`request::line_end`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn line_end(from: u32) -> u64 {
+    with_workspace(|workspace| request::line_end::<XdpPacket>(from, workspace).to_word())
+}
+
+/// Leaves the spaces out that something ends with, see [`request::trim`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn trim(begin: u32, end: u32) -> u64 {
+    with_workspace(|workspace| request::trim::<XdpPacket>(begin, end, workspace).into())
+}
+
+/// Goes on with the target that is being decoded, see [`uri::decode`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn decode() -> u64 {
+    with_workspace(|workspace| {
+        uri::decode::<XdpPacket>(workspace);
+        0
+    })
+}
+
+/// Finds where the headers of a request end, see [`request::read_headers`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn read_headers(index: u32) -> u64 {
+    request::read_headers(index, &mut KernelInspector::OF_THE_COPY);
+    0
 }
 
 /// Looks again at a block, see [`confirm::run`].
@@ -175,6 +255,15 @@ pub extern "C" fn gather_payload(ctx: *mut xdp_md, search: u64) -> u64 {
     })
 }
 
+/// Asks the rules of all candidates, see [`signature::ask_all`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn ask_all(search: u64) -> u64 {
+    let mut inspector = KernelInspector::OF_THE_COPY;
+    signature::ask_all(Search::from_word(search), &mut inspector);
+    0
+}
+
 /// Asks the rules of a list: where it begins, and how many there are.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -237,6 +326,16 @@ fn with(search: u64, step: impl FnOnce(Search, &RuleTable, &mut Workspace) -> u6
     step(search, table, unsafe { &mut *workspace })
 }
 
+/// Gives a step this CPU's workspace alone.
+#[inline(always)]
+fn with_workspace(step: impl FnOnce(&mut Workspace) -> u64) -> u64 {
+    match maps::WORKSPACE.get_ptr_mut(0) {
+        // SAFETY: as in `with`.
+        Some(workspace) => step(unsafe { &mut *workspace }),
+        None => 0,
+    }
+}
+
 /// The same with what the filter looks for.
 #[inline(always)]
 fn with_filter(search: u64, step: impl FnOnce(Search, &FilterTable, &mut Workspace) -> u64) -> u64 {
@@ -256,7 +355,18 @@ struct KernelInspector {
     ctx: *mut xdp_md,
 }
 
+impl KernelInspector {
+    /// Of steps that only read what was copied of the packet.
+    ///
+    /// VERIFIER: a context that a function is given and does not use, the compiler leaves out where it calls it, and then it is refused.
+    const OF_THE_COPY: Self = Self {
+        ctx: ptr::null_mut(),
+    };
+}
+
 impl Inspector for KernelInspector {
+    type Packet = XdpPacket;
+
     #[inline(always)]
     fn filter_table(&self, search: Search) -> Option<&FilterTable> {
         maps::FILTER.get(search.generation())
@@ -280,13 +390,59 @@ impl Inspector for KernelInspector {
     }
 
     #[inline(always)]
-    fn filter_again(&mut self, search: Search, shift: u32) {
-        filter_again(search.to_word(), shift);
+    fn filter_again(&mut self, search: Search, text: Text, shift: u32) {
+        filter_again(search.to_word(), (text == Text::Decoded).into(), shift);
     }
 
     #[inline(always)]
     fn confirm(&mut self, search: Search, index: u32, shift: u32) {
         confirm(search.to_word(), index, shift);
+    }
+
+    #[inline(always)]
+    fn look_through(&mut self, search: Search, text: Text, shift: u32) {
+        let is_decoded = (text == Text::Decoded).into();
+        look_through(self.ctx, search.to_word(), is_decoded, shift);
+    }
+
+    #[inline(always)]
+    fn read_requests(&mut self) {
+        read_requests();
+    }
+
+    #[inline(always)]
+    fn read_line(&mut self, line: Place) -> Place {
+        Place::from_word(read_line(line.to_word()))
+    }
+
+    #[inline(always)]
+    fn head(&mut self, from: Place) -> Place {
+        Place::from_word(head(from.to_word()))
+    }
+
+    #[inline(always)]
+    fn line_end(&mut self, from: u32) -> Place {
+        Place::from_word(line_end(from))
+    }
+
+    #[inline(always)]
+    fn trim(&mut self, begin: u32, end: u32) -> u32 {
+        trim(begin, end) as u32
+    }
+
+    #[inline(always)]
+    fn decode(&mut self) {
+        decode();
+    }
+
+    #[inline(always)]
+    fn read_headers(&mut self, index: u32) {
+        read_headers(index);
+    }
+
+    #[inline(always)]
+    fn ask_all(&mut self, search: Search) {
+        ask_all(search.to_word());
     }
 
     #[inline(always)]

@@ -238,6 +238,22 @@ impl PacketBytes for XdpPacket {
         };
         word
     }
+
+    #[inline(always)]
+    fn store<const N: usize>(memory: &mut [u64; N], at: usize, word: u64) {
+        if at.wrapping_add(8) > N * 8 {
+            return;
+        }
+        // SAFETY: as in `load`, and nobody else has `memory`.
+        unsafe {
+            asm!(
+                "*(u64 *)({place} + 0) = {word}",
+                word = in(reg) word,
+                place = in(reg) memory.as_mut_ptr().cast::<u8>().wrapping_add(at),
+                options(nostack)
+            )
+        };
+    }
 }
 
 /// Writes `bytes` over the beginning of the packet, if it is that long.

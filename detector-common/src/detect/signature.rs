@@ -3,13 +3,19 @@
 //! A packet first looks up who watches its ports: on a port that nobody does, that is all. On a watched one the [`filter`]
 //! looks through the payload, [`confirm`] looks again where that saw something, and what may really be there is decided rule by
 //! rule: [`gather`] brings together what rules ask of a packet, and a [`rule`] is a small program over that, which [`find`]s patterns.
+//!
+//! Where rules ask something of HTTP, each [`request`] is found, and its [`uri`] decoded and looked through too; these rules are asked about
+//! one request after the other.
 
+pub mod bytes;
 pub mod confirm;
 pub mod filter;
 pub mod find;
 pub mod gather;
+pub mod request;
 pub mod rule;
 pub mod table;
+pub mod uri;
 pub mod watch;
 pub mod workspace;
 
@@ -18,11 +24,12 @@ use crate::{
     parse::{Ip, PAYLOAD_OFFSET_MAX},
 };
 use confirm::Step;
+use request::{Place, View};
 use table::{
     Action, FilterTable, Group, List, PATTERNS_MAX, Row, RuleTable, STRIDE, WITHOUT_PAYLOAD,
 };
 use watch::{WatchLists, Watched};
-use workspace::{BLOCKS_MAX, CANDIDATES_MAX, Candidate, Workspace};
+use workspace::{BLOCKS_MAX, CANDIDATES_MAX, Candidate, REQUESTS_MAX, Workspace};
 
 /// Where to look into a packet, and for what. It fits into a word, for the kernel does it in functions of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,8 +163,19 @@ impl Found {
     }
 }
 
+/// Which text is looked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// The payload.
+    Payload,
+    /// The decoded targets of its requests.
+    Decoded,
+}
+
 /// Who looks into a packet: the steps, each of which the kernel takes in a function of its own.
 pub trait Inspector {
+    /// The packet.
+    type Packet: PacketBytes;
     /// What the filter looks for.
     fn filter_table(&self, search: Search) -> Option<&FilterTable>;
     /// The rules.
@@ -167,11 +185,29 @@ pub trait Inspector {
     /// Runs [`filter::run`].
     fn filter(&mut self, search: Search);
     /// Runs [`filter::again`].
-    fn filter_again(&mut self, search: Search, shift: u32);
+    fn filter_again(&mut self, search: Search, text: Text, shift: u32);
     /// Runs [`confirm::run`] on the block of this index, and what it goes on with.
     fn confirm(&mut self, search: Search, index: u32, shift: u32);
+    /// Runs [`look_through`].
+    fn look_through(&mut self, search: Search, text: Text, shift: u32);
+    /// Runs [`request::read`].
+    fn read_requests(&mut self);
+    /// Runs [`request::read_line`].
+    fn read_line(&mut self, line: Place) -> Place;
+    /// Runs [`request::head`].
+    fn head(&mut self, from: Place) -> Place;
+    /// Runs [`request::line_end`].
+    fn line_end(&mut self, from: u32) -> Place;
+    /// Runs [`request::trim`].
+    fn trim(&mut self, begin: u32, end: u32) -> u32;
+    /// Runs [`uri::decode`].
+    fn decode(&mut self);
+    /// Runs [`request::read_headers`].
+    fn read_headers(&mut self, index: u32);
     /// Runs [`gather::headers`], [`gather::options`] and [`gather::payload`].
     fn gather(&mut self, search: Search);
+    /// Runs [`ask_all`].
+    fn ask_all(&mut self, search: Search);
     /// Runs [`rule::ask`] on each row of a list.
     fn ask_each(&mut self, search: Search, list: List);
 }
@@ -183,28 +219,75 @@ pub fn inspect<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
     let group = to.with(from);
     inspector.workspace()?.begin();
     if group.classes != 0 {
-        for shift in 0..STRIDE as u32 {
-            if shift == 0 {
-                inspector.filter(search);
-            } else if group.shifts >> shift & 1 != 0 {
-                inspector.filter_again(search, shift);
-            } else {
-                continue;
-            }
-            let blocks = inspector.workspace()?.blocks_len;
-            for index in 0..BLOCKS_MAX as u32 {
-                if index >= blocks {
-                    break;
-                }
-                inspector.confirm(search, index, shift);
+        look_at_all_shifts(search, Text::Payload, group, inspector);
+    }
+    if group.requests != 0 {
+        inspector.read_requests();
+        if inspector.workspace()?.decoded_len != 0 {
+            look_at_all_shifts(search, Text::Decoded, group, inspector);
+        }
+    }
+    let workspace = inspector.workspace()?;
+    if workspace.candidates_len == 0 && to.always.len | from.always.len == 0 {
+        return None;
+    }
+    let requests = workspace.requests_len;
+    inspector.gather(search);
+    inspector.workspace()?.leave_requests();
+    inspector.ask_all(search);
+    for index in 0..REQUESTS_MAX as u32 {
+        if index >= requests {
+            break;
+        }
+        inspector.read_headers(index);
+        for view in [View::Decoded, View::AsItIs] {
+            let workspace = inspector.workspace()?;
+            if workspace.enter_request(index, view) {
+                inspector.ask_all(search);
             }
         }
     }
-    let candidates = inspector.workspace()?.candidates_len;
-    if candidates == 0 && to.always.len | from.always.len == 0 {
-        return None;
+    let best = inspector.workspace()?.best;
+    (best != u32::MAX).then_some(inspector.rule_table(search)?.row(best))
+}
+
+/// Looks through a text at every fourth byte, and at those between where that is asked for.
+#[inline(always)]
+fn look_at_all_shifts<I: Inspector>(search: Search, text: Text, group: Group, inspector: &mut I) {
+    for shift in 0..STRIDE as u32 {
+        if shift == 0 || group.shifts >> shift & 1 != 0 {
+            inspector.look_through(search, text, shift);
+        }
     }
-    inspector.gather(search);
+}
+
+/// Finds the patterns that stand in a text as far as windows show them that stand `shift` bytes behind every fourth byte.
+#[inline(always)]
+pub fn look_through<I: Inspector>(
+    search: Search,
+    text: Text,
+    shift: u32,
+    inspector: &mut I,
+) -> Option<()> {
+    if shift == 0 && text == Text::Payload {
+        inspector.filter(search);
+    } else {
+        inspector.filter_again(search, text, shift);
+    }
+    let blocks = inspector.workspace()?.blocks_len;
+    for index in 0..BLOCKS_MAX as u32 {
+        if index >= blocks {
+            break;
+        }
+        inspector.confirm(search, index, shift);
+    }
+    Some(())
+}
+
+/// Asks the rules of all candidates, and those that no pattern speaks for.
+#[inline(always)]
+pub fn ask_all<I: Inspector>(search: Search, inspector: &mut I) -> Option<()> {
+    let candidates = inspector.workspace()?.candidates_len;
     for index in 0..CANDIDATES_MAX as u32 {
         if index >= candidates {
             break;
@@ -218,10 +301,10 @@ pub fn inspect<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
         inspector.ask_each(search, rows.copied().unwrap_or_default());
     }
     inspector.workspace()?.hint = 0;
+    let [to, from] = search.groups(inspector.filter_table(search)?);
     inspector.ask_each(search, to.always);
     inspector.ask_each(search, from.always);
-    let best = inspector.workspace()?.best;
-    (best != u32::MAX).then_some(inspector.rule_table(search)?.row(best))
+    Some(())
 }
 
 /// Who inspects where there is no kernel.
@@ -240,6 +323,8 @@ pub struct Local<'a, P> {
 }
 
 impl<P: PacketBytes> Inspector for Local<'_, P> {
+    type Packet = P;
+
     fn filter_table(&self, _: Search) -> Option<&FilterTable> {
         Some(self.filter)
     }
@@ -256,8 +341,8 @@ impl<P: PacketBytes> Inspector for Local<'_, P> {
         filter::run(search, self.packet, self.filter, self.workspace);
     }
 
-    fn filter_again(&mut self, search: Search, shift: u32) {
-        filter::again::<P>(search, shift, self.filter, self.workspace);
+    fn filter_again(&mut self, search: Search, text: Text, shift: u32) {
+        filter::again::<P>(search, text, shift, self.filter, self.workspace);
     }
 
     fn confirm(&mut self, search: Search, index: u32, shift: u32) {
@@ -275,10 +360,46 @@ impl<P: PacketBytes> Inspector for Local<'_, P> {
         confirm::run::<P>(search, index, shift, table, self.workspace, go_on);
     }
 
+    fn look_through(&mut self, search: Search, text: Text, shift: u32) {
+        look_through(search, text, shift, self);
+    }
+
+    fn read_requests(&mut self) {
+        request::read(self);
+    }
+
+    fn read_line(&mut self, line: Place) -> Place {
+        request::read_line(line, self).unwrap_or(line)
+    }
+
+    fn head(&mut self, from: Place) -> Place {
+        request::head::<P>(from, self.workspace)
+    }
+
+    fn line_end(&mut self, from: u32) -> Place {
+        request::line_end::<P>(from, self.workspace)
+    }
+
+    fn trim(&mut self, begin: u32, end: u32) -> u32 {
+        request::trim::<P>(begin, end, self.workspace)
+    }
+
+    fn decode(&mut self) {
+        uri::decode::<P>(self.workspace);
+    }
+
+    fn read_headers(&mut self, index: u32) {
+        request::read_headers(index, self);
+    }
+
     fn gather(&mut self, search: Search) {
         let options = gather::headers(&self.ip, self.packet, self.workspace);
         gather::options(options, self.packet, self.workspace);
         gather::payload(search, self.packet, self.workspace);
+    }
+
+    fn ask_all(&mut self, search: Search) {
+        ask_all(search, self);
     }
 
     fn ask_each(&mut self, _: Search, list: List) {

@@ -177,7 +177,7 @@ impl Compiled {
                 first: programs.add(rule, &draft.way, choose(rule)).map_err(at)?,
                 slot: slot.ok_or_else(|| at(Problem::NoRoom("rules", RULES_MAX)))?,
                 action: precedence(draft.action) as u8,
-                reserved: 0,
+                of_request: rule.is_of_requests().into(),
             };
             if let Some(rows) = draft
                 .sign
@@ -197,6 +197,7 @@ impl Compiled {
                 ports,
                 sign: draft.sign,
                 without_payload: asks_no_payload(rule),
+                of_requests: rule.is_of_requests(),
             }));
         }
         for (place, operation) in table.operations.iter_mut().zip(programs.operations) {
@@ -260,5 +261,5 @@ fn asks_no_payload(rule: &Rule) -> bool {
         | Test::FragmentBits(_)
         | Test::Trait(_) => false,
     });
-    !has_pattern && !asks_length
+    !has_pattern && !asks_length && !rule.is_of_requests()
 }

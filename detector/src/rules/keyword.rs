@@ -85,20 +85,7 @@ impl Keyword {
     /// Whether rules that have it are run. Those that have another are read, and refused.
     #[must_use]
     pub fn is_run(self) -> bool {
-        !matches!(
-            self,
-            Self::UriContent
-                | Self::Threshold
-                | Self::DetectionFilter
-                | Self::HttpUri
-                | Self::HttpUriRaw
-                | Self::HttpMethod
-                | Self::HttpHeader
-                | Self::OfHttpUri
-                | Self::OfHttpUriRaw
-                | Self::OfHttpMethod
-                | Self::OfHttpHeader
-        )
+        !matches!(self, Self::Threshold | Self::DetectionFilter)
     }
 }
 

@@ -108,6 +108,20 @@ impl Rule {
     }
 }
 
+impl Rule {
+    /// Whether it asks something of requests of HTTP, so that it is asked about each of them.
+    #[must_use]
+    pub fn is_of_requests(&self) -> bool {
+        let mut patterns = self.patterns.iter();
+        let of_request = |buffer: Buffer| buffer != Buffer::Payload;
+        patterns.any(|pattern| of_request(pattern.buffer))
+            || self
+                .tests
+                .iter()
+                .any(|test| matches!(test, Test::DataAt { buffer, .. } if of_request(*buffer)))
+    }
+}
+
 impl Test {
     /// The keyword that asks it.
     #[must_use]

@@ -11,8 +11,8 @@ use detector::tables::Tables;
 use detector_common::detect::signature::{
     confirm::CHAIN_MAX,
     table::{
-        Action, FOUND, GRAM_WORDS_MAX, Gram, Group, Kind, LIST_LEN_MAX, List, NONE, Operation,
-        PATTERNS_MAX, RESUME, RULES_MAX, Row, STRIDE, WINDOW,
+        Action, BUFFERS, FOUND, GRAM_WORDS_MAX, Gram, Group, Kind, LIST_LEN_MAX, List, NONE,
+        Operation, PATTERNS_MAX, RESUME, RULES_MAX, Row, STRIDE, VERSION, WINDOW,
     },
     workspace::SLOTS,
 };
@@ -40,6 +40,7 @@ pub fn check(tables: &Tables) {
         );
         before = row.action;
         assert!(tables.book.get(row.slot).is_some(), "slot {}", row.slot);
+        assert!(row.of_request <= 1);
         check_program(*row, tables);
     }
     check_grams(tables);
@@ -56,7 +57,7 @@ fn rows(tables: &Tables) -> usize {
 }
 
 fn check_group(group: Group) {
-    assert_eq!(group.reserved_too, 0);
+    assert!(group.requests <= 1);
     assert_eq!(
         group.shifts >> STRIDE,
         0,
@@ -115,6 +116,9 @@ fn check_operation(operation: &Operation, tables: &Tables) {
     assert!(operation.kind <= Kind::DataAt as u8);
     assert!(usize::from(operation.slot) < SLOTS);
     assert!((operation.after as usize) < SLOTS);
+    if operation.kind == Kind::Content as u8 || operation.kind == Kind::DataAt as u8 {
+        assert!(usize::from(operation.subject) < BUFFERS);
+    }
     if operation.kind == Kind::Content as u8 {
         let [first, len, ..] = operation.numbers.map(|number| number as usize);
         assert!((1..=255).contains(&len), "a pattern of {len} bytes");
@@ -151,6 +155,10 @@ fn check_grams(tables: &Tables) {
         .map(|number| filter.grams[usize::from(*number)].pattern)
         .collect();
     for (pattern, list) in tables.rules.patterns.iter().enumerate() {
+        if pattern == usize::from(VERSION) {
+            assert_eq!(list.len, 0, "what speaks for no rule");
+            continue;
+        }
         let has_gram = patterns.contains(&(pattern as u16));
         assert_eq!(
             list.len != 0,

@@ -3,7 +3,7 @@
 use super::{
     Search,
     table::{FilterTable, GRAM_WORDS_MAX, GRAMS_MAX, Gram, STRIDE, WINDOW, hash},
-    workspace::{BLOCK, BLOCKS_MAX, Workspace},
+    workspace::{BLOCK, BLOCKS_MAX, TEXT_MAX, Workspace},
 };
 use crate::packet::PacketBytes;
 
@@ -35,9 +35,9 @@ pub fn run<P: PacketBytes>(
     mut go_on: impl FnMut(Step, u32, u32, &mut Workspace),
 ) {
     let group = search.group(table);
-    let len = workspace.payload_len;
+    let end = workspace.looked_at.end;
     let block = workspace.blocks.get(index as usize & (BLOCKS_MAX - 1));
-    let block = block.map_or(0, |block| *block as usize & (BLOCKS_MAX - 1));
+    let block = block.map_or(0, |block| *block as usize & (TEXT_MAX / BLOCK - 1));
     let begin = block
         .wrapping_mul(BLOCK)
         .wrapping_add(shift as usize & (STRIDE - 1));
@@ -45,7 +45,7 @@ pub fn run<P: PacketBytes>(
     for _ in 0..BLOCK / STRIDE {
         // VERIFIER: else it would follow each window by itself.
         at = P::forget(at);
-        if at.wrapping_add(WINDOW as u32) > len {
+        if at.wrapping_add(WINDOW as u32) > end {
             return;
         }
         let hash = hash(workspace.word::<P>(at) as u32);
@@ -129,8 +129,9 @@ pub fn look<P: PacketBytes>(number: u32, at: u32, table: &FilterTable, workspace
     workspace.looks = workspace.looks.saturating_sub(words);
     let len = u32::from(gram.len);
     let begins = at.wrapping_sub(gram.at.into());
-    let is_behind = begins.wrapping_add(len) > workspace.payload_len;
-    if at < gram.first.into() || at > gram.last.into() || is_behind {
+    let text = workspace.looked_at;
+    let is_outside = begins < text.begin || begins.wrapping_add(len) > text.end;
+    if at < gram.first.into() || at > gram.last.into() || is_outside {
         return;
     }
     // VERIFIER: the compiler knows that they are 31 at most, and would count down from that; Linux 5.10 does not.

@@ -5,9 +5,9 @@
 //! another.
 
 use super::{
-    Search, gather,
+    Search, Text, gather,
     table::{FilterTable, STRIDE, WINDOW, hash, hashes},
-    workspace::{BLOCK, BLOCKS_MAX, Workspace},
+    workspace::{BLOCK, BLOCKS_MAX, DECODED, Extent, Workspace},
 };
 use crate::{packet::PacketBytes, parse::PAYLOAD_OFFSET_MAX};
 
@@ -34,6 +34,10 @@ pub fn run<P: PacketBytes>(
         workspace.is_cut_short = 1;
     }
     workspace.payload_len = len as u32;
+    workspace.looked_at = Extent {
+        begin: 0,
+        end: len as u32,
+    };
     let blocks = len / BLOCK;
     // VERIFIER: what is behind the last block first: behind the loop it would be followed once for each way out of it.
     gather::rest(start, len, packet, workspace);
@@ -59,21 +63,41 @@ pub fn run<P: PacketBytes>(
     workspace.blocks_len = hits;
 }
 
-/// The same as far as the windows show that stand `shift` bytes behind every fourth byte; the payload is there.
+/// The same of a text that is there, as far as the windows show that stand `shift` bytes behind every fourth byte.
 #[inline(always)]
 pub fn again<P: PacketBytes>(
     search: Search,
+    text: Text,
     shift: u32,
     table: &FilterTable,
     workspace: &mut Workspace,
 ) {
     let group = search.group(table);
     let shift = shift as usize & (STRIDE - 1);
-    let len = search.len_within(group.dense_reach).saturating_sub(shift);
+    let (begin, len, looked_at) = match text {
+        Text::Payload => (
+            0,
+            search.len_within(group.dense_reach),
+            workspace.payload_len,
+        ),
+        Text::Decoded => {
+            let len = workspace.decoded_len;
+            (DECODED, len as usize, DECODED.wrapping_add(len))
+        }
+    };
+    workspace.looked_at = Extent {
+        begin,
+        end: looked_at,
+    };
+    let len = len.saturating_sub(shift);
+    // VERIFIER: both texts go on as one.
+    let first = P::forget(begin) as usize / BLOCK;
+    let len = P::forget(len as u32) as usize;
     let blocks = len / BLOCK;
+    let shift = first.wrapping_mul(BLOCK).wrapping_add(shift);
     let mut hits = 0;
     let classes = rest::<P>(len, shift, table, workspace) & group.classes;
-    keep(workspace, &mut hits, blocks, classes);
+    keep(workspace, &mut hits, first.wrapping_add(blocks), classes);
     let blocks = P::forget(blocks as u32) as usize;
     for block in 0..WHOLE_MAX {
         if block >= blocks {
@@ -82,12 +106,12 @@ pub fn again<P: PacketBytes>(
         let at = block.wrapping_mul(BLOCK).wrapping_add(shift) as u32;
         let words = [0, 8, 16, 24].map(|distance| workspace.word::<P>(at.wrapping_add(distance)));
         let classes = sampled(words, table) & group.classes;
-        keep(workspace, &mut hits, block, classes);
+        keep(workspace, &mut hits, first.wrapping_add(block), classes);
     }
     workspace.blocks_len = hits;
 }
 
-/// The classes that the windows behind the last whole block of `len` bytes show, which begin `shift` bytes behind the payload.
+/// The classes that the windows behind the last whole block of `len` bytes show, which begin at `shift` in the text.
 #[inline(always)]
 fn rest<P: PacketBytes>(
     len: usize,

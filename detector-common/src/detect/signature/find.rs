@@ -1,7 +1,8 @@
-//! A pattern, looked for in the payload.
+//! A pattern, looked for in a buffer.
 
 use super::{
-    table::{Field, OPERATIONS_MAX, RESUME, RuleTable, WORDS_MAX, flag, word_offset},
+    bytes::{ONES, zeros},
+    table::{OPERATIONS_MAX, RESUME, RuleTable, WORDS_MAX, flag, word_offset},
     workspace::{SLOTS, Workspace},
 };
 use crate::packet::{PacketBytes, is_zero};
@@ -34,9 +35,6 @@ impl Sought {
 /// Steps of one call. VERIFIER: each is followed, so a long search is taken up again.
 const STEPS: u32 = 48;
 
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = ONES << 7;
-
 /// Looks for the pattern of the operation that `exit` leads to; takes the search up where it left off if that says so.
 #[inline(always)]
 pub fn run<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspace) -> Sought {
@@ -45,7 +43,8 @@ pub fn run<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspa
         return Sought::Absent;
     };
     let [first_word, len, from, span] = operation.numbers;
-    let buffer = i64::from(workspace.payload_len);
+    let buffer = workspace.buffer(operation.subject);
+    let (begin, behind) = (i64::from(buffer.begin), i64::from(buffer.end));
     let pattern_len = len & 0xff;
     let len = i64::from(pattern_len);
     let slot = usize::from(operation.slot) & (SLOTS - 1);
@@ -54,10 +53,12 @@ pub fn run<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspa
     if operation.flags & flag::RELATIVE != 0 {
         let after = operation.after as usize & (SLOTS - 1);
         from = from.wrapping_add(workspace.ends.get(after).map_or(0, |end| i64::from(*end)));
+    } else {
+        from = from.wrapping_add(begin);
     }
     let limit = from.wrapping_add(i64::from(span));
-    let last = (if limit < buffer { limit } else { buffer }).wrapping_sub(len);
-    let end = i64::from(workspace.field(Field::PayloadLen));
+    let last = (if limit < behind { limit } else { behind }).wrapping_sub(len);
+    let end = i64::from(workspace.whole_end(operation.subject, buffer));
     if operation.flags & flag::ENDS != 0 && from < end.wrapping_sub(len) {
         from = end.wrapping_sub(len);
     }
@@ -68,8 +69,8 @@ pub fn run<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspa
         from = workspace.nexts.get(slot).map_or(0, |next| i64::from(*next));
     }
     // Before the first place where it may begin there is none, and behind the last one it ends.
-    let from = in_payload(from);
-    let behind = P::forget(in_payload(last.wrapping_add(1)));
+    let from = in_text(if from < begin { begin } else { from });
+    let behind = P::forget(in_text(last.wrapping_add(1)));
 
     let word = |number: u32| {
         let index = first_word.wrapping_add(number) as usize & (WORDS_MAX - 1);
@@ -106,7 +107,7 @@ pub fn run<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspa
         }
         // Where in the next bytes it may begin: a byte of `zeroed` is zero there.
         let zeroed = here & first_mask ^ first_byte;
-        let begins = zeroed.wrapping_sub(ONES) & !zeroed & HIGHS;
+        let begins = zeros(zeroed);
         // Of the first word it is known what follows; of others nothing.
         let is_first = is_zero(checked.into());
         let none_in_3 = is_zero(begins & 0x8080_8000) & is_first;
@@ -128,9 +129,9 @@ pub fn run<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspa
     sought
 }
 
-/// A place as one that is in a payload, or where none is.
+/// A place as one that is in a text, or where none is.
 #[inline(always)]
-fn in_payload(place: i64) -> u32 {
+fn in_text(place: i64) -> u32 {
     if place < 0 {
         0
     } else if place > 0xffff {

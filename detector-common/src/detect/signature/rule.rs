@@ -3,8 +3,8 @@
 use super::{
     find::Sought,
     table::{
-        FIELDS, FOUND, Field, Kind, LIST_LEN_MAX, LISTS_MAX, List, NONE, OPERATIONS_MAX, Operation,
-        RESUME, RuleTable, flag,
+        FIELDS, FOUND, Kind, LIST_LEN_MAX, LISTS_MAX, List, NONE, OPERATIONS_MAX, Operation,
+        RESUME, Row, RuleTable, flag,
     },
     workspace::{SLOTS, Workspace},
 };
@@ -40,12 +40,18 @@ pub fn ask<P: PacketBytes>(
     if row >= workspace.best {
         return;
     }
+    let Row {
+        first, of_request, ..
+    } = table.row(row);
+    if u32::from(of_request) != workspace.is_of_request {
+        return;
+    }
     if workspace.budget == 0 {
         workspace.is_cut_short = 1;
         return;
     }
     workspace.budget = workspace.budget.saturating_sub(COST);
-    if holds::<P>(table.row(row).first, table, workspace, find) {
+    if holds::<P>(first, table, workspace, find) {
         workspace.best = row;
     }
 }
@@ -121,11 +127,13 @@ fn is_so(operation: &Operation, workspace: &Workspace) -> bool {
         let least_low = u64::from(third) << 32 | u64::from(fourth);
         high > least_high || high == least_high && low >= least_low
     } else {
-        let mut from = 0;
+        let buffer = workspace.buffer(operation.subject);
+        let mut from = buffer.begin;
         if operation.flags & flag::RELATIVE != 0 {
             let after = operation.after as usize & (SLOTS - 1);
             from = workspace.ends.get(after).copied().unwrap_or_default();
         }
-        u64::from(from).wrapping_add(first.into()) <= workspace.field(Field::PayloadLen).into()
+        let end = workspace.whole_end(operation.subject, buffer);
+        u64::from(from).wrapping_add(first.into()) <= end.into()
     }
 }

@@ -84,8 +84,8 @@ pub struct Group {
     pub shifts: u8,
     /// The bytes in which that is done, at most.
     pub dense_reach: u16,
-    /// Zero.
-    pub reserved_too: u16,
+    /// 1 if there are rules that ask something of requests of HTTP.
+    pub requests: u16,
 }
 
 impl Group {
@@ -99,7 +99,7 @@ impl Group {
             classes: self.classes | other.classes,
             shifts: self.shifts | other.shifts,
             dense_reach: max(self.dense_reach, other.dense_reach),
-            ..self
+            requests: self.requests | other.requests,
         }
     }
 }
@@ -147,8 +147,8 @@ pub struct Row {
     pub slot: u16,
     /// What is done, see [`Action`].
     pub action: u8,
-    /// Zero.
-    pub reserved: u8,
+    /// 1 if the rule is asked of each request of HTTP in a packet, and of no packet without one.
+    pub of_request: u8,
 }
 
 /// What is done with a packet that matches.
@@ -183,7 +183,7 @@ pub enum Kind {
 pub struct Operation {
     /// What it is, see [`Kind`].
     pub kind: u8,
-    /// The field, see [`Field`], or the address: 0 the source, 1 the destination; or a buffer.
+    /// The field, see [`Field`], or the address: 0 the source, 1 the destination; or the buffer, see [`Buffer`].
     pub subject: u8,
     /// Where the end of what is found is kept.
     pub slot: u8,
@@ -209,6 +209,28 @@ pub mod flag {
     /// It is what the rule was found by: where it stands first is known.
     pub const SIGN: u8 = 4;
 }
+
+/// What a pattern is looked for in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Buffer {
+    /// The payload.
+    Payload = 0,
+    /// The target of a request of HTTP: once decoded, once as it is.
+    Uri = 1,
+    /// The same only as it is.
+    UriRaw = 2,
+    /// The method of a request.
+    Method = 3,
+    /// The headers of a request.
+    Headers = 4,
+}
+
+/// How many buffers there is room for.
+pub const BUFFERS: usize = 8;
+
+/// The number of the pattern `HTTP/1.`, with which request lines end. It speaks for no rule.
+pub const VERSION: u16 = 0;
 
 /// The exit to a match.
 pub const FOUND: u32 = 1 << 31;

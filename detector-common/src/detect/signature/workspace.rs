@@ -4,7 +4,9 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     Search,
-    table::{FIELDS, Field},
+    request::{Request, View},
+    table::{BUFFERS, Buffer, FIELDS, Field, VERSION},
+    uri::Decoder,
 };
 use crate::{packet::PacketBytes, verdict::Decision};
 
@@ -14,8 +16,14 @@ pub const BLOCK: usize = 32;
 pub const BLOCKS_MAX: usize = 1 << 7;
 /// The most bytes of a payload that are looked at.
 pub const PAYLOAD_MAX: usize = BLOCK * BLOCKS_MAX;
-/// Its words.
-const PAYLOAD_WORDS: usize = PAYLOAD_MAX / 8;
+/// Where the decoded targets of requests begin, behind the payload. Decoded, none is longer than it was.
+pub const DECODED: u32 = PAYLOAD_MAX as u32;
+/// The bytes of both.
+pub const TEXT_MAX: usize = 2 * PAYLOAD_MAX;
+/// Their words.
+const WORDS: usize = TEXT_MAX / 8;
+/// The most requests of a payload.
+pub const REQUESTS_MAX: usize = 1 << 3;
 /// The most patterns that are followed up in one packet.
 pub const CANDIDATES_MAX: usize = 1 << 6;
 /// How many of them are remembered, so that none is followed up twice.
@@ -27,6 +35,8 @@ pub const BUDGET: u32 = 4096;
 /// The most looks at grams that one packet is given besides the first of each window: a gram of a bucket is one, and so is a pattern whose ends
 /// stand. They are not taken from the searches, so that what only looks like patterns keeps no rule from being asked.
 pub const LOOKS: u32 = 4096;
+/// The most steps of decoding that one packet is given: a step is a byte that is written in some other way, or up to eight that are not.
+pub const DECODINGS: u32 = 512;
 
 /// A pattern that stands in a payload.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -36,6 +46,16 @@ pub struct Candidate {
     pub pattern: u16,
     /// Where it stands first, in bytes from the start of the payload.
     pub place: u16,
+}
+
+/// A part of the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Extent {
+    /// Its first byte.
+    pub begin: u32,
+    /// Behind its last one.
+    pub end: u32,
 }
 
 /// What is known of a packet while rules are asked.
@@ -71,6 +91,8 @@ pub struct Workspace {
     pub budget: u32,
     /// The looks that are left.
     pub looks: u32,
+    /// The steps of decoding that are left.
+    pub decodings: u32,
     /// Where the pattern stands first by which the next rules were found.
     pub hint: u32,
     /// How much of the payload is here, in bytes.
@@ -79,16 +101,99 @@ pub struct Workspace {
     pub is_cut_short: u32,
     /// The first row that holds; [`u32::MAX`] if there is none yet.
     pub best: u32,
-    /// The payload in words, the first byte lowest, and room to read one behind it.
-    pub payload: [u64; PAYLOAD_WORDS + 1],
+    /// The last place where [`VERSION`] stands, for a line of a request ends with it; 0 if there is none.
+    pub last_version: u32,
+    /// How many requests there are.
+    pub requests_len: u32,
+    /// They.
+    pub requests: [Request; REQUESTS_MAX],
+    /// How much of their decoded targets is here, in bytes.
+    pub decoded_len: u32,
+    /// 1 while rules are asked about one of them, and 0 while they are asked about the packet alone.
+    pub is_of_request: u32,
+    /// Zero.
+    reserved: u32,
+    /// By [`Buffer`]: what is meant by it now.
+    pub buffers: [Extent; BUFFERS],
+    /// The part of the text that is being looked through.
+    pub looked_at: Extent,
+    /// The method of the line that is being read.
+    pub method: Extent,
+    /// The target that is being decoded.
+    pub decoder: Decoder,
+    /// The payload in words, the first byte lowest; behind it, from [`DECODED`] on, decoded targets; and room to read a word behind them.
+    pub text: [u64; WORDS + 1],
 }
 
 impl Workspace {
-    /// The eight bytes of the payload from `at` on, the first lowest.
+    /// The eight bytes of the text from `at` on, the first lowest.
     #[inline(always)]
     #[must_use]
     pub fn word<P: PacketBytes>(&self, at: u32) -> u64 {
-        P::load(&self.payload, at as usize & (PAYLOAD_MAX - 1))
+        P::load(&self.text, at as usize & (TEXT_MAX - 1))
+    }
+
+    /// Writes eight bytes over those of the text from `at` on, the first lowest.
+    #[inline(always)]
+    pub fn set_word<P: PacketBytes>(&mut self, at: u32, word: u64) {
+        P::store(&mut self.text, at as usize & (TEXT_MAX - 1), word);
+    }
+
+    /// What is meant by the buffer of this number, see [`Buffer`].
+    #[inline(always)]
+    #[must_use]
+    pub fn buffer(&self, number: u8) -> Extent {
+        let buffer = self.buffers.get(usize::from(number) & (BUFFERS - 1));
+        buffer.copied().unwrap_or_default()
+    }
+
+    /// What is asked next is asked about the packet alone.
+    #[inline(always)]
+    pub fn leave_requests(&mut self) {
+        self.is_of_request = 0;
+        self.set_buffer(Buffer::Payload, 0, self.payload_len);
+    }
+
+    /// What is asked next is asked about the request of this index; not if nothing of it is to be decoded and this view of it is.
+    #[inline(always)]
+    pub fn enter_request(&mut self, index: u32, view: View) -> bool {
+        let request = self.requests.get(index as usize & (REQUESTS_MAX - 1));
+        let request = request.copied().unwrap_or_default();
+        let uri = match view {
+            View::Decoded => request.decoded,
+            View::AsItIs => request.target,
+        };
+        if uri == [0; 2] {
+            return false;
+        }
+        self.is_of_request = 1;
+        for (buffer, [begin, end]) in [
+            (Buffer::Uri, uri),
+            (Buffer::UriRaw, request.target),
+            (Buffer::Method, request.method),
+            (Buffer::Headers, request.headers),
+        ] {
+            self.set_buffer(buffer, begin.into(), end.into());
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn set_buffer(&mut self, buffer: Buffer, begin: u32, end: u32) {
+        if let Some(place) = self.buffers.get_mut(buffer as usize) {
+            *place = Extent { begin, end };
+        }
+    }
+
+    /// Where a buffer ends, of which perhaps not all is here.
+    #[inline(always)]
+    #[must_use]
+    pub fn whole_end(&self, buffer: u8, here: Extent) -> u32 {
+        if buffer == Buffer::Payload as u8 {
+            self.field(Field::PayloadLen)
+        } else {
+            here.end
+        }
     }
 
     /// Keeps what is to be looked for in a packet, and what became of it so far, for who goes on with it.
@@ -123,13 +228,23 @@ impl Workspace {
         self.payload_len = 0;
         self.budget = BUDGET;
         self.looks = LOOKS;
+        self.decodings = DECODINGS;
         self.is_cut_short = 0;
         self.best = u32::MAX;
+        self.last_version = 0;
+        self.requests_len = 0;
+        self.decoded_len = 0;
     }
 
     /// Follows up a pattern that stands at `place`. Twice is no harm.
     #[inline(always)]
     pub fn add_candidate(&mut self, pattern: u16, place: u16) {
+        if pattern == VERSION {
+            if self.last_version < place.into() {
+                self.last_version = place.into();
+            }
+            return;
+        }
         let word = self.epoch | u64::from(pattern) << 8;
         let Some(seen) = self.seen.get_mut(usize::from(pattern) & (SEEN - 1)) else {
             return;
@@ -164,7 +279,7 @@ impl Workspace {
     /// Keeps a word of the payload; `at` is a multiple of eight.
     #[inline(always)]
     pub fn keep(&mut self, at: usize, word: u64) {
-        if let Some(place) = self.payload.get_mut(at >> 3 & (PAYLOAD_WORDS - 1)) {
+        if let Some(place) = self.text.get_mut(at >> 3 & (PAYLOAD_MAX / 8 - 1)) {
             *place = word.to_le();
         }
     }

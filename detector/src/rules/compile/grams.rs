@@ -8,6 +8,7 @@ use detector_common::detect::signature::{
         FilterTable, GRAM_WORDS_MAX, GRAMS_MAX, Gram, LIST_LEN_MAX, PATTERNS_MAX, PatternWord,
         STRIDE, WINDOW, hash,
     },
+    workspace::{PAYLOAD_MAX, TEXT_MAX},
 };
 
 use super::{
@@ -64,6 +65,9 @@ pub(in crate::rules) fn stride(rule: &Rule, choice: usize) -> Option<usize> {
 /// Whether the pattern of this number holds wherever the filter finds it, so that nothing is left to ask of it.
 pub(super) fn is_all_said(rule: &Rule, choice: usize) -> bool {
     let is_exact = rule.patterns.get(choice).is_some_and(|pattern| {
+        if pattern.buffer != Buffer::Payload {
+            return false;
+        }
         let (_, last) = begins(rule, pattern);
         let is_absolute = matches!(pattern.anchor, Anchor::Absolute { .. });
         is_absolute && !pattern.ends && u16::try_from(last).is_ok()
@@ -83,7 +87,6 @@ pub(super) fn is_all_said(rule: &Rule, choice: usize) -> bool {
 }
 
 /// The patterns of all rules that the filter looks for, with their grams.
-#[derive(Default)]
 pub(super) struct Grams {
     patterns: Vec<Known>,
     numbers: BTreeMap<Key, u16>,
@@ -99,6 +102,22 @@ struct Known {
     /// The hashes of its windows.
     hashes: Vec<u32>,
     reach: u16,
+}
+
+impl Default for Grams {
+    /// With the one pattern that speaks for no rule: what request lines end with.
+    fn default() -> Self {
+        let mut grams = Self {
+            patterns: Vec::new(),
+            numbers: BTreeMap::new(),
+            hashed: Vec::new(),
+            words: Vec::new(),
+            buckets: BTreeMap::new(),
+        };
+        // There is room for the first one, and its number is `VERSION`.
+        let _ = grams.insert(Key::of_version());
+        grams
+    }
 }
 
 impl Grams {
@@ -242,24 +261,42 @@ fn commonness(byte: u8) -> u32 {
 }
 
 impl Key {
-    /// The key of a pattern; `None` of one that is too short, that must not be there, or that is not in the payload.
+    /// The key of a pattern; `None` of one that is too short, or that must not be there.
     fn of(rule: &Rule, pattern: &Pattern) -> Option<Self> {
-        if pattern.negated || pattern.buffer != Buffer::Payload || pattern.bytes.len() < WINDOW {
+        if pattern.negated || pattern.bytes.len() < WINDOW || pattern.bytes.len() > 255 {
             return None;
         }
-        let len = pattern.bytes.len() as u64;
-        let (first, last) = begins(rule, pattern);
+        // Where a request is, only the packet says. A URI is looked for behind the payload too, where it is decoded, and nothing else is.
+        let (begins, text) = match pattern.buffer {
+            Buffer::Payload => (begins(rule, pattern), PAYLOAD_MAX),
+            Buffer::HttpUri => ((0, u64::MAX), TEXT_MAX),
+            Buffer::HttpUriRaw | Buffer::HttpMethod | Buffer::HttpHeader => {
+                ((0, u64::MAX), PAYLOAD_MAX)
+            }
+        };
+        let place = |place: u64| place.min(text as u64 - 1) as u16;
+        let (first, last) = (place(begins.0), place(begins.1));
+        Some(Self::seen(&pattern.bytes, pattern.nocase, first, last))
+    }
+
+    /// The key of what request lines end with.
+    fn of_version() -> Self {
+        Self::seen(b"HTTP/1.", true, 0, PAYLOAD_MAX as u16 - 1)
+    }
+
+    /// The key of these bytes, with the largest stride at which they are always seen.
+    fn seen(bytes: &[u8], nocase: bool, first: u16, last: u16) -> Self {
         let mut key = Self {
-            bytes: pattern.bytes.clone(),
-            nocase: pattern.nocase,
-            first: u16::try_from(first).unwrap_or(u16::MAX),
-            last: u16::try_from(last).unwrap_or(u16::MAX),
+            bytes: bytes.to_vec(),
+            nocase,
+            first,
+            last,
             stride: STRIDE,
         };
         while key.stride > 1 && !key.is_always_seen() {
             key.stride /= 2;
         }
-        (len <= 255).then_some(key)
+        key
     }
 
     /// Whether a whole window is looked at, however the pattern stands.

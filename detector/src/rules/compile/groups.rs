@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use detector_common::detect::signature::{
     table::{
-        CLASSES, FilterTable, GROUPS_MAX, Group, LIST_LEN_MAX, LISTS_MAX, List, STRIDE,
+        CLASSES, FilterTable, GROUPS_MAX, Group, LIST_LEN_MAX, LISTS_MAX, List, STRIDE, VERSION,
         WITHOUT_PAYLOAD,
     },
     watch::{WatchList, port_slot},
@@ -40,6 +40,8 @@ pub(super) struct Member {
     pub(super) sign: Option<Sign>,
     /// Whether it may match a packet without a payload.
     pub(super) without_payload: bool,
+    /// Whether it asks something of requests.
+    pub(super) of_requests: bool,
 }
 
 /// What looks at which traffic, by protocol and by the ports that it names.
@@ -203,9 +205,15 @@ impl Groups {
         let len = always.len();
         self.lists.extend(always);
         let signs = || looking_members().filter_map(|member| member.sign);
+        let of_requests = looking_members().any(|member| member.of_requests);
+        let reach = if of_requests {
+            u16::MAX
+        } else {
+            signs().map(|sign| sign.reach).max().unwrap_or_default()
+        };
         // The first groups have a class of their own, the others share the last one.
         let class = (self.made.len() as u32).min(CLASSES - 1);
-        let classes = if signs().next().is_some() {
+        let classes = if of_requests || signs().next().is_some() {
             1 << class
         } else {
             0
@@ -218,7 +226,7 @@ impl Groups {
                         first: first as u16,
                         len: len as u16,
                     },
-                    reach: signs().map(|sign| sign.reach).max().unwrap_or_default(),
+                    reach,
                     classes,
                     // Half-way for every second byte, and all for every one.
                     shifts: match signs().map(|sign| sign.stride).min() {
@@ -231,9 +239,12 @@ impl Groups {
                         .map(|sign| sign.reach)
                         .max()
                         .unwrap_or_default(),
-                    ..Group::default()
+                    requests: of_requests.into(),
                 },
-                patterns: signs().map(|sign| sign.pattern).collect(),
+                patterns: signs()
+                    .map(|sign| sign.pattern)
+                    .chain(of_requests.then_some(VERSION))
+                    .collect(),
             },
         );
         self.known.insert(looking.clone(), number);

@@ -1,12 +1,13 @@
 //! A rule as operations, and the ways back: a pattern that is not there may be behind another place of the one before it.
 
 use detector_common::detect::signature::table::{
-    FOUND, Kind, NONE, OPERATIONS_MAX, Operation, PatternWord, RESUME, WORDS_MAX, flag, word_offset,
+    Buffer as Subject, FOUND, Kind, NONE, OPERATIONS_MAX, Operation, PatternWord, RESUME,
+    WORDS_MAX, flag, word_offset,
 };
 
 use super::{
     super::{
-        pattern::{Anchor, Pattern},
+        pattern::{Anchor, Buffer, Pattern},
         problem::Problem,
         rule::Rule,
     },
@@ -69,6 +70,7 @@ impl Programs {
             self.emit(stage, then, retry.map_or(NONE, |start| start | RESUME))?;
             if let (Stage::Pattern(number, _), Some(last)) = (stage, self.operations.last_mut())
                 && choice == Some(*number)
+                && is_of_payload(stage)
             {
                 last.flags |= flag::SIGN;
             }
@@ -126,6 +128,7 @@ impl Programs {
             }
             Stage::Pattern(number, pattern) => self.pattern(*number, pattern, then, otherwise)?,
             Stage::DataAt {
+                buffer,
                 bytes,
                 after,
                 negated,
@@ -137,6 +140,7 @@ impl Programs {
                 };
                 self.operations.push(Operation {
                     kind: Kind::DataAt as u8,
+                    subject: subject(*buffer) as u8,
                     flags: if after.is_some() { flag::RELATIVE } else { 0 },
                     then: there,
                     otherwise: missing,
@@ -185,7 +189,7 @@ impl Programs {
         };
         self.operations.push(Operation {
             kind: Kind::Content as u8,
-            subject: 0,
+            subject: subject(pattern.buffer) as u8,
             slot: number as u8,
             flags,
             then,
@@ -199,6 +203,22 @@ impl Programs {
             after,
         });
         Ok(())
+    }
+}
+
+/// Whether what is looked for first of a rule stands first where the filter found it: in a buffer of a request it may be another one's.
+fn is_of_payload(stage: &Stage<'_>) -> bool {
+    matches!(stage, Stage::Pattern(_, pattern) if pattern.buffer == Buffer::Payload)
+}
+
+/// The number of a buffer.
+fn subject(buffer: Buffer) -> Subject {
+    match buffer {
+        Buffer::Payload => Subject::Payload,
+        Buffer::HttpUri => Subject::Uri,
+        Buffer::HttpUriRaw => Subject::UriRaw,
+        Buffer::HttpMethod => Subject::Method,
+        Buffer::HttpHeader => Subject::Headers,
     }
 }
 

@@ -44,8 +44,9 @@ pub(in crate::rules) enum Stage<'r> {
     },
     /// The pattern of this number.
     Pattern(usize, &'r Pattern),
-    /// So many bytes follow, or do not.
+    /// So many bytes of a buffer follow, or do not.
     DataAt {
+        buffer: Buffer,
         bytes: u32,
         after: Option<usize>,
         negated: bool,
@@ -124,7 +125,6 @@ pub(in crate::rules) fn stages<'r>(
     if rule.threshold.is_some() {
         return Err(Problem::NotYet("threshold and detection_filter"));
     }
-    let of_payload = |buffer: Buffer| buffer == Buffer::Payload;
     let mut stages = Vec::new();
     // A pattern may be one of rules for different protocols.
     let protocol = match rule.header.protocol {
@@ -152,13 +152,7 @@ pub(in crate::rules) fn stages<'r>(
     }
     stages.extend(flow(rule));
     for test in &rule.tests {
-        if let Test::DataAt { buffer, .. } = test {
-            if !of_payload(*buffer) {
-                return Err(Problem::NotYet("http buffers"));
-            }
-        } else {
-            header_test(*test, &mut stages);
-        }
+        header_test(*test, &mut stages);
     }
     for (is_destination, ranges) in [(false, &way.source), (true, &way.destination)] {
         if **ranges != [(0, u128::MAX)] {
@@ -169,20 +163,18 @@ pub(in crate::rules) fn stages<'r>(
         }
     }
     for (number, pattern) in rule.patterns.iter().enumerate() {
-        if !of_payload(pattern.buffer) {
-            return Err(Problem::NotYet("http buffers"));
-        }
         stages.push(Stage::Pattern(number, pattern));
     }
     for test in &rule.tests {
         if let Test::DataAt {
+            buffer,
             bytes,
             after,
             negated,
-            ..
         } = *test
         {
             stages.push(Stage::DataAt {
+                buffer,
                 bytes,
                 after,
                 negated,

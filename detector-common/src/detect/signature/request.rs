@@ -1,0 +1,403 @@
+//! Requests of HTTP in a payload: which of its lines are request lines, what they ask for, and where their headers end.
+//!
+//! A request line is a method, a target and a version (RFC 9112 §3), between which spaces, tabs and carriage returns stand as they like. Such lines
+//! are looked for wherever they stand: what the filter sees of versions says how far. Only the first line of a payload may lack the version,
+//! as in HTTP/0.9 or where the segment ends before the line does.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{
+    Inspector,
+    bytes::{ONES, first, zeros},
+    table::PatternWord,
+    uri::{self, Decoder},
+    workspace::{DECODED, Extent, REQUESTS_MAX, Workspace},
+};
+use crate::packet::PacketBytes;
+
+/// The longest method, in bytes.
+const METHOD_MAX: u32 = 32;
+/// The most lines that one packet is looked through for.
+const LINES_MAX: usize = 128;
+/// Words of a line in one call. VERIFIER: each is followed, so a longer line is taken up again; so with the next.
+const LINE_WORDS: u32 = 64;
+/// Bytes of a line's beginning in one call, and of its end.
+const BYTES: u32 = 48;
+/// Calls for one line, that suffice for each line: all of the payload.
+const LINE_CALLS: u32 = 8;
+/// Calls for its beginning: what is spread further is not looked at, and counted.
+const HEAD_CALLS: u32 = 8;
+/// Calls for its target, that suffice for all steps that a packet is given.
+const DECODE_CALLS: u32 = 17;
+
+/// `HTTP/1.` in either case, and any byte.
+const VERSION: PatternWord = PatternWord {
+    mask: 0x00ff_ffff_dfdf_dfdf,
+    value: u64::from_le_bytes(*b"HTTP/1.\0"),
+};
+
+/// A request, as far as rules ask for it: where each part begins, and where it ends, in the text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Request {
+    /// The method.
+    pub method: [u16; 2],
+    /// The target.
+    pub target: [u16; 2],
+    /// The target, decoded; nothing if there is nothing to decode.
+    pub decoded: [u16; 2],
+    /// The headers, each line with its end.
+    pub headers: [u16; 2],
+}
+
+/// Which target of a request rules are asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The decoded one.
+    Decoded,
+    /// As it is written.
+    AsItIs,
+}
+
+/// Where a walk along a line has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stage(pub u32);
+
+impl Stage {
+    /// Before the method.
+    pub const START: Self = Self(0);
+    /// In it.
+    pub const METHOD: Self = Self(1);
+    /// Behind it.
+    pub const GAP: Self = Self(2);
+    /// At the target.
+    pub const TARGET: Self = Self(3);
+    /// Behind a line that has nothing but spaces.
+    pub const BLANK: Self = Self(4);
+    /// In a line that is no request line.
+    pub const OTHER: Self = Self(5);
+}
+
+/// A place (32 bits) and what is to be said of it, as a word: the kernel gives such out of functions of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// In bytes from the start of the text.
+    pub at: u32,
+    /// What is to be said.
+    pub note: u32,
+}
+
+impl Place {
+    /// The place as a word.
+    #[inline(always)]
+    #[must_use]
+    pub fn to_word(self) -> u64 {
+        u64::from(self.at) | u64::from(self.note) << 32
+    }
+
+    /// The place that a word was made of.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_word(word: u64) -> Self {
+        Self {
+            at: word as u32,
+            note: (word >> 32) as u32,
+        }
+    }
+}
+
+/// Bits of [`Place::note`] of the end of a line.
+pub mod note {
+    /// It ends here; else it goes on, and so does the search.
+    pub const END: u32 = 1;
+    /// Perhaps something is to be decoded.
+    pub const ENCODED: u32 = 2;
+}
+
+#[inline(always)]
+fn is_space(byte: u8) -> bool {
+    byte == b' ' || byte == b'\t' || byte == b'\r'
+}
+
+/// Goes on along the beginning of a line, from a place in a stage.
+#[inline(always)]
+pub fn head<P: PacketBytes>(from: Place, workspace: &mut Workspace) -> Place {
+    let Place {
+        mut at,
+        note: mut stage,
+    } = from;
+    let end = workspace.payload_len;
+    for _ in 0..BYTES {
+        // VERIFIER: else it would follow each place in each stage.
+        (at, stage) = (P::forget(at), P::forget(stage));
+        if stage >= Stage::TARGET.0 {
+            break;
+        }
+        let byte = workspace.word::<P>(at) as u8;
+        let is_start = stage == Stage::START.0;
+        if at >= end || byte == b'\n' {
+            stage = if is_start {
+                Stage::BLANK.0
+            } else {
+                Stage::OTHER.0
+            };
+            break;
+        }
+        if is_space(byte) {
+            if stage == Stage::METHOD.0 {
+                workspace.method.end = at;
+                stage = Stage::GAP.0;
+            }
+        } else if stage == Stage::GAP.0 {
+            stage = Stage::TARGET.0;
+            break;
+        } else {
+            if is_start {
+                workspace.method.begin = at;
+                stage = Stage::METHOD.0;
+            }
+            let is_long = at.wrapping_sub(workspace.method.begin) >= METHOD_MAX;
+            if is_long || byte == b':' || byte.wrapping_sub(0x21) > 0x7e - 0x21 {
+                stage = Stage::OTHER.0;
+            }
+        }
+        at = at.wrapping_add(1);
+    }
+    Place { at, note: stage }
+}
+
+/// Goes on to the end of the line, from a place in it.
+#[inline(always)]
+pub fn line_end<P: PacketBytes>(from: u32, workspace: &Workspace) -> Place {
+    let end = workspace.payload_len;
+    let mut at = from;
+    let mut marks = 0;
+    let mut note = 0;
+    for _ in 0..LINE_WORDS {
+        // VERIFIER: else it would follow each place.
+        at = P::forget(at);
+        if at >= end {
+            at = end;
+            note = note::END;
+            break;
+        }
+        let word = workspace.word::<P>(at);
+        marks |= uri::marks(word);
+        let feeds = zeros(word ^ ONES.wrapping_mul(b'\n' as u64));
+        if feeds != 0 {
+            let feed = at.wrapping_add(first(feeds));
+            at = if feed < end { feed } else { end };
+            note = note::END;
+            break;
+        }
+        at = at.wrapping_add(8);
+    }
+    if marks != 0 {
+        note |= note::ENCODED;
+    }
+    Place { at, note }
+}
+
+/// Where what ends before `end` ends without the spaces there, which begins at `begin` with something else.
+#[inline(always)]
+pub fn trim<P: PacketBytes>(begin: u32, end: u32, workspace: &mut Workspace) -> u32 {
+    let mut end = end;
+    for _ in 0..BYTES {
+        end = P::forget(end);
+        let last = end.wrapping_sub(1);
+        if end <= begin || !is_space(workspace.word::<P>(last) as u8) {
+            return end;
+        }
+        end = last;
+    }
+    workspace.is_cut_short = 1;
+    end
+}
+
+/// Notes the requests of the payload, as far as there are lines that may be request lines.
+#[inline(always)]
+pub fn read<I: Inspector>(inspector: &mut I) -> Option<()> {
+    let mut line = Place { at: 0, note: 1 };
+    for _ in 0..LINES_MAX {
+        // VERIFIER: all ways to a line go on as one.
+        line.at = I::Packet::forget(line.at);
+        line.note = I::Packet::forget(line.note);
+        let workspace = inspector.workspace()?;
+        let is_first = line.note != 0;
+        if line.at >= workspace.payload_len || !is_first && line.at > workspace.last_version {
+            return Some(());
+        }
+        line = inspector.read_line(line);
+    }
+    inspector.workspace()?.is_cut_short = 1;
+    Some(())
+}
+
+/// Notes the request whose line this is, if it is one; its note is 1 if it is the first one that is not blank. Gives the next one.
+#[inline(always)]
+pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> {
+    let is_first = line.note != 0;
+    let mut head = Place {
+        at: line.at,
+        note: Stage::START.0,
+    };
+    for _ in 0..HEAD_CALLS {
+        if head.note >= Stage::TARGET.0 {
+            break;
+        }
+        head = inspector.head(head);
+    }
+    let workspace = inspector.workspace()?;
+    if head.note == Stage::BLANK.0 {
+        return Some(Place {
+            at: head.at.wrapping_add(1),
+            note: line.note,
+        });
+    }
+    if head.note < Stage::TARGET.0 {
+        workspace.is_cut_short = 1;
+    }
+    let byte = workspace.word::<I::Packet>(head.at) as u8;
+    let may_lack_version =
+        is_first && head.note == Stage::TARGET.0 && (byte == b'/' || byte == b'\\' || byte == b'%');
+    // Nothing comes that could be the end of a request line.
+    if workspace.last_version <= head.at && !may_lack_version {
+        return Some(Place {
+            at: workspace.payload_len,
+            note: 0,
+        });
+    }
+    let mut end = Place {
+        at: head.at,
+        note: 0,
+    };
+    let mut notes = 0;
+    for _ in 0..LINE_CALLS {
+        if end.note & note::END != 0 {
+            break;
+        }
+        end = inspector.line_end(end.at);
+        notes |= end.note;
+    }
+    if head.note == Stage::TARGET.0 {
+        let target = Extent {
+            begin: head.at,
+            end: end.at,
+        };
+        note_request(target, end.at, may_lack_version, notes, inspector)?;
+    }
+    Some(Place {
+        at: end.at.wrapping_add(1),
+        note: 0,
+    })
+}
+
+/// Notes a request, if what begins with its target is as a request line has it.
+#[inline(always)]
+fn note_request<I: Inspector>(
+    rest: Extent,
+    line_end: u32,
+    may_lack_version: bool,
+    notes: u32,
+    inspector: &mut I,
+) -> Option<()> {
+    let Extent { begin, end } = rest;
+    let mut end = inspector.trim(begin, end);
+    let workspace = inspector.workspace()?;
+    let version = end.wrapping_sub(8);
+    let is_version = workspace.word::<I::Packet>(version) & VERSION.mask == VERSION.value;
+    // There is something else before it, and a space.
+    let before = workspace.word::<I::Packet>(version.wrapping_sub(1)) as u8;
+    if is_version && end > begin.wrapping_add(9) && is_space(before) {
+        end = inspector.trim(begin, version);
+    } else if !may_lack_version {
+        return Some(());
+    }
+    let decoded = if notes & note::ENCODED != 0 {
+        decode(Extent { begin, end }, inspector)?
+    } else {
+        [0; 2]
+    };
+    let workspace = inspector.workspace()?;
+    let method = [workspace.method.begin as u16, workspace.method.end as u16];
+    let behind = line_end.wrapping_add(1);
+    let behind = if behind < workspace.payload_len {
+        behind
+    } else {
+        workspace.payload_len
+    };
+    let index = workspace.requests_len;
+    let Some(request) = workspace.requests.get_mut(index as usize) else {
+        workspace.is_cut_short = 1;
+        return Some(());
+    };
+    *request = Request {
+        method,
+        target: [begin as u16, end as u16],
+        decoded,
+        headers: [behind as u16; 2],
+    };
+    workspace.requests_len = index.wrapping_add(1);
+    Some(())
+}
+
+/// Decodes a target; gives where that stands.
+#[inline(always)]
+fn decode<I: Inspector>(target: Extent, inspector: &mut I) -> Option<[u16; 2]> {
+    let workspace = inspector.workspace()?;
+    let begin = workspace.decoded_len;
+    workspace.decoder = Decoder {
+        at: target.begin,
+        end: target.end,
+        out: begin,
+        ..Decoder::default()
+    };
+    for _ in 0..DECODE_CALLS {
+        let workspace = inspector.workspace()?;
+        if workspace.decoder.at >= workspace.decoder.end {
+            break;
+        }
+        if workspace.decodings == 0 {
+            workspace.is_cut_short = 1;
+            break;
+        }
+        inspector.decode();
+    }
+    let workspace = inspector.workspace()?;
+    let end = workspace.decoder.out;
+    // Windows are looked at from the first byte of each on.
+    workspace.decoded_len = end.wrapping_add(7) & !7;
+    Some([(DECODED | begin) as u16, (DECODED | end) as u16])
+}
+
+/// Notes how far the headers of the request of this index go: up to a line that is blank.
+#[inline(always)]
+pub fn read_headers<I: Inspector>(index: u32, inspector: &mut I) -> Option<()> {
+    let index = index as usize & (REQUESTS_MAX - 1);
+    let [begin, _] = inspector.workspace()?.requests.get(index)?.headers;
+    let mut at = u32::from(begin);
+    for _ in 0..LINES_MAX {
+        // VERIFIER: all ways to a line go on as one.
+        at = I::Packet::forget(at);
+        let start = Place {
+            at,
+            note: Stage::START.0,
+        };
+        let head = inspector.head(start);
+        let workspace = inspector.workspace()?;
+        if head.note == Stage::START.0 {
+            workspace.is_cut_short = 1;
+        }
+        if head.note == Stage::BLANK.0 || at >= workspace.payload_len {
+            workspace.requests.get_mut(index)?.headers = [begin, at as u16];
+            return Some(());
+        }
+        // The line may end in another call.
+        let end = inspector.line_end(at);
+        at = end.at.wrapping_add(end.note & note::END);
+    }
+    let workspace = inspector.workspace()?;
+    workspace.requests.get_mut(index)?.headers = [begin, at as u16];
+    workspace.is_cut_short = 1;
+    Some(())
+}
