@@ -119,10 +119,10 @@ impl Index {
     }
 }
 
-/// The windows of the patterns that must be in the payload, letters as small ones.
+/// The windows of the patterns that must be there, letters as small ones.
 fn grams(rule: &Rule) -> BTreeSet<[u8; WINDOW]> {
     let there = rule.patterns.iter();
-    let there = there.filter(|pattern| !pattern.negated && pattern.buffer == Buffer::Payload);
+    let there = there.filter(|pattern| !pattern.negated);
     there
         .flat_map(|pattern| {
             let lower = pattern.bytes.to_ascii_lowercase();

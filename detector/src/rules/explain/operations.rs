@@ -27,6 +27,9 @@ const FIELDS: [&str; 12] = [
     "ip options",
 ];
 
+/// The names of buffers, by number.
+const BUFFERS: [&str; 5] = ["payload", "uri", "raw uri", "method", "headers"];
+
 /// The names of protocols, by their bit.
 const PROTOCOLS: [(u32, &str); 3] = [
     (protocol::TCP, "tcp"),
@@ -115,6 +118,7 @@ fn question(rule: &Rule, operation: &Operation) -> String {
     } else if operation.flags & flag::RELATIVE != 0 {
         format!("{first} bytes behind content {}", operation.after + 1)
     } else {
-        format!("{first} bytes of payload")
+        let buffer = BUFFERS.get(usize::from(operation.subject));
+        format!("{first} bytes of {}", buffer.copied().unwrap_or("a buffer"))
     }
 }
