@@ -6,6 +6,7 @@
 pub mod bounds;
 mod choices;
 mod grammar;
+pub mod http;
 pub mod matcher;
 mod packet;
 mod payload;
