@@ -10,6 +10,7 @@ pub mod http;
 pub mod matcher;
 mod packet;
 mod payload;
+mod request;
 
 use std::path::Path;
 
