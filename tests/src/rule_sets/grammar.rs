@@ -78,8 +78,8 @@ const TCP_TESTS: [&str; 12] = [
 ];
 /// Of rules of HTTP requests, which are never to the client.
 const HTTP_TESTS: [&str; 8] = [
-    TO_SERVER,
-    TO_SERVER,
+    "flow:to_server;",
+    "flow:to_server;",
     "flow:to_server,established;",
     "flow:to_server; flags:+A;",
     "flow:established;",
@@ -87,8 +87,6 @@ const HTTP_TESTS: [&str; 8] = [
     "",
     "",
 ];
-/// What a rule says that looks into headers, for an answer has them too.
-const TO_SERVER: &str = "flow:to_server;";
 const ICMP_TESTS: [&str; 4] = ["itype:8;", "itype:>8;", "icode:0;", "icode:!0;"];
 /// What contents are made of: few letters in both cases, what bounds words, and bytes of which case says nothing.
 const LETTERS: &[u8] = b"aaAbBcd/.@`\0 \xc1\xe1\xff";
@@ -103,7 +101,7 @@ struct Buffer {
     letters: &'static [u8],
 }
 
-/// The last two are of requests to the server.
+/// The last two are only for segments to the server: an answer has headers too.
 const BUFFERS: [Buffer; 9] = [
     Buffer::new("http.uri", "http_uri", b"aaAbBcd//."),
     Buffer::new("http.uri", "http_uri", b"aaAbBcd//.?=&0"),
@@ -115,6 +113,7 @@ const BUFFERS: [Buffer; 9] = [
     Buffer::new("http.header", "http_header", b"aaAbBcd:: ."),
     Buffer::new("http.header", "http_header", b"aaAbBcd:: .\r\n\xff"),
 ];
+/// What says that the contents behind it are of a method.
 const METHOD: &str = "http.method";
 
 impl Buffer {
@@ -163,9 +162,9 @@ fn rule(sid: usize, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut C
     );
     let mut is_to_server = false;
     if is_http {
-        let test = choices.one_of(&HTTP_TESTS);
-        is_to_server = test.contains("to_server");
-        text.push_str(test);
+        let asked = choices.one_of(&HTTP_TESTS);
+        is_to_server = asked.contains("to_server");
+        text.push_str(asked);
     } else if choices.one_in(3) {
         let tests: &[&str] = match protocol {
             "tcp" => &TCP_TESTS,
