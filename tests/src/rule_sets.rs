@@ -6,9 +6,11 @@
 pub mod bounds;
 mod choices;
 mod grammar;
+pub mod http;
 pub mod matcher;
 mod packet;
 mod payload;
+mod request;
 
 use std::path::Path;
 

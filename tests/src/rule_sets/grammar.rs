@@ -76,9 +76,55 @@ const TCP_TESTS: [&str; 12] = [
     "detector.no_tcp_options;",
     "detector.seq_is_destination;",
 ];
+/// Of rules of HTTP requests, which are never to the client.
+const HTTP_TESTS: [&str; 8] = [
+    "flow:to_server;",
+    "flow:to_server;",
+    "flow:to_server,established;",
+    "flow:to_server; flags:+A;",
+    "flow:established;",
+    "flags:PA,12;",
+    "",
+    "",
+];
 const ICMP_TESTS: [&str; 4] = ["itype:8;", "itype:>8;", "icode:0;", "icode:!0;"];
 /// What contents are made of: few letters in both cases, what bounds words, and bytes of which case says nothing.
-const LETTERS: &[u8; 16] = b"aaAbBcd/.@`\0 \xc1\xe1\xff";
+const LETTERS: &[u8] = b"aaAbBcd/.@`\0 \xc1\xe1\xff";
+
+/// What contents are looked for in.
+struct Buffer {
+    /// What says so of the contents behind it.
+    before: &'static str,
+    /// What says so of the content before it; nothing for the payload.
+    behind: &'static str,
+    /// What its contents are made of.
+    letters: &'static [u8],
+}
+
+/// The last two are only for segments to the server: an answer has headers too.
+const BUFFERS: [Buffer; 9] = [
+    Buffer::new("http.uri", "http_uri", b"aaAbBcd//."),
+    Buffer::new("http.uri", "http_uri", b"aaAbBcd//.?=&0"),
+    Buffer::new("http.uri", "http_uri", LETTERS),
+    Buffer::new("http.uri", "http_uri", b"aaAbBcd//.aaAbBcd//.%\\5 \xc1"),
+    Buffer::new("pkt_data", "", LETTERS),
+    Buffer::new("http.uri.raw", "http_raw_uri", b"aAbB/%%25cfu0\\\xc0\xaf"),
+    Buffer::new(METHOD, "http_method", b"aaAbBGETgett/"),
+    Buffer::new("http.header", "http_header", b"aaAbBcd:: ."),
+    Buffer::new("http.header", "http_header", b"aaAbBcd:: .\r\n\xff"),
+];
+/// What says that the contents behind it are of a method.
+const METHOD: &str = "http.method";
+
+impl Buffer {
+    const fn new(before: &'static str, behind: &'static str, letters: &'static [u8]) -> Self {
+        Self {
+            before,
+            behind,
+            letters,
+        }
+    }
+}
 
 /// A file.
 pub(super) fn file(choices: &mut Choices<'_>) -> String {
@@ -103,12 +149,23 @@ fn rule(sid: usize, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut C
         };
         (choices.one_of(&ADDRESSES), ports)
     };
-    let ((source, from), (destination, to)) = (endpoint(choices), endpoint(choices));
+    let is_http = protocol == "tcp" && choices.one_in(3);
+    let (mut sender, receiver) = (endpoint(choices), endpoint(choices));
+    if is_http && !choices.one_in(3) {
+        // These ask for enough besides.
+        sender = ("any", "any");
+    }
+    let ((source, from), (destination, to)) = (sender, receiver);
     let _ = write!(
         text,
         "{action} {protocol} {source} {from} {arrow} {destination} {to} ("
     );
-    if choices.one_in(3) {
+    let mut is_to_server = false;
+    if is_http {
+        let asked = choices.one_of(&HTTP_TESTS);
+        is_to_server = asked.contains("to_server");
+        text.push_str(asked);
+    } else if choices.one_in(3) {
         let tests: &[&str] = match protocol {
             "tcp" => &TCP_TESTS,
             "icmp" => &ICMP_TESTS,
@@ -129,59 +186,138 @@ fn rule(sid: usize, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut C
     } else {
         1 + choices.below(most)
     };
-    for number in 0..count {
-        content(number == 0, text, known, choices);
+    if is_http {
+        http_contents(count, is_to_server, text, known, choices);
+    } else {
+        for number in 0..count {
+            let content = Content {
+                keyword: "content",
+                letters: LETTERS,
+                is_first: number == 0,
+                is_of_method: false,
+            };
+            content.write(text, known, choices);
+        }
     }
     let _ = writeln!(text, " sid:{sid};)");
 }
 
-fn content(is_first: bool, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut Choices<'_>) {
-    let bytes = bytes(known, choices);
-    let not = if choices.one_in(6) { "!" } else { "" };
-    let _ = write!(text, " content:{not}\"|");
-    for byte in &bytes {
-        let _ = write!(text, "{byte:02x}");
+/// Contents of buffers: some that are named behind a content, then some that are named before.
+fn http_contents(
+    count: usize,
+    is_to_server: bool,
+    text: &mut String,
+    known: &mut Vec<Vec<u8>>,
+    choices: &mut Choices<'_>,
+) {
+    let buffers = &BUFFERS[..BUFFERS.len() - if is_to_server { 0 } else { 2 }];
+    let mut used = Vec::new();
+    let mut buffer = &BUFFERS[0];
+    let mut is_named_before = false;
+    for number in 0..count {
+        if number == 0 || !choices.one_in(3) {
+            buffer = &buffers[choices.below(buffers.len())];
+            is_named_before |= choices.one_in(2);
+            if is_named_before {
+                let _ = write!(text, " {};", buffer.before);
+            }
+        }
+        let is_first = !used.contains(&buffer.before);
+        used.push(buffer.before);
+        let is_behind = !is_named_before && !buffer.behind.is_empty();
+        let is_uri = is_behind && buffer.behind == "http_uri" && choices.one_in(2);
+        let keyword = if is_uri { "uricontent" } else { "content" };
+        let content = Content {
+            keyword,
+            letters: buffer.letters,
+            is_first,
+            is_of_method: buffer.before == METHOD,
+        };
+        content.write(text, known, choices);
+        if is_behind && !is_uri {
+            let _ = write!(text, " {};", buffer.behind);
+        }
     }
-    text.push_str("|\";");
-    let near = choices.below(12);
-    let far = choices.one_of(&[0, 1, 7, 30, 120, 1000]);
-    let room = bytes.len() + choices.one_of(&[0, 1, 2, 3, 8, 60, 700]);
-    // What comes first is relative only now and then: to the start.
-    let kinds = if is_first && !choices.one_in(8) {
-        5
-    } else {
-        10
-    };
-    let _ = match choices.below(kinds) {
-        0 => Ok(()),
-        1 => write!(text, " offset:{far};"),
-        2 => write!(text, " depth:{room};"),
-        3 => write!(text, " offset:{near}; depth:{room};"),
-        4 => write!(text, " startswith;"),
-        5 => write!(text, " distance:{near};"),
-        6 => write!(text, " distance:-{near};"),
-        7 => write!(text, " within:{room};"),
-        8 => write!(text, " distance:-{near}; within:{room};"),
-        _ => write!(text, " distance:{near}; within:{room};"),
-    };
-    if choices.one_in(3) {
-        text.push_str(" nocase;");
-    }
-    if choices.one_in(12) {
-        text.push_str(" endswith;");
-    }
-    if choices.one_in(8) {
+    if choices.one_in(if count == 0 { 2 } else { 12 }) {
         let not = choices.one_of(&["", "!"]);
-        let relative = choices.one_of(&[",relative", ""]);
-        let _ = write!(text, " isdataat:{not}{near}{relative};");
+        let buffer = &buffers[choices.below(buffers.len())].before;
+        let at = choices.one_of(&[0, 2, 3, 10, 40]);
+        let _ = write!(text, " {buffer}; isdataat:{not}{at};");
     }
 }
 
+/// A content that is to be made up.
+struct Content {
+    /// What says it.
+    keyword: &'static str,
+    /// What it is made of.
+    letters: &'static [u8],
+    /// Whether it is the first in its buffer.
+    is_first: bool,
+    /// Whether it is of a method, which is short.
+    is_of_method: bool,
+}
+
+impl Content {
+    fn write(&self, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut Choices<'_>) {
+        let bytes = if self.is_of_method {
+            let len = 1 + choices.below(5);
+            new(len, self.letters, choices)
+        } else {
+            bytes(self.letters, known, choices)
+        };
+        let not = if choices.one_in(6) { "!" } else { "" };
+        let _ = write!(text, " {}:{not}\"|", self.keyword);
+        for byte in &bytes {
+            let _ = write!(text, "{byte:02x}");
+        }
+        text.push_str("|\";");
+        let near = choices.below(12);
+        let far = choices.one_of(if self.is_of_method {
+            &[0, 1, 3]
+        } else {
+            &[0, 1, 7, 30, 120, 1000]
+        });
+        let room = bytes.len() + choices.one_of(&[0, 1, 2, 3, 8, 60, 700]);
+        // What comes first is relative only now and then: to the start.
+        let kinds = if self.is_first && !choices.one_in(8) {
+            5
+        } else {
+            10
+        };
+        let _ = match choices.below(kinds) {
+            0 => Ok(()),
+            1 => write!(text, " offset:{far};"),
+            2 => write!(text, " depth:{room};"),
+            3 => write!(text, " offset:{near}; depth:{room};"),
+            4 => write!(text, " startswith;"),
+            5 => write!(text, " distance:{near};"),
+            6 => write!(text, " distance:-{near};"),
+            7 => write!(text, " within:{room};"),
+            8 => write!(text, " distance:-{near}; within:{room};"),
+            _ => write!(text, " distance:{near}; within:{room};"),
+        };
+        if choices.one_in(3) {
+            text.push_str(" nocase;");
+        }
+        if choices.one_in(12) {
+            text.push_str(" endswith;");
+        }
+        if choices.one_in(8) {
+            let not = choices.one_of(&["", "!"]);
+            let relative = choices.one_of(&[",relative", ""]);
+            let _ = write!(text, " isdataat:{not}{near}{relative};");
+        }
+    }
+}
+
+fn new(len: usize, letters: &[u8], choices: &mut Choices<'_>) -> Vec<u8> {
+    (0..len).map(|_| choices.one_of(letters)).collect()
+}
+
 /// The bytes of a content: new ones, or those of one before, or a part of these, or more.
-fn bytes(known: &mut Vec<Vec<u8>>, choices: &mut Choices<'_>) -> Vec<u8> {
-    let new = |len: usize, choices: &mut Choices<'_>| -> Vec<u8> {
-        (0..len).map(|_| choices.one_of(LETTERS)).collect()
-    };
+fn bytes(letters: &[u8], known: &mut Vec<Vec<u8>>, choices: &mut Choices<'_>) -> Vec<u8> {
+    let new = |len: usize, choices: &mut Choices<'_>| new(len, letters, choices);
     if !known.is_empty() && choices.one_in(3) {
         let mut bytes = known[choices.below(known.len())].clone();
         match choices.below(4) {

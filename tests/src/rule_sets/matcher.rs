@@ -4,16 +4,22 @@
 //! A content that is relative hangs off the one that it is relative to. So a rule's contents are trees, and a place of one is good
 //! if what hangs off it has a good place behind it. From the last content on backwards, all good places of each are known before they
 //! are asked for, and no search has to be taken back.
+//!
+//! A rule that asks something of an HTTP request is asked of each request of a packet, see [`http`], and there of both forms of its
+//! target.
 
 use std::net::IpAddr;
 
 use detector::rules::{
-    Action, AddressRange, Anchor, Endpoint, How, Numbers, Pattern, PortRange, Protocol, Rule, Set,
-    Test,
+    Action, AddressRange, Anchor, Buffer, Endpoint, How, Numbers, Pattern, PortRange, Protocol,
+    Rule, Set, Test,
 };
 use detector_common::detect::signature::table::trait_bit;
 
-use super::packet::{IpOptions, Packet, Transport};
+use super::{
+    http::{self, Request},
+    packet::{IpOptions, Packet, Transport},
+};
 use crate::builder::{ACK, SYN};
 
 /// Who is at home in rules that are made up.
@@ -48,7 +54,7 @@ pub fn matches(rule: &Rule, packet: &Packet) -> bool {
         | Test::FragmentBits(_)
         | Test::Trait(_) => true,
     });
-    is_for(rule, packet) && has_size && contents_hold(rule, &packet.payload)
+    is_for(rule, packet) && has_size && payload_holds(rule, &packet.payload)
 }
 
 /// Whether a rule is for packets with such headers.
@@ -187,33 +193,100 @@ fn bits_are(how: How, asked: u8, bits: u8) -> bool {
     }
 }
 
-fn contents_hold(rule: &Rule, payload: &[u8]) -> bool {
+/// Whether a rule asks anything of an HTTP request, so that there must be one.
+pub(super) fn is_of_requests(rule: &Rule) -> bool {
+    let is_of_request = |buffer: Buffer| buffer != Buffer::Payload;
+    let mut patterns = rule.patterns.iter();
+    patterns.any(|pattern| is_of_request(pattern.buffer))
+        || rule
+            .tests
+            .iter()
+            .any(|test| data_at(*test).is_some_and(|DataAt { buffer, .. }| is_of_request(buffer)))
+}
+
+fn payload_holds(rule: &Rule, payload: &[u8]) -> bool {
+    if !is_of_requests(rule) {
+        return contents_hold(rule, &Buffers::without_request(payload));
+    }
+    http::requests(payload).iter().any(|request| {
+        let as_it_is = &payload[request.target.clone()];
+        // Both forms at once would be neither.
+        [&request.decoded, as_it_is]
+            .iter()
+            .any(|uri| contents_hold(rule, &Buffers::of(request, uri, payload)))
+    })
+}
+
+/// What contents are looked for in.
+struct Buffers<'p> {
+    payload: &'p [u8],
+    uri: &'p [u8],
+    uri_as_it_is: &'p [u8],
+    method: &'p [u8],
+    headers: &'p [u8],
+}
+
+impl<'p> Buffers<'p> {
+    fn without_request(payload: &'p [u8]) -> Self {
+        Self {
+            payload,
+            uri: &[],
+            uri_as_it_is: &[],
+            method: &[],
+            headers: &[],
+        }
+    }
+
+    /// Those of a request, its target in the form `uri`.
+    fn of(request: &Request, uri: &'p [u8], payload: &'p [u8]) -> Self {
+        Self {
+            payload,
+            uri,
+            uri_as_it_is: &payload[request.target.clone()],
+            method: &payload[request.method.clone()],
+            headers: &payload[request.headers.clone()],
+        }
+    }
+
+    fn get(&self, buffer: Buffer) -> &'p [u8] {
+        match buffer {
+            Buffer::Payload => self.payload,
+            Buffer::HttpUri => self.uri,
+            Buffer::HttpUriRaw => self.uri_as_it_is,
+            Buffer::HttpMethod => self.method,
+            Buffer::HttpHeader => self.headers,
+        }
+    }
+}
+
+fn contents_hold(rule: &Rule, buffers: &Buffers<'_>) -> bool {
     // Where each content stands with all that hangs off it, from the last one on; what hangs off one stands behind it in the rule.
     let mut places = vec![Vec::new(); rule.patterns.len()];
     for (number, pattern) in rule.patterns.iter().enumerate().rev() {
         let len = pattern.bytes.len();
-        let good = (0..payload.len()).filter(|at| {
-            stands(pattern, payload, *at)
-                && hanging_holds(rule, payload, &places, Some(number), at + len)
+        let buffer = buffers.get(pattern.buffer);
+        let good = (0..buffer.len()).filter(|at| {
+            stands(pattern, buffer, *at)
+                && hanging_holds(rule, buffers, &places, Some(number), at + len)
         });
         places[number] = good.collect();
     }
-    hanging_holds(rule, payload, &places, None, 0)
+    hanging_holds(rule, buffers, &places, None, 0)
 }
 
 /// Whether the bytes of a content are at this place.
-fn stands(pattern: &Pattern, payload: &[u8], at: usize) -> bool {
+fn stands(pattern: &Pattern, buffer: &[u8], at: usize) -> bool {
     let end = at + pattern.bytes.len();
-    let is_equal = payload.get(at..end).is_some_and(|bytes| {
+    let is_equal = buffer.get(at..end).is_some_and(|bytes| {
         bytes == pattern.bytes || pattern.nocase && bytes.eq_ignore_ascii_case(&pattern.bytes)
     });
-    is_equal && (!pattern.ends || end == payload.len())
+    is_equal && (!pattern.ends || end == buffer.len())
 }
 
-/// Whether all holds that is relative to the content `after`, which ends at `end`; or to no content, if that is `None`.
+/// Whether all holds that is relative to the content `after`, which ends at `end` of its buffer; or to no content, if that is `None`.
 fn hanging_holds(
     rule: &Rule,
-    payload: &[u8],
+    buffers: &Buffers<'_>,
     places: &[Vec<usize>],
     after: Option<usize>,
     end: usize,
@@ -222,24 +295,45 @@ fn hanging_holds(
         let mut places = places.iter();
         parent(pattern) != after || places.any(|at| is_within(pattern, *at, end)) != pattern.negated
     });
+    let tests = || rule.tests.iter().filter_map(|test| data_at(*test));
     contents
-        && rule.tests.iter().all(|test| match *test {
-            Test::DataAt {
-                bytes,
-                after: other,
-                negated,
-                ..
-            } => other != after || (end + bytes as usize <= payload.len()) != negated,
-            Test::DataSize(_)
-            | Test::IcmpType(_)
-            | Test::IcmpCode(_)
-            | Test::TimeToLive(_)
-            | Test::Identification(_)
-            | Test::Flags(_)
-            | Test::IpOption(_)
-            | Test::FragmentBits(_)
-            | Test::Trait(_) => true,
+        && tests().all(|test| {
+            let len = buffers.get(test.buffer).len();
+            test.after != after || (end + test.bytes <= len) != test.negated
         })
+}
+
+/// That a buffer must have so many bytes more.
+struct DataAt {
+    buffer: Buffer,
+    bytes: usize,
+    after: Option<usize>,
+    negated: bool,
+}
+
+fn data_at(test: Test) -> Option<DataAt> {
+    match test {
+        Test::DataAt {
+            buffer,
+            bytes,
+            after,
+            negated,
+        } => Some(DataAt {
+            buffer,
+            bytes: bytes as usize,
+            after,
+            negated,
+        }),
+        Test::DataSize(_)
+        | Test::IcmpType(_)
+        | Test::IcmpCode(_)
+        | Test::TimeToLive(_)
+        | Test::Identification(_)
+        | Test::Flags(_)
+        | Test::IpOption(_)
+        | Test::FragmentBits(_)
+        | Test::Trait(_) => None,
+    }
 }
 
 /// The content that one is relative to.
@@ -261,4 +355,152 @@ fn is_within(pattern: &Pattern, at: usize, end: usize) -> bool {
     };
     let behind = signed(at + pattern.bytes.len());
     signed(at) >= first && room.is_none_or(|room| behind <= first + i64::from(room))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use detector::rules::RuleSet;
+
+    use super::*;
+
+    /// Whether a rule with these options, to a web server, matches a segment with this payload.
+    fn finds(options: &str, payload: &[u8]) -> bool {
+        let text = format!("alert tcp any any -> any 80 (flow:to_server; {options} sid:1;)");
+        let set = RuleSet::from_bytes(Path::new("made-up.rules"), text.as_bytes());
+        assert_eq!(set.rules.len(), 1, "{text}");
+        matches(&set.rules[0], &Packet::to_web(payload.to_vec()))
+    }
+
+    fn all(payload: &str, cases: &[(&str, bool)]) {
+        for (options, expected) in cases {
+            let found = finds(options, payload.as_bytes());
+            assert_eq!(found, *expected, "{options} in {payload:?}");
+        }
+    }
+
+    #[test]
+    fn contents_are_looked_for_in_their_buffer() {
+        all(
+            "GET /a%2fb HTTP/1.0\r\nHost: c\r\n\r\nbody",
+            &[
+                ("http.method; content:\"GET\"; startswith; endswith;", true),
+                ("content:\"get\"; http_method;", false),
+                ("content:\"get\"; http_method; nocase;", true),
+                ("http.method; content:\"/a\";", false),
+                ("http.uri; content:\"/a/b\"; startswith; endswith;", true),
+                ("http.uri; content:\"/a%2fb\"; startswith; endswith;", true),
+                ("uricontent:\"GET\";", false),
+                ("uricontent:\"HTTP\";", false),
+                ("content:\"/a/b\"; http_raw_uri;", false),
+                ("content:\"/a%2fb\"; http_raw_uri; depth:6;", true),
+                ("http.uri.raw; content:\"a\"; startswith;", false),
+                (
+                    "http.header; content:\"Host: c|0d0a|\"; startswith; endswith;",
+                    true,
+                ),
+                ("http.header; content:\"body\";", false),
+                ("content:\"body\"; content:\"a/b\"; http_uri;", true),
+                ("content:\"a/b\"; content:\"a/b\"; http_uri;", false),
+                (
+                    "http.uri; content:\"b\"; pkt_data; content:\"GET\"; startswith;",
+                    true,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn places_count_within_a_buffer() {
+        all(
+            "POST /abc?d HTTP/1.0\nA: b\n",
+            &[
+                ("http.uri; content:\"b\"; offset:2; depth:1;", true),
+                ("http.uri; content:\"b\"; offset:3;", false),
+                (
+                    "http.uri; content:\"/a\"; content:\"c\"; distance:1; within:1;",
+                    true,
+                ),
+                (
+                    "http.uri; content:\"c\"; content:\"/a\"; distance:-4;",
+                    true,
+                ),
+                (
+                    "http.uri; content:\"c\"; content:\"/a\"; distance:-3;",
+                    false,
+                ),
+                ("http.uri; content:\"?d\"; isdataat:!1,relative;", true),
+                ("http.uri; isdataat:5; isdataat:!6;", true),
+                ("http.uri; isdataat:6;", false),
+                ("http.method; isdataat:3; isdataat:!4;", true),
+                ("http.header; isdataat:!5; isdataat:4;", true),
+                // From the last one in the same buffer.
+                (
+                    "http.method; content:\"POST\"; http.uri; content:\"/\"; distance:0; within:1;",
+                    true,
+                ),
+                (
+                    "content:\"/a\"; http_uri; content:\"O\"; content:\"bc\"; distance:0; within:2; http_uri;",
+                    true,
+                ),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_rule_of_requests_asks_for_one() {
+        for options in [
+            "http.uri; content:!\"z\";",
+            "content:!\"z\"; http_method;",
+            "http.uri; isdataat:!60;",
+            "content:\"x\"; http.header; content:!\"z\";",
+        ] {
+            assert!(!finds(options, b""));
+            assert!(!finds(options, b"x: GET /a HTTP/1.0"));
+            assert!(finds(options, b"x /a HTTP/1.0"));
+        }
+        assert!(finds("content:!\"z\";", b"x: GET /a HTTP/1.0"));
+    }
+
+    #[test]
+    fn all_is_asked_of_one_request_and_one_form_of_its_target() {
+        let two = "GET /a HTTP/1.0\n\nPOST /b HTTP/1.0\nC: d\n";
+        all(
+            two,
+            &[
+                (
+                    "http.method; content:\"POST\"; http.uri; content:\"/b\";",
+                    true,
+                ),
+                (
+                    "http.method; content:\"GET\"; http.uri; content:\"/b\";",
+                    false,
+                ),
+                ("content:\"/a\"; http_uri; content:\"/b\"; http_uri;", false),
+                ("content:\"/a\"; content:\"/b\"; http_uri;", true),
+                ("content:!\"/a\"; http_uri;", true),
+                (
+                    "http.uri; content:\"/a\"; http.header; content:\"C\";",
+                    false,
+                ),
+            ],
+        );
+        all(
+            "GET /%41%42 HTTP/1.0\n\n",
+            &[
+                ("uricontent:\"A\"; uricontent:\"B\";", true),
+                ("uricontent:\"A\"; uricontent:\"%42\";", false),
+                ("uricontent:\"A\"; content:\"%42\"; http_raw_uri;", true),
+                ("uricontent:\"%41\"; uricontent:\"%42\";", true),
+                // One of them has it not.
+                ("uricontent:!\"A\";", true),
+                ("uricontent:!\"%41\";", true),
+                ("uricontent:!\"A\"; uricontent:!\"%41\";", false),
+                ("http.uri; isdataat:2; isdataat:!3;", true),
+                ("http.uri; isdataat:6; isdataat:!7;", true),
+                ("http.uri; content:\"A\"; isdataat:3;", false),
+            ],
+        );
+    }
 }

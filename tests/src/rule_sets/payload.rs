@@ -8,6 +8,7 @@ use super::{
     choices::Choices,
     matcher,
     packet::{IpOptions, Packet, Transport},
+    request,
 };
 use crate::builder::{ACK, FIN, PSH, SYN};
 
@@ -91,6 +92,12 @@ fn headers(aim: Option<&Rule>, choices: &mut Choices<'_>) -> Packet {
 }
 
 fn payload(aim: Option<&Rule>, rules: &[Rule], choices: &mut Choices<'_>) -> Vec<u8> {
+    let is_of_requests = aim.is_some_and(matcher::is_of_requests);
+    if choices.one_in(12) != is_of_requests {
+        let mut payload = request::requests(aim, choices);
+        payload.truncate(PAYLOAD_MAX);
+        return payload;
+    }
     let mut payload = Vec::new();
     if choices.one_in(8) {
         let len = choices.below(PAYLOAD_MAX);
@@ -105,9 +112,7 @@ fn payload(aim: Option<&Rule>, rules: &[Rule], choices: &mut Choices<'_>) -> Vec
     }
     for _ in 0..=choices.below(2) {
         for pattern in aim.iter().flat_map(|rule| &rule.patterns) {
-            if !pattern.negated || choices.one_in(6) {
-                put(pattern, &mut payload, choices);
-            }
+            put_unless_negated(pattern, &mut payload, choices);
         }
     }
     if choices.one_in(2) {
@@ -120,6 +125,17 @@ fn payload(aim: Option<&Rule>, rules: &[Rule], choices: &mut Choices<'_>) -> Vec
     }
     payload.truncate(PAYLOAD_MAX);
     payload
+}
+
+/// A pattern where it asks to be; one that must not be there only now and then.
+pub(super) fn put_unless_negated(
+    pattern: &Pattern,
+    payload: &mut Vec<u8>,
+    choices: &mut Choices<'_>,
+) {
+    if !pattern.negated || choices.one_in(6) {
+        put(pattern, payload, choices);
+    }
 }
 
 /// A pattern where it asks to be, or a little behind that.
@@ -168,8 +184,69 @@ fn almost(pattern: &Pattern, choices: &mut Choices<'_>) -> Vec<u8> {
     bytes
 }
 
-fn fill(payload: &mut Vec<u8>, len: usize, choices: &mut Choices<'_>) {
+pub(super) fn fill(payload: &mut Vec<u8>, len: usize, choices: &mut Choices<'_>) {
     let from = choices.below(FILLING.len());
     let filling = FILLING.iter().cycle().skip(from);
     payload.extend(filling.take(len.min(PAYLOAD_MAX)));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use detector::rules::{Buffer, RuleSet, Test};
+
+    use super::{super::grammar, *};
+    use crate::generate::Dice;
+
+    /// Rules of requests as they are made up, each with packets for it, and how many of them it matches.
+    ///
+    /// They are read, and not compiled.
+    #[test]
+    fn of_the_packets_for_rules_of_requests_many_have_what_they_ask_for() {
+        let mut rules = 0;
+        let (mut packets, mut found) = (0, 0);
+        let mut asked = [0; 5];
+        for seed in 0..120 {
+            let bytes = Dice::new(seed).bytes(8192);
+            let mut choices = Choices::new(&bytes);
+            let text = grammar::file(&mut choices);
+            let set = RuleSet::from_bytes(Path::new("made-up.rules"), text.as_bytes());
+            let made_up = set.rules.iter();
+            for rule in made_up.filter(|rule| matcher::is_of_requests(rule)) {
+                rules += 1;
+                let patterns = rule.patterns.iter().map(|pattern| pattern.buffer);
+                let tests = rule.tests.iter().filter_map(|test| {
+                    if let Test::DataAt { buffer, .. } = test {
+                        Some(*buffer)
+                    } else {
+                        None
+                    }
+                });
+                for buffer in patterns.chain(tests) {
+                    asked[buffer as usize] += 1;
+                }
+                let bytes = Dice::new(!seed).bytes(8192);
+                let mut choices = Choices::new(&bytes);
+                for _ in 0..8 {
+                    let packet = packet(std::slice::from_ref(rule), &mut choices);
+                    packets += 1;
+                    found += usize::from(matcher::matches(rule, &packet));
+                }
+            }
+            let misread = set
+                .refusals
+                .iter()
+                .map(|refusal| refusal.problem.to_string());
+            let misread: Vec<_> = misread
+                .filter(|problem| !problem.starts_with("dsize: can never match"))
+                .collect();
+            assert!(misread.is_empty(), "{misread:?} in {text}");
+        }
+        println!("{rules} rules, {found} of {packets} packets, {asked:?}");
+        assert!(rules > 120, "{rules}");
+        assert!(found * 9 > packets, "{found} of {packets}");
+        assert!(asked[Buffer::HttpUri as usize] > 200, "{asked:?}");
+        assert!(asked.iter().all(|count| *count > 50), "{asked:?}");
+    }
 }
