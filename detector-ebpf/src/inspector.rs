@@ -95,28 +95,23 @@ pub extern "C" fn filter(ctx: *mut xdp_md, search: u64) -> u64 {
 /// Runs the filter once more, see [`filter::again`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn filter_again(search: u64, is_decoded: u32, shift: u32) -> u64 {
+pub extern "C" fn filter_again(search: u64, shift: u32) -> u64 {
     with_filter(search, |search, table, workspace| {
-        filter::again::<XdpPacket>(search, text(is_decoded), shift, table, workspace);
+        filter::again::<XdpPacket>(search, shift, table, workspace);
         0
     })
-}
-
-/// The text that a number means: a function is given no other.
-#[inline(always)]
-fn text(is_decoded: u32) -> Text {
-    if is_decoded == 0 {
-        Text::Payload
-    } else {
-        Text::Decoded
-    }
 }
 
 /// Finds the patterns of a text, see [`signature::look_through`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn look_through(ctx: *mut xdp_md, search: u64, is_decoded: u32, shift: u32) -> u64 {
-    let (search, text) = (Search::from_word(search), text(is_decoded));
+    let search = Search::from_word(search);
+    let text = if is_decoded == 0 {
+        Text::Payload
+    } else {
+        Text::Decoded
+    };
     signature::look_through(search, text, shift, &mut KernelInspector { ctx });
     0
 }
@@ -390,8 +385,8 @@ impl Inspector for KernelInspector {
     }
 
     #[inline(always)]
-    fn filter_again(&mut self, search: Search, text: Text, shift: u32) {
-        filter_again(search.to_word(), (text == Text::Decoded).into(), shift);
+    fn filter_again(&mut self, search: Search, shift: u32) {
+        filter_again(search.to_word(), shift);
     }
 
     #[inline(always)]

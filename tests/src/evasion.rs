@@ -25,10 +25,7 @@ pub struct Case {
 /// Rules of ours: what their column is called, and what they ask of TCP to port 80. Each is in force alone.
 pub const RULES: &[(&str, &str)] = &[
     ("`content`", "content:\"/default.ida\"; nocase;"),
-    (
-        "`http.uri`",
-        "http.uri; content:\"/default.ida\"; nocase;",
-    ),
+    ("`http.uri`", "http.uri; content:\"/default.ida\"; nocase;"),
 ];
 
 /// Rules of Suricata's: what their column is called, and the rule, whose number is the place of the column, from 1. The first looks at

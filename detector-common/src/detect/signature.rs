@@ -106,8 +106,7 @@ impl Search {
     /// How much of it is looked through, `reach` bytes at most.
     #[inline(always)]
     fn len_within(self, reach: u16) -> usize {
-        let (len, reach) = (filter::within_reach(self.len()), usize::from(reach));
-        if len < reach { len } else { reach }
+        filter::within(self.len(), reach)
     }
 
     /// The groups of the destination and of the source port.
@@ -185,7 +184,7 @@ pub trait Inspector {
     /// Runs [`filter::run`].
     fn filter(&mut self, search: Search);
     /// Runs [`filter::again`].
-    fn filter_again(&mut self, search: Search, text: Text, shift: u32);
+    fn filter_again(&mut self, search: Search, shift: u32);
     /// Runs [`confirm::run`] on the block of this index, and what it goes on with.
     fn confirm(&mut self, search: Search, index: u32, shift: u32);
     /// Runs [`look_through`].
@@ -269,10 +268,13 @@ pub fn look_through<I: Inspector>(
     shift: u32,
     inspector: &mut I,
 ) -> Option<()> {
+    if text == Text::Decoded {
+        inspector.workspace()?.look_at_decoded();
+    }
     if shift == 0 && text == Text::Payload {
         inspector.filter(search);
     } else {
-        inspector.filter_again(search, text, shift);
+        inspector.filter_again(search, shift);
     }
     let blocks = inspector.workspace()?.blocks_len;
     for index in 0..BLOCKS_MAX as u32 {
@@ -341,8 +343,8 @@ impl<P: PacketBytes> Inspector for Local<'_, P> {
         filter::run(search, self.packet, self.filter, self.workspace);
     }
 
-    fn filter_again(&mut self, search: Search, text: Text, shift: u32) {
-        filter::again::<P>(search, text, shift, self.filter, self.workspace);
+    fn filter_again(&mut self, search: Search, shift: u32) {
+        filter::again::<P>(search, shift, self.filter, self.workspace);
     }
 
     fn confirm(&mut self, search: Search, index: u32, shift: u32) {

@@ -4,7 +4,7 @@ mod pattern;
 
 use detector_common::detect::signature::table::trait_bit;
 
-use self::pattern::DraftPattern;
+use self::pattern::{DraftPattern, have_buffer};
 use super::{
     header::{Header, Protocol},
     keyword::Keyword,
@@ -224,7 +224,7 @@ impl Draft {
         let mut tests = Vec::new();
         for draft in &self.tests {
             let at = |problem| Fault::new(draft.at, problem);
-            tests.push(draft.finish(header.protocol, &patterns).map_err(at)?);
+            tests.push(draft.finish(header.protocol, flow, &patterns).map_err(at)?);
         }
         Ok(Rule {
             origin,
@@ -276,7 +276,12 @@ fn once<T>(place: &mut Option<T>, value: T, keyword: Keyword) -> Result<(), Prob
 }
 
 impl DraftTest {
-    fn finish(&self, protocol: Protocol, patterns: &[Pattern]) -> Result<Test, Problem> {
+    fn finish(
+        &self,
+        protocol: Protocol,
+        flow: Flow,
+        patterns: &[Pattern],
+    ) -> Result<Test, Problem> {
         let keyword = self.keyword.name();
         let only_of = |wanted, name| {
             if protocol == wanted {
@@ -300,14 +305,17 @@ impl DraftTest {
                 bytes,
                 negated,
                 ..
-            } => Ok(Test::DataAt {
-                buffer,
-                bytes,
-                negated,
-                after: self
-                    .relative_to
-                    .and_then(|before| last_of(patterns, buffer, before)),
-            }),
+            } => {
+                have_buffer(buffer, self.keyword, protocol, flow)?;
+                Ok(Test::DataAt {
+                    buffer,
+                    bytes,
+                    negated,
+                    after: self
+                        .relative_to
+                        .and_then(|before| last_of(patterns, buffer, before)),
+                })
+            }
             Test::TimeToLive(_)
             | Test::Identification(_)
             | Test::IpOption(_)

@@ -316,6 +316,7 @@ mod tests {
             ("flow:established; flow:to_server;", "flow: said twice".to_owned()),
             ("flow:to_server,to_client;", format!("flow: \"to_server,to_client\": expected {}", Flow::EXPECTED)),
             ("flow:to_client; content:\"a\"; http_uri;", "http_uri: only in rules of tcp to the server: a request is looked at, and no answer".to_owned()),
+            ("flow:to_client; http.uri; isdataat:4;", "isdataat: only in rules of tcp to the server: a request is looked at, and no answer".to_owned()),
             ("content:\"a\"; http_header;", "http_header: only in rules of tcp to the server: a request is looked at, and no answer".to_owned()),
             ("http.uri; content:\"a\"; http_method;", "http_method: not together with a buffer before it".to_owned()),
             ("content:\"a\"; http_uri; http_method;", "http_method: said twice".to_owned()),

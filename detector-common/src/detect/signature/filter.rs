@@ -5,9 +5,9 @@
 //! another.
 
 use super::{
-    Search, Text, gather,
+    Search, gather,
     table::{FilterTable, STRIDE, WINDOW, hash, hashes},
-    workspace::{BLOCK, BLOCKS_MAX, DECODED, Extent, Workspace},
+    workspace::{BLOCK, BLOCKS_MAX, Extent, Workspace},
 };
 use crate::{packet::PacketBytes, parse::PAYLOAD_OFFSET_MAX};
 
@@ -32,6 +32,7 @@ pub fn run<P: PacketBytes>(
     let len = search.len_within(group.reach);
     if search.len() > LEN_MAX && usize::from(group.reach) > LEN_MAX {
         workspace.is_cut_short = 1;
+        workspace.lacks_rest = 1;
     }
     workspace.payload_len = len as u32;
     workspace.looked_at = Extent {
@@ -63,47 +64,38 @@ pub fn run<P: PacketBytes>(
     workspace.blocks_len = hits;
 }
 
-/// The same of a text that is there, as far as the windows show that stand `shift` bytes behind every fourth byte.
+/// The same of the text that is [looked at](Workspace::looked_at), as far as the windows show that stand `shift` bytes behind every fourth byte.
 #[inline(always)]
 pub fn again<P: PacketBytes>(
     search: Search,
-    text: Text,
     shift: u32,
     table: &FilterTable,
     workspace: &mut Workspace,
 ) {
     let group = search.group(table);
+    let reach = if shift == 0 {
+        group.reach
+    } else {
+        group.dense_reach
+    };
     let shift = shift as usize & (STRIDE - 1);
-    let (begin, len, looked_at) = match text {
-        Text::Payload => (
-            0,
-            search.len_within(group.dense_reach),
-            workspace.payload_len,
-        ),
-        Text::Decoded => {
-            let len = workspace.decoded_len;
-            (DECODED, len as usize, DECODED.wrapping_add(len))
-        }
-    };
-    workspace.looked_at = Extent {
-        begin,
-        end: looked_at,
-    };
-    let len = len.saturating_sub(shift);
-    // VERIFIER: both texts go on as one.
-    let first = P::forget(begin) as usize / BLOCK;
+    let Extent { begin, end } = workspace.looked_at;
+    let len = within(end.wrapping_sub(begin) as usize, reach).saturating_sub(shift);
+    // VERIFIER: all ways to the length go on as one.
     let len = P::forget(len as u32) as usize;
-    let blocks = len / BLOCK;
-    let shift = first.wrapping_mul(BLOCK).wrapping_add(shift);
+    let (begin, blocks) = (begin as usize, len / BLOCK);
+    let first = begin / BLOCK;
+    let start = begin.wrapping_add(shift);
     let mut hits = 0;
-    let classes = rest::<P>(len, shift, table, workspace) & group.classes;
+    let classes = rest::<P>(len, start, table, workspace) & group.classes;
     keep(workspace, &mut hits, first.wrapping_add(blocks), classes);
     let blocks = P::forget(blocks as u32) as usize;
+    let mut hits = P::forget(hits);
     for block in 0..WHOLE_MAX {
         if block >= blocks {
             break;
         }
-        let at = block.wrapping_mul(BLOCK).wrapping_add(shift) as u32;
+        let at = block.wrapping_mul(BLOCK).wrapping_add(start) as u32;
         let words = [0, 8, 16, 24].map(|distance| workspace.word::<P>(at.wrapping_add(distance)));
         let classes = sampled(words, table) & group.classes;
         keep(workspace, &mut hits, first.wrapping_add(block), classes);
@@ -111,11 +103,11 @@ pub fn again<P: PacketBytes>(
     workspace.blocks_len = hits;
 }
 
-/// The classes that the windows behind the last whole block of `len` bytes show, which begin at `shift` in the text.
+/// The classes that the windows behind the last whole block of `len` bytes show, which begins at `start`.
 #[inline(always)]
 fn rest<P: PacketBytes>(
     len: usize,
-    shift: usize,
+    start: usize,
     table: &FilterTable,
     workspace: &Workspace,
 ) -> u8 {
@@ -126,7 +118,7 @@ fn rest<P: PacketBytes>(
         if at.wrapping_add(WINDOW) > len {
             break;
         }
-        let word = workspace.word::<P>(at.wrapping_add(shift) as u32);
+        let word = workspace.word::<P>(at.wrapping_add(start) as u32);
         classes |= table.classes(hash(word as u32));
     }
     classes
@@ -136,6 +128,13 @@ fn rest<P: PacketBytes>(
 #[inline(always)]
 pub(super) fn within_reach(len: usize) -> usize {
     if len > LEN_MAX { LEN_MAX } else { len }
+}
+
+/// How many of these are looked through, `reach` at most.
+#[inline(always)]
+pub(super) fn within(len: usize, reach: u16) -> usize {
+    let (len, reach) = (within_reach(len), usize::from(reach));
+    if len < reach { len } else { reach }
 }
 
 /// Keeps the number of a block if it shows any class.

@@ -149,6 +149,7 @@ pub fn payload<P: PacketBytes>(search: Search, packet: &P, workspace: &mut Works
 pub(super) fn end(at: usize, workspace: &mut Workspace) {
     workspace.payload_len = at as u32;
     workspace.is_cut_short = 1;
+    workspace.lacks_rest = 1;
 }
 
 /// Keeps the words of a block that begins at `at`.

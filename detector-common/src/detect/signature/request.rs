@@ -21,14 +21,16 @@ const METHOD_MAX: u32 = 32;
 const LINES_MAX: usize = 128;
 /// Words of a line in one call. VERIFIER: each is followed, so a longer line is taken up again; so with the next.
 const LINE_WORDS: u32 = 64;
-/// Bytes of a line's beginning in one call, and of its end.
-const BYTES: u32 = 48;
+/// Bytes of a line's beginning in one call.
+const HEAD_BYTES: u32 = 24;
+/// Spaces at its end.
+const SPACES: u32 = 48;
 /// Calls for one line, that suffice for each line: all of the payload.
 const LINE_CALLS: u32 = 8;
 /// Calls for its beginning: what is spread further is not looked at, and counted.
-const HEAD_CALLS: u32 = 8;
+const HEAD_CALLS: u32 = 16;
 /// Calls for its target, that suffice for all steps that a packet is given.
-const DECODE_CALLS: u32 = 17;
+const DECODE_CALLS: u32 = 33;
 
 /// `HTTP/1.` in either case, and any byte.
 const VERSION: PatternWord = PatternWord {
@@ -127,7 +129,7 @@ pub fn head<P: PacketBytes>(from: Place, workspace: &mut Workspace) -> Place {
         note: mut stage,
     } = from;
     let end = workspace.payload_len;
-    for _ in 0..BYTES {
+    for _ in 0..HEAD_BYTES {
         // VERIFIER: else it would follow each place in each stage.
         (at, stage) = (P::forget(at), P::forget(stage));
         if stage >= Stage::TARGET.0 {
@@ -198,11 +200,11 @@ pub fn line_end<P: PacketBytes>(from: u32, workspace: &Workspace) -> Place {
     Place { at, note }
 }
 
-/// Where what ends before `end` ends without the spaces there, which begins at `begin` with something else.
+/// Where what ends before `end` ends without the spaces there, which begins at `begin` with something else; 0 if there are too many.
 #[inline(always)]
 pub fn trim<P: PacketBytes>(begin: u32, end: u32, workspace: &mut Workspace) -> u32 {
     let mut end = end;
-    for _ in 0..BYTES {
+    for _ in 0..SPACES {
         end = P::forget(end);
         let last = end.wrapping_sub(1);
         if end <= begin || !is_space(workspace.word::<P>(last) as u8) {
@@ -211,7 +213,7 @@ pub fn trim<P: PacketBytes>(begin: u32, end: u32, workspace: &mut Workspace) -> 
         end = last;
     }
     workspace.is_cut_short = 1;
-    end
+    0
 }
 
 /// Notes the requests of the payload, as far as there are lines that may be request lines.
@@ -279,7 +281,9 @@ pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> 
         end = inspector.line_end(end.at);
         notes |= end.note;
     }
-    if head.note == Stage::TARGET.0 {
+    // Of what ends where no more is here the end is not known.
+    let is_whole = is_end_known(end.at, inspector)?;
+    if head.note == Stage::TARGET.0 && is_whole {
         let target = Extent {
             begin: head.at,
             end: end.at,
@@ -290,6 +294,13 @@ pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> 
         at: end.at.wrapping_add(1),
         note: 0,
     })
+}
+
+/// Whether what ends at `end` ends there in the packet too.
+#[inline(always)]
+fn is_end_known<I: Inspector>(end: u32, inspector: &mut I) -> Option<bool> {
+    let workspace = inspector.workspace()?;
+    Some(end < workspace.payload_len || workspace.lacks_rest == 0)
 }
 
 /// Notes a request, if what begins with its target is as a request line has it.
@@ -303,6 +314,9 @@ fn note_request<I: Inspector>(
 ) -> Option<()> {
     let Extent { begin, end } = rest;
     let mut end = inspector.trim(begin, end);
+    if end == 0 {
+        return Some(());
+    }
     let workspace = inspector.workspace()?;
     let version = end.wrapping_sub(8);
     let is_version = workspace.word::<I::Packet>(version) & VERSION.mask == VERSION.value;
@@ -310,6 +324,9 @@ fn note_request<I: Inspector>(
     let before = workspace.word::<I::Packet>(version.wrapping_sub(1)) as u8;
     if is_version && end > begin.wrapping_add(9) && is_space(before) {
         end = inspector.trim(begin, version);
+        if end == 0 {
+            return Some(());
+        }
     } else if !may_lack_version {
         return Some(());
     }
@@ -341,7 +358,7 @@ fn note_request<I: Inspector>(
     Some(())
 }
 
-/// Decodes a target; gives where that stands.
+/// Decodes a target; gives where that stands. One that is not decoded to its end has no such view.
 #[inline(always)]
 fn decode<I: Inspector>(target: Extent, inspector: &mut I) -> Option<[u16; 2]> {
     let workspace = inspector.workspace()?;
@@ -359,7 +376,7 @@ fn decode<I: Inspector>(target: Extent, inspector: &mut I) -> Option<[u16; 2]> {
         }
         if workspace.decodings == 0 {
             workspace.is_cut_short = 1;
-            break;
+            return Some([0; 2]);
         }
         inspector.decode();
     }
@@ -370,7 +387,7 @@ fn decode<I: Inspector>(target: Extent, inspector: &mut I) -> Option<[u16; 2]> {
     Some([(DECODED | begin) as u16, (DECODED | end) as u16])
 }
 
-/// Notes how far the headers of the request of this index go: up to a line that is blank.
+/// Notes how far the headers of the request of this index go: up to a line that is blank. If that is not found, nothing is asked about it.
 #[inline(always)]
 pub fn read_headers<I: Inspector>(index: u32, inspector: &mut I) -> Option<()> {
     let index = index as usize & (REQUESTS_MAX - 1);
@@ -386,9 +403,13 @@ pub fn read_headers<I: Inspector>(index: u32, inspector: &mut I) -> Option<()> {
         let head = inspector.head(start);
         let workspace = inspector.workspace()?;
         if head.note == Stage::START.0 {
-            workspace.is_cut_short = 1;
+            break;
         }
-        if head.note == Stage::BLANK.0 || at >= workspace.payload_len {
+        let is_end = at >= workspace.payload_len;
+        if is_end && workspace.lacks_rest != 0 {
+            break;
+        }
+        if is_end || head.note == Stage::BLANK.0 {
             workspace.requests.get_mut(index)?.headers = [begin, at as u16];
             return Some(());
         }
@@ -397,7 +418,8 @@ pub fn read_headers<I: Inspector>(index: u32, inspector: &mut I) -> Option<()> {
         at = end.at.wrapping_add(end.note & note::END);
     }
     let workspace = inspector.workspace()?;
-    workspace.requests.get_mut(index)?.headers = [begin, at as u16];
+    // Of half of the headers nothing could be said that must not be there.
+    *workspace.requests.get_mut(index)? = Request::default();
     workspace.is_cut_short = 1;
     Some(())
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::packet::PacketBytes;
 
 /// Steps of one call. VERIFIER: each is followed, so a long target is taken up again.
-const STEPS: u32 = 32;
+const STEPS: u32 = 16;
 
 /// A target that is being decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -73,15 +73,20 @@ pub fn decode<P: PacketBytes>(workspace: &mut Workspace) {
             lacks = 0;
             continue;
         }
-        let unit = Unit::of::<P>(word);
+        // VERIFIER: all ways to write a byte go on as one.
+        let Unit { byte, len } = Unit::of::<P>(word);
+        let unit = Unit {
+            byte: P::forget(byte),
+            len: P::forget(len),
+        };
         at = at.wrapping_add(unit.len);
-        workspace.set_word::<P>(decoded(out), slashed(unit.byte));
+        workspace.set_word::<P>(decoded(out), slashed::<P>(unit.byte));
         out = out.wrapping_add(1);
         if lacks != 0 && unit.may_follow() {
             lacks = lacks.wrapping_sub(1);
             value = value << 6 | unit.byte & 0x3f;
             if lacks == 0 && value < 0x80 {
-                workspace.set_word::<P>(decoded(begin), slashed(value));
+                workspace.set_word::<P>(decoded(begin), slashed::<P>(value));
                 out = begin.wrapping_add(1);
             }
         } else {
@@ -109,12 +114,14 @@ fn decoded(out: u32) -> u32 {
 
 /// A byte, with a slash for a backslash.
 #[inline(always)]
-fn slashed(byte: u32) -> u64 {
-    if byte == b'\\'.into() {
+fn slashed<P: PacketBytes>(byte: u32) -> u64 {
+    let byte = if byte == b'\\'.into() {
         b'/'.into()
     } else {
-        byte.into()
-    }
+        byte
+    };
+    // VERIFIER: both go on as one.
+    P::forget(byte).into()
 }
 
 /// How many bytes follow the first one of a character in UTF-8, if that may be one of ASCII that is longer than it has to be.

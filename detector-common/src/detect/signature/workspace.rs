@@ -111,8 +111,8 @@ pub struct Workspace {
     pub decoded_len: u32,
     /// 1 while rules are asked about one of them, and 0 while they are asked about the packet alone.
     pub is_of_request: u32,
-    /// Zero.
-    reserved: u32,
+    /// 1 if the payload has more than is here.
+    pub lacks_rest: u32,
     /// By [`Buffer`]: what is meant by it now.
     pub buffers: [Extent; BUFFERS],
     /// The part of the text that is being looked through.
@@ -145,6 +145,15 @@ impl Workspace {
     pub fn buffer(&self, number: u8) -> Extent {
         let buffer = self.buffers.get(usize::from(number) & (BUFFERS - 1));
         buffer.copied().unwrap_or_default()
+    }
+
+    /// What is looked through next is what was decoded.
+    #[inline(always)]
+    pub fn look_at_decoded(&mut self) {
+        self.looked_at = Extent {
+            begin: DECODED,
+            end: DECODED.wrapping_add(self.decoded_len),
+        };
     }
 
     /// What is asked next is asked about the packet alone.
@@ -226,6 +235,7 @@ impl Workspace {
         self.blocks_len = 0;
         self.candidates_len = 0;
         self.payload_len = 0;
+        self.lacks_rest = 0;
         self.budget = BUDGET;
         self.looks = LOOKS;
         self.decodings = DECODINGS;

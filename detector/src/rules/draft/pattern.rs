@@ -14,6 +14,25 @@ use super::{
 
 const DIRECTED: &str = "tcp to the server: a request is looked at, and no answer";
 
+/// Fails if such packets have no such buffer, or an answer has it too; `keyword` named it.
+pub(super) fn have_buffer(
+    buffer: Buffer,
+    keyword: Keyword,
+    protocol: Protocol,
+    flow: Flow,
+) -> Result<(), Problem> {
+    let directions: &[Option<bool>] = match buffer {
+        Buffer::Payload => return Ok(()),
+        Buffer::HttpUri | Buffer::HttpUriRaw | Buffer::HttpMethod => &[None, Some(true)],
+        // An answer has headers too.
+        Buffer::HttpHeader => &[Some(true)],
+    };
+    if protocol == Protocol::Tcp && directions.contains(&flow.to_server) {
+        return Ok(());
+    }
+    Err(Problem::OnlyOf(keyword.name(), DIRECTED))
+}
+
 /// A pattern, with its modifiers as they were said.
 pub(super) struct DraftPattern {
     pub(super) at: usize,
@@ -98,17 +117,8 @@ impl DraftPattern {
 
     /// Fails if such packets have no such buffer, or an answer has it too.
     pub(super) fn is_of(&self, protocol: Protocol, flow: Flow) -> Result<(), Problem> {
-        let directions: &[Option<bool>] = match self.pattern.buffer {
-            Buffer::Payload => return Ok(()),
-            Buffer::HttpUri | Buffer::HttpUriRaw | Buffer::HttpMethod => &[None, Some(true)],
-            // An answer has headers too.
-            Buffer::HttpHeader => &[Some(true)],
-        };
-        if protocol == Protocol::Tcp && directions.contains(&flow.to_server) {
-            return Ok(());
-        }
         let keyword = self.buffer_said.unwrap_or(self.keyword);
-        Err(Problem::OnlyOf(keyword.name(), DIRECTED))
+        have_buffer(self.pattern.buffer, keyword, protocol, flow)
     }
 
     /// The pattern, before which `after` stands in its buffer.
