@@ -178,7 +178,9 @@ pub struct Config {
     gateways: [u64; GATEWAYS_MAX],
     /// A bit for each interface, by slot, that faces hosts of ours.
     lan: u16,
-    reserved: [u8; 2],
+    reserved: u8,
+    /// The bits of the policy of first fragments that are too short, see [`Response`].
+    short_first_fragments: u8,
     /// Whether anybody is blocked, see [`Self::blocks_addresses`].
     blocks: u8,
     mode: u8,
@@ -189,7 +191,7 @@ pub struct Config {
 impl Config {
     /// The defaults: monitor; signatures drop; an ARP sender's requests are limited to 15/s (what Cisco allows an untrusted
     /// port), a gateway's and everybody's replies to 100/s, a segment's requests to 200/s; sweeps, spoofs and scans are
-    /// reported, at most once a second each.
+    /// reported, at most once a second each; first fragments that are too short are counted.
     pub const DEFAULT: Self = Self {
         arp_sender: Limit::new(30, 2_000_000_000),
         arp_gateway: Limit::new(200, 2_000_000_000),
@@ -204,7 +206,8 @@ impl Config {
         hash_seed: 0,
         gateways: [u64::MAX; GATEWAYS_MAX],
         lan: 0,
-        reserved: [0; 2],
+        reserved: 0,
+        short_first_fragments: Policy::Count.bits(),
         blocks: 0,
         mode: Mode::Monitor as u8,
         policies: [
@@ -234,6 +237,13 @@ impl Config {
         if let Some(slot) = self.policies.get_mut(slot(detector)) {
             *slot = policy.bits();
         }
+        self
+    }
+
+    /// The same with this policy of first fragments that are too short.
+    #[must_use]
+    pub fn with_short_first_fragments(mut self, policy: Policy) -> Self {
+        self.short_first_fragments = policy.bits();
         self
     }
 
@@ -299,6 +309,15 @@ impl Config {
             bits: Response::DROPS | self.mode.wrapping_mul(Response::ENFORCES),
         };
         response.decide(Reason::Blocked)
+    }
+
+    /// What becomes of a first fragment that is too short.
+    #[inline(always)]
+    pub fn short_first_fragment(&self) -> Decision {
+        let response = Response {
+            bits: self.short_first_fragments | self.mode.wrapping_mul(Response::ENFORCES),
+        };
+        response.decide(Reason::FirstFragmentTooShort)
     }
 
     /// The switch.

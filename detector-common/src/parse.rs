@@ -218,6 +218,19 @@ pub(crate) struct Carried {
     udp_length_of_zero: usize,
 }
 
+impl Carried {
+    /// Why a header that does not end before the packet does is not read: `reason`, unless the packet is a first fragment, which must hold
+    /// all of its headers. Of one that does not, a filter cannot say what it is (RFC 1858 §3, RFC 7112 §5).
+    #[inline(always)]
+    fn ends_in_header(&self, reason: Reason) -> Reason {
+        if self.fragmented {
+            Reason::FirstFragmentTooShort
+        } else {
+            reason
+        }
+    }
+}
+
 /// A transport header with what follows it.
 struct Segment {
     transport: Transport,

@@ -216,7 +216,12 @@ where
             return config.blocked();
         }
         if kind == Kind::IP_UNKNOWN {
-            return Decision::pass(parsed.reason());
+            let reason = parsed.reason();
+            if reason == Reason::FirstFragmentTooShort {
+                let decision = config.short_first_fragment();
+                return unless_protected(runtime, headers.source, decision);
+            }
+            return Decision::pass(reason);
         }
         if kind != Kind::DISCOVERY {
             return ip::decide(packet, headers, config, runtime);

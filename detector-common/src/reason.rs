@@ -153,6 +153,8 @@ reasons! {
     NdSweep = 52, "nd_sweep";
     /// A message of neighbour discovery that claims another's address.
     NdSpoof = 53, "nd_spoof";
+    /// A first fragment that does not hold its whole TCP, UDP or ICMP header, RFC 1858 and RFC 7112.
+    FirstFragmentTooShort = 54, "first_fragment_too_short";
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use detector_common::{
 
 pub use block::BlockSettings;
 pub use detectors::{ArpFloodSettings, ArpSpoofSettings, SignatureSettings, SweepSettings};
-use detectors::{FLOODING, UNLIMITED};
+use detectors::{COUNTING, FLOODING, UNLIMITED};
 use error::Problem;
 pub use error::SettingsError;
 use file::File;
@@ -74,6 +74,8 @@ pub struct Settings {
     pub udp_sweep: SweepSettings,
     /// `[icmp_sweep]`.
     pub icmp_sweep: SweepSettings,
+    /// `[first_fragment_too_short]`: what a first fragment leads to that does not hold its headers.
+    pub first_fragment_too_short: Policy,
     /// `[rules]`.
     pub rules: RulesSettings,
 }
@@ -110,6 +112,7 @@ impl Default for Settings {
             scan: SweepSettings::new(Quota::new(10, 60), Quota::new(25, 600)),
             udp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
             icmp_sweep: SweepSettings::new(Quota::new(20, 60), Quota::new(50, 600)),
+            first_fragment_too_short: Policy::Count,
             rules: RulesSettings::new(),
         }
     }
@@ -206,6 +209,7 @@ impl Settings {
             .with_policy(Detector::Scan, self.scan.policy)
             .with_policy(Detector::UdpSweep, self.udp_sweep.policy)
             .with_policy(Detector::IcmpSweep, self.icmp_sweep.policy)
+            .with_short_first_fragments(self.first_fragment_too_short)
             .with_gateways(self.gateways.iter().map(|mac| mac.address()));
         config.arp_sender = flood.sender.to_limit();
         config.arp_gateway = flood.gateway.to_limit();
@@ -236,6 +240,7 @@ fn read(text: &str) -> Result<Settings, Fault> {
         scan,
         udp_sweep,
         icmp_sweep,
+        first_fragment_too_short,
         ..
     } = Settings::default();
     section::document(text, |root| {
@@ -277,6 +282,9 @@ fn read(text: &str) -> Result<Settings, Fault> {
             })?,
             icmp_sweep: root.section("icmp_sweep", |section| {
                 SweepSettings::read_scan(section, &icmp_sweep)
+            })?,
+            first_fragment_too_short: root.section("first_fragment_too_short", |section| {
+                section.choice("policy", &COUNTING, Policy::name, first_fragment_too_short)
             })?,
             rules: root.section("rules", RulesSettings::read)?,
         })

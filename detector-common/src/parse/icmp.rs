@@ -48,7 +48,7 @@ pub(super) fn parse<P: PacketBytes>(
 ) -> Result<Segment, Reason> {
     let payload_offset = carried.offset.saturating_add(HEADER_LEN);
     if payload_offset > carried.end {
-        return Err(Reason::IcmpTruncated);
+        return Err(carried.ends_in_header(Reason::IcmpTruncated));
     }
     let [header] = packet.word(carried.offset).or(Reason::IcmpTruncated)?;
     Ok(Segment {

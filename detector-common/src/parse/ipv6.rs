@@ -85,7 +85,7 @@ fn walk<P: PacketBytes>(packet: &P, mut carried: Carried) -> Result<Carried, Rea
         }
         // Every extension header begins with the next one's type, and is at least eight bytes long.
         if carried.offset.saturating_add(8) > carried.end {
-            return Err(Reason::Ipv6ExtensionTruncated);
+            return Err(carried.ends_in_header(Reason::Ipv6ExtensionTruncated));
         }
         let [next_header, length, high, low] = packet
             .read::<4>(carried.offset)
@@ -110,7 +110,7 @@ fn walk<P: PacketBytes>(packet: &P, mut carried: Carried) -> Result<Carried, Rea
         carried.protocol = IpProtocol(next_header);
         carried.offset = carried.offset.saturating_add(len);
         if carried.offset > carried.end {
-            return Err(Reason::Ipv6ExtensionTruncated);
+            return Err(carried.ends_in_header(Reason::Ipv6ExtensionTruncated));
         }
     }
     if is_extension(carried.protocol) || carried.offset > TRANSPORT_OFFSET_MAX {

@@ -42,7 +42,7 @@ pub(super) fn header_len(last: Word) -> usize {
 #[inline(always)]
 pub(super) fn parse<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Segment, Reason> {
     if carried.offset.saturating_add(HEADER_LEN) > carried.end {
-        return Err(Reason::TcpTruncated);
+        return Err(carried.ends_in_header(Reason::TcpTruncated));
     }
     // Bytes 0 to 7 and 12 to 19.
     let [first, last] = packet
@@ -54,7 +54,7 @@ pub(super) fn parse<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Seg
     }
     let payload_offset = carried.offset.saturating_add(header_len);
     if payload_offset > carried.end {
-        return Err(Reason::TcpOptionsTruncated);
+        return Err(carried.ends_in_header(Reason::TcpOptionsTruncated));
     }
     Ok(Segment {
         transport: Transport {

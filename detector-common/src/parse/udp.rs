@@ -14,7 +14,7 @@ pub const HEADER_LEN: usize = 8;
 pub(super) fn parse<P: PacketBytes>(packet: &P, carried: &Carried) -> Result<Segment, Reason> {
     let payload_offset = carried.offset.saturating_add(HEADER_LEN);
     if payload_offset > carried.end {
-        return Err(Reason::UdpTruncated);
+        return Err(carried.ends_in_header(Reason::UdpTruncated));
     }
     let [header] = packet.word(carried.offset).or(Reason::UdpTruncated)?;
     let mut length = usize::from(header.u16(4));

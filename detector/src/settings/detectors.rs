@@ -24,6 +24,8 @@ const PACKETS_MAX: u32 = 1_000_000;
 /// The policies of a detector of ARP or neighbour discovery without a rate that could be limited. ARP is never blocked: what a gateway asks, somebody behind it
 /// makes it ask.
 pub(super) const UNLIMITED: [Policy; 4] = [Policy::Off, Policy::Count, Policy::Alert, Policy::Drop];
+/// The policies of what no detector finds: it is counted whatever the operator says, and reported by nobody.
+pub(super) const COUNTING: [Policy; 2] = [Policy::Count, Policy::Drop];
 /// The policies of the ones with such a rate, which drop the excess and nothing else.
 pub(super) const FLOODING: [Policy; 4] = [Policy::Off, Policy::Count, Policy::Alert, Policy::Limit];
 /// The policies of a detector whose sources have IP addresses, and of whom one packet is enough.

@@ -64,7 +64,9 @@ fn everything_that_can_be_said_reaches_the_classifier() {
         limit = '3/2s'
         [icmp_sweep]
         policy = 'count'
-        long = '12/6s'",
+        long = '12/6s'
+        [first_fragment_too_short]
+        policy = 'drop'",
     );
     let config = settings.config();
     let mut expected = Config::DEFAULT
@@ -79,6 +81,7 @@ fn everything_that_can_be_said_reaches_the_classifier() {
         .with_policy(Detector::Scan, Policy::Drop)
         .with_policy(Detector::UdpSweep, Policy::Off)
         .with_policy(Detector::IcmpSweep, Policy::Count)
+        .with_short_first_fragments(Policy::Drop)
         .with_gateways([MacAddress::new([2, 0, 0, 0, 0, 1])]);
     let scan = |short, long: (u32, u64), limit| {
         let threshold =
@@ -130,7 +133,7 @@ fn an_unknown_key_is_refused_where_it_stands_with_the_nearest_known_one() {
         (
             r#""\u001b[2J" = 1"#,
             0,
-            r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, protected, block, gateways, arp_flood, arp_sweep, arp_spoof, nd_flood, nd_sweep, nd_spoof, scan, udp_sweep, icmp_sweep, rules"#,
+            r#"unknown key "\u{1b}[2J": known are mode, http_ports, report_interval_ms, signature, protected, block, gateways, arp_flood, arp_sweep, arp_spoof, nd_flood, nd_sweep, nd_spoof, scan, udp_sweep, icmp_sweep, first_fragment_too_short, rules"#,
         ),
     ] {
         assert_eq!(refusal(text), (at, message.to_owned()));
@@ -153,6 +156,13 @@ fn a_policy_that_its_detector_does_not_have_is_refused() {
         let (at, message) = refusal(policy);
         assert_eq!(at, 21);
         assert!(message.contains(choices), "{message}");
+    }
+    // Nobody would report it, and what is not understood is counted whatever anybody says.
+    for policy in ["off", "alert", "limit", "block"] {
+        let text = format!("[first_fragment_too_short]\npolicy = '{policy}'");
+        let (at, message) = refusal(&text);
+        assert_eq!(at, 36);
+        assert!(message.contains("one of count, drop"), "{message}");
     }
 }
 

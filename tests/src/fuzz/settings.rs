@@ -98,6 +98,10 @@ fn written(settings: &Settings) -> String {
         ("nd_flood", settings.nd_flood),
         ("nd_sweep", settings.nd_sweep),
         ("nd_spoof", settings.nd_spoof),
+        (
+            "first_fragment_too_short",
+            settings.first_fragment_too_short,
+        ),
     ] {
         let _ = writeln!(text, "[{name}]\npolicy = {:?}", policy.name());
     }

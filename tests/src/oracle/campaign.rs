@@ -74,6 +74,7 @@ pub fn configurations() -> Result<Vec<Tables>> {
             .with_policy(Detector::Scan, signature)
             .with_policy(Detector::UdpSweep, arp_flood)
             .with_policy(Detector::IcmpSweep, signature)
+            .with_short_first_fragments(signature)
             .with_lan([1]);
         config.sweep_short = arp_sweep::threshold(6, 200_000_000, SHORT_BITS);
         config.sweep_long = arp_sweep::threshold(20, 2_000_000_000, LONG_BITS);
