@@ -1,6 +1,6 @@
 //! Rules in force: what they find and what they do not, on the host and in the kernel.
 
-use std::path::Path;
+use std::{path::Path, thread, time::Duration};
 
 use anyhow::{Result, ensure};
 use detector::{
@@ -10,12 +10,16 @@ use detector::{
 };
 use detector_common::{
     abi::Tally,
-    config::{Config, Mode},
+    config::{Config, Mode, Policy},
+    detect::{Detector, scan},
     packet::Frame,
+    reason::Reason,
+    token_bucket::Limit,
     verdict::Verdict,
+    window::Threshold,
 };
 use detector_tests::{
-    builder::{PacketBuilder, Route},
+    builder::{PacketBuilder, Route, SYN},
     kernel::TestKernel,
     requirements::kernel_or_skip,
     rule_sets::{Packet, compiled, matcher},
@@ -358,5 +362,92 @@ fn headers_ports_and_actions_decide_which_rule_counts() -> Result<()> {
         )
         .is_empty()
     );
+    Ok(())
+}
+
+/// A rule that alerts for each first packet to a port, and policies that drop who scans it.
+fn alert_beside_a_scan() -> Result<Tables> {
+    let tables = tables("alert tcp any any -> any 445 (flags:S; sid:7;)")?;
+    let mut config = tables.config.with_policy(Detector::Scan, Policy::Drop);
+    // A host that does not answer within four milliseconds is silent.
+    config.scan = scan::Rule::new(
+        Threshold::new(2, 60_000_000_000),
+        Threshold::new(4, 600_000_000_000),
+        4_000_000,
+        Limit::new(3, 1_000_000_000),
+    );
+    config.report_interval_ns = 0;
+    Ok(Tables { config, ..tables })
+}
+
+/// The first packet to another host for each number.
+fn first_packet(number: u8) -> Vec<u8> {
+    let packet = PacketBuilder::new().ipv4([10, 0, 0, 5], [198, 51, 100, number]);
+    packet.tcp(40_000, 445).flags(SYN).build()
+}
+
+/// Many packets that an alert rule matches, of which the scan's policy drops most: the rule has dropped none of them.
+#[test]
+fn what_another_detector_drops_is_not_counted_as_dropped_by_a_rule_that_alerts() -> Result<()> {
+    const PACKETS: u8 = 100;
+    let tables = alert_beside_a_scan()?;
+    let mut replay = Replay::new(&tables);
+    let mut dropped = 0;
+    for number in 0..PACKETS {
+        let at = 1_000_000_000 + u64::from(number) * 20_000_000;
+        let frame = first_packet(number);
+        let decision = replay.classify(&Frame::whole(&frame), 0, at);
+        if decision.verdict == Verdict::DROP {
+            assert_eq!(decision.reason, Reason::Scan, "{number}");
+            dropped += 1;
+        }
+    }
+    assert!(dropped > 20, "only {dropped} were dropped");
+    let hits: Vec<_> = replay.rule_hits().map(|(_, counter)| counter).collect();
+    assert_eq!((hits[0].packets, hits[0].dropped), (PACKETS.into(), 0));
+    for (reason, verdict, _) in replay.counters() {
+        assert_eq!(verdict == Verdict::DROP, reason == Reason::Scan);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_kernel_counts_what_another_detector_drops_as_the_host_does() -> Result<()> {
+    const PACKETS: u8 = 100;
+    if !kernel_or_skip("the_kernel_counts_what_another_detector_drops_as_the_host_does") {
+        return Ok(());
+    }
+    let tables = alert_beside_a_scan()?;
+    let mut kernel = TestKernel::load(&tables, 1)?;
+    let mut dropped = 0;
+    let mut events = Vec::new();
+    for number in 0..PACKETS {
+        let verdict = kernel.run(0, &first_packet(number))?;
+        dropped += u64::from(verdict == Verdict::DROP);
+        events.extend(kernel.take_events()?);
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(dropped > 20, "only {dropped} were dropped");
+    let state = kernel.own_state()?;
+    let hits: Vec<_> = state
+        .rule_hits
+        .iter()
+        .filter(|hits| hits.packets > 0)
+        .collect();
+    assert_eq!(hits.len(), 1);
+    assert_eq!((hits[0].packets, hits[0].dropped), (PACKETS.into(), 0));
+    let counted = state.counted();
+    let by_scan = counted.get(&(0, Reason::Scan, Verdict::DROP));
+    assert_eq!(by_scan.map(|counter| counter.packets), Some(dropped));
+    for (key, source) in state.known_sources() {
+        let by_scan = key.detector() == Some(Detector::Scan);
+        let expected = if by_scan { dropped } else { 0 };
+        assert_eq!(source.objections.dropped, expected, "{key:?}");
+    }
+    for event in events {
+        if event.verdict() == Verdict::DROP {
+            assert_eq!(event.reason(), Some(Reason::Scan));
+        }
+    }
     Ok(())
 }

@@ -51,10 +51,11 @@ where
     let source = headers.source;
     let key = SourceKey::of_host(slot, runtime.interface(), headers.vlan(), source);
     let mut decision = unless_protected(runtime, source, response.decide(Reason::Signature));
-    if decision.verdict == Verdict::PASS {
-        decision.verdict = so_far.verdict;
-    }
     let dropped = decision.verdict == Verdict::DROP;
+    if decision.verdict == Verdict::PASS && so_far.verdict != Verdict::PASS {
+        // Another detector's doing, and counted and told as that.
+        decision = so_far;
+    }
     let bytes = headers.bytes().into();
     if let Some(counter) = runtime.rule_counter(slot) {
         counter.packets = counter.packets.wrapping_add(1);

@@ -9,7 +9,7 @@ mod protected;
 use std::{net::Ipv6Addr, time::Duration};
 
 use detector_common::{
-    config::Config, detect::Detector, event::Event, proof::Proof, verdict::Verdict,
+    config::Config, detect::Detector, event::Event, proof::Proof, reason::Reason, verdict::Verdict,
 };
 use serde::{Deserialize, Serialize};
 
@@ -167,8 +167,9 @@ impl Response {
         if !unproven && event.proof != Proof::CONFIRMED {
             return None;
         }
-        // A rule that only alerts has let it pass.
-        if detector == Detector::Signature && event.verdict() == Verdict::PASS {
+        // A rule that only alerts has let it pass, and if another detector did not, that is not for its reason.
+        let by_rule = event.reason() == Some(Reason::Signature) && event.verdict() != Verdict::PASS;
+        if detector == Detector::Signature && !by_rule {
             return None;
         }
         let address = Ipv6Addr::from(event.key.ip()?.octets());
