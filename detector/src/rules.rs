@@ -41,6 +41,7 @@ pub use self::{
     test::{Flags, FragmentBits, How, IpOption, Numbers},
     threshold::{Kind, Threshold},
 };
+pub(crate) use self::statement::is_finished;
 use self::{option::Fault, statement::statements};
 use crate::{
     output::FileName,

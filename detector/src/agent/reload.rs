@@ -22,9 +22,11 @@ use super::{
     voice::say,
 };
 use crate::{
-    rules::Book,
+    output::FileName,
+    rules::{Book, FILE_MAX, is_finished},
     settings::{Settings, SettingsError},
     tables::HashSeed,
+    text::read_bounded,
 };
 
 /// How often files are looked at. One that has changed is read when it is the same at two looks: then nobody is at writing it.
@@ -165,6 +167,21 @@ impl Files {
     fn again(&self) -> Self {
         Self::now(self.0.iter().map(|(path, _)| path))
     }
+
+    /// One of those that were written in place since they were `known`, and that end where somebody may be about to write more. One that
+    /// took another's place was written before that.
+    fn unfinished_since(&self, known: &Self) -> Option<&Path> {
+        let mut files = self.0.iter().zip(&known.0);
+        let unfinished = files.find(|((path, now), (_, known))| {
+            let (Some(now), Some(known)) = (now, known) else {
+                return false;
+            };
+            let is_in_place = now != known && (now.0, now.1) == (known.0, known.1);
+            // Of one that cannot be read it is told when it is to be.
+            is_in_place && read_bounded(path, FILE_MAX).is_ok_and(|bytes| !is_finished(&bytes))
+        });
+        unfinished.map(|((path, _), _)| path.as_path())
+    }
 }
 
 fn stamp(path: &Path) -> io::Result<Stamp> {
@@ -212,24 +229,34 @@ impl View {
     }
 }
 
-/// Reads the rules anew whenever a file of them has changed, without end.
+/// Reads the rules anew whenever a file of them has changed, without end. One that is perhaps not written to its end is left to whoever
+/// says `rules reload`, and that is told.
 pub(super) async fn follow_files(view: Arc<View>) {
     let mut tick = interval(LOOK_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut seen = view.rule_files().again();
+    let mut told = Files::default();
     loop {
         tick.tick().await;
         let view = Arc::clone(&view);
-        let before = seen;
+        let (before, told_before) = (seen, told);
         let look = spawn_blocking(move || {
             let known = view.rule_files();
             let now = known.again();
-            if now != known && now == before {
-                // It was said what became of it.
-                let _ = view.reload();
+            if now == known || now != before || now == told_before {
+                return (now, told_before);
             }
-            now
+            let Some(path) = now.unfinished_since(&known) else {
+                // It is said what became of it.
+                let _ = view.reload();
+                return (now, told_before);
+            };
+            say(&format!(
+                "{}: not read anew, for it does not end with a whole line: if it is written to its end, say `detector rules reload`",
+                FileName::new(path)
+            ));
+            (now.clone(), now)
         });
-        seen = look.await.unwrap_or_default();
+        (seen, told) = look.await.unwrap_or_default();
     }
 }

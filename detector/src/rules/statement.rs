@@ -57,6 +57,14 @@ pub(super) fn statements(bytes: &[u8]) -> impl Iterator<Item = Statement> {
     })
 }
 
+/// Whether a file that holds `bytes` ends where nobody is about to write more of it: behind a line, the last of its statement.
+pub(crate) fn is_finished(bytes: &[u8]) -> bool {
+    let last = bytes.strip_suffix(b"\n");
+    last.is_some_and(|lines| {
+        continued(lines.rsplit(|byte| *byte == b'\n').next().unwrap_or(lines)).is_none()
+    })
+}
+
 /// Where the backslash stands, if the text ends in one.
 fn continued(text: &[u8]) -> Option<usize> {
     let text = text.trim_ascii_end();
@@ -66,6 +74,22 @@ fn continued(text: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_finished_behind_a_whole_line() {
+        for (file, finished) in [
+            ("", false),
+            ("\n", true),
+            ("a", false),
+            ("a\n", true),
+            ("a\nb", false),
+            ("a\\\nb\n", true),
+            ("a\nb \\\n", false),
+            ("a\nb\\\r\n", false),
+        ] {
+            assert_eq!(is_finished(file.as_bytes()), finished, "{file:?}");
+        }
+    }
 
     #[test]
     fn a_statement_may_go_over_lines_and_keeps_its_places() {

@@ -220,3 +220,38 @@ fn a_hangup_and_a_file_that_changed_have_the_rules_read_anew() -> Result<()> {
         Ok(ground.reloads() == before + 1)
     })
 }
+
+#[test]
+fn a_file_that_is_not_written_to_its_end_is_not_read_by_itself() -> Result<()> {
+    if !kernel_or_skip("a_file_that_is_not_written_to_its_end_is_not_read_by_itself") {
+        return Ok(());
+    }
+    let ground = Ground::new(KEPT)?;
+    let second =
+        "drop udp any any -> any 7777 (msg:\"second\"; content:\"outlawed\"; sid:8000000;)";
+    // Emptied, then written up to the middle of a line, which by itself would be no rule that is wrong: in its place each time.
+    for part in ["", "# what is behind", second] {
+        let before = ground.agent.stderr().len();
+        ground.lab.gateway.run(|| fs::write(RULES, part))??;
+        let is_told = |line: &String| line.contains("not read anew, for it does not end");
+        wait_until("it to be told", SOON, || {
+            let said = ground.agent.stderr();
+            Ok(said.iter().skip(before).any(is_told))
+        })?;
+    }
+    ground.send(b"forbidden still, not yet outlawed")?;
+    ground.wait_for_drops("kept", 1)?;
+    // It is read when it ends, or when somebody says that it does.
+    ground.reload()?;
+    assert_eq!(ground.met("kept")?, None);
+    ground.send(b"forbidden no more, but outlawed")?;
+    ground.wait_for_drops("second", 1)?;
+    let before = ground.reloads();
+    ground
+        .lab
+        .gateway
+        .run(|| fs::write(RULES, format!("{second}\n{KEPT}")))??;
+    wait_until("the file to be read", SOON, || {
+        Ok(ground.reloads() == before + 1)
+    })
+}
