@@ -15,6 +15,7 @@ mod pattern;
 mod problem;
 mod remarks;
 mod rule;
+mod said;
 mod statement;
 mod steps;
 mod test;

@@ -173,7 +173,7 @@ fn of_a_rule_that_matches_nothing_it_is_told_how_far_packets_come() -> Result<()
         json!([
             { "asks": "udp, from and to its ports", "packets": 2, "first": 2 },
             { "asks": "from and to its addresses", "packets": 2, "first": 2 },
-            { "asks": "dsize", "packets": 2, "first": 2 },
+            { "asks": "dsize:>100", "packets": 2, "first": 2 },
             { "asks": "content:\"|04 01|\"; depth:2", "packets": 2, "first": 2 },
             { "asks": "content:\"|1b|[2J\"", "packets": 0, "first": null },
         ])

@@ -55,13 +55,13 @@ pub fn steps(rule: &Rule) -> Vec<Step> {
     }
     if rule.flow != Flow::default() {
         so_far.flow = rule.flow;
-        push("flow", &so_far);
+        push(&rule.flow.to_string(), &so_far);
     }
     // Where a buffer ends may count from a pattern, which has to be there first.
     let is_late = |test: &Test| matches!(test, Test::DataAt { .. });
     for test in rule.tests.iter().filter(|test| !is_late(test)) {
         so_far.tests.push(*test);
-        push(test.keyword(), &so_far);
+        push(&test.to_string(), &so_far);
     }
     for pattern in &rule.patterns {
         so_far.patterns.push(pattern.clone());
@@ -69,7 +69,7 @@ pub fn steps(rule: &Rule) -> Vec<Step> {
     }
     for test in rule.tests.iter().filter(|test| is_late(test)) {
         so_far.tests.push(*test);
-        push(test.keyword(), &so_far);
+        push(&test.to_string(), &so_far);
     }
     if rule.threshold.is_some() {
         so_far.threshold = rule.threshold;
@@ -97,11 +97,11 @@ mod tests {
             [
                 "tcp, from and to its ports",
                 "from and to its addresses",
-                "flow",
-                "dsize",
+                "flow:established",
+                "dsize:>4",
                 "content:\"ab\"",
                 "content:\"c\"; distance:0",
-                "isdataat",
+                "isdataat:4,relative",
             ]
         );
         let mut whole = steps.last().unwrap().rule.clone();

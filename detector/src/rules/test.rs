@@ -160,20 +160,23 @@ impl IpOption {
         "one of rr, eol, nop, ts, sec, esec, lsrr, ssrr, satid and any";
 
     /// The numbers of the registry of IP options; `any` is any at all.
+    pub(super) const NAMES: [(&str, Option<u8>); 10] = [
+        ("any", None),
+        ("eol", Some(0)),
+        ("nop", Some(1)),
+        ("rr", Some(7)),
+        ("ts", Some(68)),
+        ("sec", Some(130)),
+        ("lsrr", Some(131)),
+        ("esec", Some(133)),
+        ("satid", Some(136)),
+        ("ssrr", Some(137)),
+    ];
+
     pub(super) fn of(name: &str) -> Option<Self> {
-        Some(Self(match name {
-            "any" => None,
-            "eol" => Some(0),
-            "nop" => Some(1),
-            "rr" => Some(7),
-            "ts" => Some(68),
-            "sec" => Some(130),
-            "lsrr" => Some(131),
-            "esec" => Some(133),
-            "satid" => Some(136),
-            "ssrr" => Some(137),
-            _ => return None,
-        }))
+        let mut names = Self::NAMES.into_iter();
+        let (_, option) = names.find(|(known, _)| *known == name)?;
+        Some(Self(option))
     }
 }
 
