@@ -23,11 +23,15 @@ mod threshold;
 mod value;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
-    io,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt, fs, io,
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
+use serde::Serialize;
+
+pub(crate) use self::statement::is_finished;
 pub use self::{
     book::{Book, Entry, Severity},
     compile::{Compiled, Variables, compile},
@@ -42,7 +46,6 @@ pub use self::{
     test::{Flags, FragmentBits, How, IpOption, Numbers},
     threshold::{Kind, Threshold},
 };
-pub(crate) use self::statement::is_finished;
 use self::{option::Fault, statement::statements};
 use crate::{
     output::FileName,
@@ -74,8 +77,50 @@ pub struct RuleSet {
     pub refusals: Vec<Refusal>,
     /// How many others there are besides.
     pub refusals_left_out: u64,
+    /// How many rules were refused for what, those that are not kept too; see [`Problem::topic`].
+    pub topics: BTreeMap<&'static str, u64>,
+    /// Files that were named already under another name, or under the same; each is read once.
+    pub same_files: Vec<SameFile>,
     /// The first of those that is for what is wrong, if none that is kept is.
     wrong_left_out: Option<Refusal>,
+}
+
+/// A file that was named twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SameFile {
+    /// As it was named then.
+    pub file: FileName,
+    /// As it was named first.
+    pub first: FileName,
+}
+
+impl fmt::Display for SameFile {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, first } = self;
+        if file == first {
+            write!(out, "{file}: named twice, and read once")
+        } else {
+            write!(out, "{file}: the same file as {first}, and read once")
+        }
+    }
+}
+
+/// The number of a rule: with its generator, unless that is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Number {
+    /// The number.
+    pub sid: u32,
+    /// The generator.
+    pub gid: u32,
+}
+
+impl fmt::Display for Number {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.gid != 1 {
+            write!(out, "{}:", self.gid)?;
+        }
+        write!(out, "{}", self.sid)
+    }
 }
 
 /// A rule that is not taken.
@@ -86,7 +131,7 @@ pub struct Refusal {
     /// The character of the line, from 1.
     pub column: usize,
     /// The number of the rule, if it has one that can be read.
-    pub sid: Option<u32>,
+    pub number: Option<Number>,
     /// Why.
     pub problem: Problem,
 }
@@ -112,8 +157,20 @@ impl RuleSet {
     }
 
     fn read_files<P: AsRef<Path>>(&mut self, paths: &[P]) -> Result<(), RulesError> {
+        let mut named: HashMap<(u64, u64), FileName> = HashMap::new();
         for path in paths {
             let name = FileName::new(path.as_ref());
+            // By device and number, for a link is another name. Of one that is not there it is told below.
+            if let Ok(file) = fs::metadata(path) {
+                let id = (file.dev(), file.ino());
+                if let Some(first) = named.get(&id).cloned() {
+                    // It has a number all the same: files are counted as they were named.
+                    self.files.push(name.clone());
+                    self.same_files.push(SameFile { file: name, first });
+                    continue;
+                }
+                named.insert(id, name.clone());
+            }
             match read_bounded(path.as_ref(), FILE_MAX) {
                 Ok(bytes) if bytes.len() > FILE_MAX => return Err(RulesError::TooLong(name)),
                 Ok(bytes) => self.read(name, &bytes),
@@ -142,7 +199,7 @@ impl RuleSet {
                 let refusal = Refusal {
                     origin: rule.origin,
                     column: 1,
-                    sid: Some(rule.sid),
+                    number: Some(rule.number()),
                     problem: problem.clone(),
                 };
                 self.refuse(refusal);
@@ -158,7 +215,7 @@ impl RuleSet {
             .sort_by_key(|refusal| (refusal.origin, refusal.column));
     }
 
-    /// A line for each of the first refusals, and one for how many more there are.
+    /// A line for each file that was named twice and for each of the first refusals, and one for how many more there are.
     pub fn warnings(&self) -> impl Iterator<Item = String> {
         const TOLD: usize = 10;
         let told = self.refusals.iter().take(TOLD).filter_map(|refusal| {
@@ -179,7 +236,8 @@ impl RuleSet {
         let more = (more > 0).then(|| {
             format!("{more} more rules are not in force: `detector rules check` says which and why")
         });
-        told.chain(more)
+        let same_files = self.same_files.iter().map(ToString::to_string);
+        same_files.chain(told).chain(more)
     }
 
     /// The first refusal that is not for what a packet filter cannot honour, but for what is wrong.
@@ -208,8 +266,8 @@ impl RuleSet {
                 file,
                 line: statement.line,
             };
-            let (read, sid) = match &statement.text {
-                Ok(text) => (Rule::read(text, origin), option::sid(text)),
+            let (read, number) = match &statement.text {
+                Ok(text) => (Rule::read(text, origin), option::number_of(text)),
                 Err(fault) => (Err(fault.clone()), None),
             };
             match read {
@@ -219,7 +277,7 @@ impl RuleSet {
                     self.refuse(Refusal {
                         origin: Origin { file, line },
                         column,
-                        sid,
+                        number,
                         problem,
                     });
                 }
@@ -228,6 +286,7 @@ impl RuleSet {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
+        *self.topics.entry(refusal.problem.topic()).or_default() += 1;
         if self.refusals.len() < REFUSALS_MAX {
             self.refusals.push(refusal);
         } else {
@@ -258,7 +317,7 @@ impl RuleSet {
                 self.refuse(Refusal {
                     origin: rule.origin,
                     column: 1,
-                    sid: Some(rule.sid),
+                    number: Some(rule.number()),
                     problem: Problem::Duplicate {
                         file: file.clone(),
                         line: kept.line,

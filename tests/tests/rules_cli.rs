@@ -456,3 +456,154 @@ fn every_rule_that_ships_with_detector_can_be_shown() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_rule_of_another_generator_is_told_with_it() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = file_with(
+        &folder,
+        "x.rules",
+        b"alert udp any any -> any 9 (gid:3; sid:7; pcre:\"/a/\";)\n\
+          alert udp any any -> any 9 (sid:8; pcre:\"/a/\";)\n\
+          alert udp any any -> any $NO (gid:3; sid:9;)\n\
+          alert udp any any -> any 9 (dsize:<1; dsize:>1; gid:4; sid:10;)\n\
+          alert udp any any -> any 9 (msg:\"none\"; pcre:\"/a/\";)\n",
+    )?;
+    let ended = rules(&["check"], &file)?;
+    let name = file.display();
+    for line in [
+        format!("{name}:1:43: rule 3:7: pcre: "),
+        format!("{name}:2:36: rule 8: pcre: "),
+        format!("{name}:3:1: rule 3:9: $NO: no such ports"),
+        format!("{name}:4: warning: rule 4:10: can never match"),
+        format!("{name}:5:41: pcre: "),
+    ] {
+        assert!(ended.stdout.contains(&line), "{line}\n{}", ended.stdout);
+    }
+    let report = rules(&["check", "-ojson"], &file)?.json()?;
+    let refused = report["refused"].as_array().context("no refusals")?;
+    let numbers: Vec<_> = refused
+        .iter()
+        .map(|refused| (refused["gid"].as_u64(), refused["sid"].as_u64()))
+        .collect();
+    let expected = [(3, 7), (1, 8), (3, 9)].map(|(gid, sid)| (Some(gid), Some(sid)));
+    assert_eq!(numbers[..3], expected);
+    assert_eq!(numbers[3..], [(None, None)]);
+    assert_eq!(report["warnings"][0]["gid"], 4);
+    Ok(())
+}
+
+#[test]
+fn a_rule_that_is_refused_is_shown_as_such_and_the_code_is_10() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = file_with(
+        &folder,
+        "x.rules",
+        b"alert udp any any -> any $NO (msg:\"mine\"; sid:1000001;)\n\
+          alert udp any any -> any 9 (pcre:\"/a/\"; sid:1000002;)\n\
+          alert udp any any -> any 9 (sid:1000003;)\n",
+    )?;
+    let name = file.display().to_string();
+    let show =
+        |sid: &str, output: &str| detector(["rules", "show", "--rules", &name, "-o", output, sid]);
+    let why = "$NO: no such ports";
+    let shown = show("1000001", "json")?;
+    assert_eq!(shown.code, Some(10), "{shown:?}");
+    assert!(
+        shown
+            .complaint()?
+            .starts_with(&format!("rule 1000001 is refused: {why}"))
+    );
+    let rule = shown.json()?;
+    let refused = rule["refused"].as_str().context("not refused")?;
+    assert!(refused.starts_with(why), "{refused}");
+    let shown = show("1000001", "human")?;
+    assert_eq!(shown.code, Some(10));
+    assert!(shown.stdout.contains("mine") && shown.stdout.contains(why));
+    // Of one that cannot even be read there is nothing to show.
+    let shown = show("1000002", "human")?;
+    assert_eq!((shown.code, &*shown.stdout), (Some(10), ""));
+    assert!(shown.complaint()?.contains("rule 1000002 is refused: pcre"));
+    assert_eq!(show("1000003", "human")?.code, Some(0));
+    assert_eq!(show("1000004", "human")?.code, Some(2));
+    Ok(())
+}
+
+#[test]
+fn what_rules_are_refused_for_is_counted_of_those_that_are_not_listed_too() -> Result<()> {
+    const RULES: u64 = 10_050;
+    let folder = TempDir::new()?;
+    let rules_of = |sid: u64| {
+        let option = if sid > RULES - 100 {
+            "lua:x"
+        } else {
+            "pcre:\"/a/\""
+        };
+        format!("alert udp any any -> any 9 ({option}; sid:{sid};)\n")
+    };
+    let text: String = (1..=RULES).map(rules_of).collect();
+    let file = file_with(&folder, "x.rules", text.as_bytes())?;
+    let ended = rules(&["check"], &file)?;
+    let summary = "0 rules taken, 10050 refused: 9950 pcre, 100 lua, 50 not listed";
+    assert!(
+        ended.stdout.contains(summary),
+        "{}",
+        &ended.stdout[ended.stdout.len() - 200..]
+    );
+    let report = rules(&["check", "-ojson"], &file)?.json()?;
+    assert_eq!(
+        report["topics"],
+        json!([{ "topic": "pcre", "rules": 9950 }, { "topic": "lua", "rules": 100 }])
+    );
+    assert_eq!(report["left_out"], 50);
+    Ok(())
+}
+
+#[test]
+fn a_file_that_has_two_names_is_read_once_and_that_is_told() -> Result<()> {
+    let folder = TempDir::new()?;
+    let file = file_with(
+        &folder,
+        "x.rules",
+        b"alert udp any any -> any 9 (sid:1000001;)\n",
+    )?;
+    let link = folder.path().join("link.rules");
+    std::os::unix::fs::symlink(&file, &link)?;
+    let other = file_with(
+        &folder,
+        "y.rules",
+        b"alert udp any any -> any 9 (reference:url,a.example; sid:1000002;)\n",
+    )?;
+    let dotted = folder.path().join("./x.rules").display().to_string();
+    let dotted = dotted.replace("/x.rules", "/./x.rules");
+    let [file, link, other] = [&file, &link, &other].map(|path| path.display().to_string());
+    let ended = detector(["rules", "check", &file, &link, &dotted, &file, &other])?;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let again = format!("warning: {file}: named twice, and read once");
+    let dotted_same = format!("warning: {dotted}: the same file as {file}, and read once");
+    for line in [
+        format!("warning: {link}: the same file as {file}, and read once"),
+        dotted_same,
+        again,
+        "2 rules taken, 0 refused".to_owned(),
+    ] {
+        assert!(ended.stdout.contains(&line), "{line}\n{}", ended.stdout);
+    }
+    let report = detector(["rules", "check", "-ojson", &file, &link])?.json()?;
+    assert_eq!(
+        (&report["same_files"], &report["refused"]),
+        (&json!([{ "file": link, "first": file }]), &json!([]))
+    );
+    // What else stands in a file behind it is still found there.
+    let files = ["--rules", &file, "--rules", &link, "--rules", &other];
+    let shown = detector(["rules", "show", "-ojson", "1000002"].iter().chain(&files))?.json()?;
+    assert_eq!(shown["remarks"][0]["keyword"], "reference");
+    assert_eq!(shown["file"], other);
+    // An agent would start with it, and says it.
+    let config = format!("[rules]\nfiles = ['{file}', '{link}']");
+    let config = file_with(&folder, "detector.toml", config.as_bytes())?;
+    let checked = detector(["check", config.to_str().context("a path that is text")?])?;
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert!(checked.stderr.contains("and read once"), "{checked:?}");
+    Ok(())
+}

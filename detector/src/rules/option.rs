@@ -1,6 +1,6 @@
 //! The options of a rule, taken apart: a name each, and a value.
 
-use super::{keyword::Keyword, problem::Problem, test::number};
+use super::{Number, keyword::Keyword, problem::Problem, test::number};
 
 /// What is wrong with a rule, and at which byte of it.
 #[derive(Clone, Debug)]
@@ -71,11 +71,23 @@ fn end_of_option(text: &str) -> Option<usize> {
 }
 
 /// The number of a rule of which perhaps nothing else can be read.
-pub(super) fn sid(text: &str) -> Option<u32> {
+pub(super) fn number_of(text: &str) -> Option<Number> {
     let from = text.find('(')? + 1;
-    let mut options = options(text, from).filter_map(Result::ok);
-    let sid = options.find(|option| option.name == Keyword::Sid.name())?;
-    number(sid.value?)
+    let (mut gid, mut sid) = (None, None);
+    for option in options(text, from).filter_map(Result::ok) {
+        let value = match option.name {
+            name if name == Keyword::Gid.name() => &mut gid,
+            name if name == Keyword::Sid.name() => &mut sid,
+            _ => continue,
+        };
+        if value.is_none() {
+            *value = option.value.and_then(number);
+        }
+    }
+    Some(Number {
+        gid: gid.unwrap_or(1),
+        sid: sid?,
+    })
 }
 
 #[cfg(test)]
@@ -95,7 +107,10 @@ mod tests {
                 named(30, "sid", Some("7")),
             ]
         );
-        assert_eq!(sid(text), Some(7));
+        assert_eq!(number_of(text), Some(Number { gid: 1, sid: 7 }));
+        let of_another = "alert (pcre:\"/a/\"; sid:7; gid:3; x";
+        assert_eq!(number_of(of_another), Some(Number { gid: 3, sid: 7 }));
+        assert_eq!(number_of("alert (gid:3;)"), None);
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl Problem {
 
     /// The keyword it is about, or a word for what is wrong: to count by.
     #[must_use]
-    pub fn topic(&self) -> &str {
+    pub fn topic(&self) -> &'static str {
         match self {
             Self::Refused { keyword, .. }
             | Self::Value { keyword, .. }

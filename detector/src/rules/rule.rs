@@ -3,6 +3,7 @@
 use detector_common::detect::signature::table::trait_bit;
 
 use super::{
+    Number,
     draft::Draft,
     header::{Header, Protocol},
     keyword::{self, Keyword},
@@ -93,6 +94,13 @@ pub enum Test {
 }
 
 impl Rule {
+    /// Its number.
+    #[must_use]
+    pub fn number(&self) -> Number {
+        let Self { sid, gid, .. } = *self;
+        Number { sid, gid }
+    }
+
     /// Reads the rule that stands at `origin`.
     pub(super) fn read(text: &str, origin: Origin) -> Result<Self, Fault> {
         let (header, from) = Header::read(text)?;

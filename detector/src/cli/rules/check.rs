@@ -42,9 +42,11 @@ const JSON_HELP: &str = "\
 The JSON object:
   schema_version  1
   taken           rules that are taken
-  refused         [{file, line, column, sid, topic, why}]: sid is null where none can be read; topic is the keyword, or a word for what is wrong
+  refused         [{file, line, column, sid, gid, topic, why}]: sid and gid are null where no sid can be read; topic is the keyword, or a word for
+                  what is wrong
   left_out        rules that were refused besides, of which nothing more is told
-  topics          [{topic, rules}]: how many were refused for what, the most first
+  topics          [{topic, rules}]: how many were refused for what, those left out too, the most first
+  same_files      [{file, first}]: files that were named already, as first, and read once
   warnings        [{sid, gid, file, line, kind, why, by}]: kind is never, or shadowed by the rule {sid, gid, file, line}; by is null of another
   not_compared    rules that were not compared with all others, because too many are alike
   costs           [{traffic, ports, rules, stride, windows, dense, always}]: for each group of ports, the dearest first

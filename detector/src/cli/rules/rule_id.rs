@@ -3,8 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use crate::{
+    exit::Exit,
     output::FileName,
-    rules::{Problem, Rule, RuleSet},
+    rules::{Number, Problem, Rule, RuleSet},
 };
 
 /// `SID`, or `GID:SID`.
@@ -61,11 +62,20 @@ pub(super) enum NoRule {
     Several { gid: u32, sid: u32 },
 }
 
+impl NoRule {
+    /// With what a command ends that is only to tell of the rule.
+    pub(super) fn exit(&self) -> Exit {
+        match self {
+            Self::Refused { .. } => Exit::Found,
+            Self::Unknown(_) | Self::Several { .. } => Exit::Usage,
+        }
+    }
+}
+
 impl RuleId {
     /// The rule of this number.
     pub(super) fn find(self, set: &RuleSet) -> Result<&Rule, NoRule> {
-        let is_meant =
-            |rule: &&Rule| rule.sid == self.sid && self.gid.is_none_or(|gid| rule.gid == gid);
+        let is_meant = |rule: &&Rule| self.is_of(rule.gid, rule.sid);
         let mut found = set.rules.iter().filter(is_meant);
         match (found.next(), found.next()) {
             (Some(rule), None) => Ok(rule),
@@ -77,9 +87,17 @@ impl RuleId {
         }
     }
 
+    fn is_of(self, gid: u32, sid: u32) -> bool {
+        sid == self.sid && self.gid.is_none_or(|asked| asked == gid)
+    }
+
     fn missing(self, set: &RuleSet) -> NoRule {
         let mut refusals = set.refusals.iter();
-        let refused = refusals.find(|refusal| refusal.sid == Some(self.sid));
+        let refused = refusals.find(|refusal| {
+            refusal
+                .number
+                .is_some_and(|Number { gid, sid }| self.is_of(gid, sid))
+        });
         let refused = refused.and_then(|refusal| {
             Some(NoRule::Refused {
                 id: self,
@@ -123,6 +141,8 @@ mod tests {
                     .replace(":1:1", ":4:29")
             )
         );
+        assert!(find("1:9").is_err_and(|error| error.contains("rule 1:9 is refused")));
+        assert!(find("2:9").is_err_and(|error| error.starts_with("no rule")));
         for wrong in ["", "x", "1:", ":1", "-1", "1:2:3", "4294967296"] {
             assert!(wrong.parse::<RuleId>().is_err(), "{wrong}");
         }

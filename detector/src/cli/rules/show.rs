@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use super::{
     counted::{Agent, Counted},
-    rule_id::RuleId,
+    rule_id::{NoRule, RuleId},
 };
 use crate::{
     exit::{Exit, Failure, OrExit as _},
-    output::{self, FileName, Format, SCHEMA_VERSION},
+    output::{self, FileName, Format, SCHEMA_VERSION, complain},
     rules::{Explained, FILE_MAX, Rule, Severity, WORMS, explain, remarks},
     settings::Settings,
     tables::{HashSeed, Tables},
@@ -51,14 +51,16 @@ The JSON object:
   ways                            [{source, source_ports, destination, destination_ports, groups, operations}]: with variables resolved
     groups                        [{traffic, ports}]: the groups of ports that it is one of
     operations                    [TEXT]: what is asked, and where it goes on; not stable
-  counted                         {packets, bytes, dropped, last}: what the running agent counted since it started; null if none runs";
+  counted                         {packets, bytes, dropped, last}: what the running agent counted since it started; null if none runs
+
+Exit codes: 0 it can be told of, 2 wrong command line or configuration, or no such rule, 10 it is refused.";
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut settings =
         Settings::of_command_line(arguments.config.as_deref(), false).or_exit(Exit::Usage)?;
     settings.rules.files.extend(arguments.rules.iter().cloned());
     let set = settings.load_rules().or_exit(Exit::Usage)?;
-    let rule = arguments.id.find(&set).or_exit(Exit::Usage)?;
+    let rule = arguments.id.find(&set).or_exit_as(NoRule::exit)?;
     let variables = settings.variables();
     // All of them, for groups of ports are those of all.
     let tables = Tables::new(settings.config(), HashSeed::FIXED, &set.rules, &variables);
@@ -85,7 +87,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Format::Human => output::print(|out| answer.write(out))?,
         Format::Json => output::print_json(&answer)?,
     };
-    Ok(Exit::Fine)
+    Ok(match &answer.refused {
+        None => Exit::Fine,
+        Some(why) => {
+            complain(format_args!("rule {} is refused: {why}", rule.number()));
+            Exit::Found
+        }
+    })
 }
 
 /// What stands in the file besides, which is read once more: few rules are shown, and many are loaded.

@@ -113,7 +113,7 @@ fn write(rule: &Rule, report: &RuleReport, out: &mut dyn io::Write) -> io::Resul
     writeln!(
         out,
         "{file}: {matched} of {packets} packets match rule {} ({name})\n",
-        rule.sid
+        rule.number()
     )?;
     if *matched > 0 {
         writeln!(out, "{}\n", matches(report).trim_fmt())?;

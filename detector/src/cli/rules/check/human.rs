@@ -5,7 +5,10 @@ use std::io;
 use comfy_table::Table;
 
 use super::report::{Cost, Refused, Report, Warned};
-use crate::{cli::table, rules::check::FULL_PAYLOAD};
+use crate::{
+    cli::table,
+    rules::{Number, check::FULL_PAYLOAD},
+};
 
 /// So many groups of ports are shown to people, and so many rules of each; `-o json` has all.
 const GROUPS_MAX: usize = 20;
@@ -16,9 +19,9 @@ const PORTS_MAX: usize = 40;
 /// Writes the report.
 pub(super) fn write(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     for refused in &report.refused {
-        let sid = refused
-            .sid
-            .map_or_else(String::new, |sid| format!("rule {sid}: "));
+        let number = refused
+            .number
+            .map_or_else(String::new, |number| format!("rule {number}: "));
         let Refused {
             file,
             line,
@@ -26,19 +29,22 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<
             why,
             ..
         } = refused;
-        writeln!(out, "{file}:{line}:{column}: {sid}{why}")?;
+        writeln!(out, "{file}:{line}:{column}: {number}{why}")?;
+    }
+    for same in &report.same_files {
+        writeln!(out, "warning: {}", same.told)?;
     }
     for Warned { rule, why, by, .. } in &report.warnings {
         write!(
             out,
             "{}:{}: warning: rule {}: {why}",
-            rule.file, rule.line, rule.sid
+            rule.file, rule.line, rule.number
         )?;
         if let Some(by) = by {
             write!(
                 out,
                 ": rule {} at {}:{} matches whatever it matches, and goes before it",
-                by.sid, by.file, by.line
+                by.number, by.file, by.line
             )?;
         }
         writeln!(out)?;
@@ -92,7 +98,7 @@ fn costs(costs: &[Cost<'_>], out: &mut dyn io::Write) -> io::Result<()> {
             let rules = blamed(
                 dense
                     .iter()
-                    .map(|dense| (dense.rule.sid, Some(dense.stride))),
+                    .map(|dense| (dense.rule.number, Some(dense.stride))),
             );
             writeln!(
                 out,
@@ -100,7 +106,7 @@ fn costs(costs: &[Cost<'_>], out: &mut dyn io::Write) -> io::Result<()> {
             )?;
         }
         if !always.is_empty() {
-            let rules = blamed(always.iter().map(|rule| (rule.sid, None)));
+            let rules = blamed(always.iter().map(|rule| (rule.number, None)));
             writeln!(
                 out,
                 "\n{traffic} {ports}: asked of every packet, for want of a content of 4 bytes or more: {rules}"
@@ -147,12 +153,12 @@ fn ports(cost: &Cost<'_>) -> String {
 }
 
 /// The first of these rules, some with a stride, and how many more there are.
-fn blamed(rules: impl ExactSizeIterator<Item = (u32, Option<usize>)>) -> String {
+fn blamed(rules: impl ExactSizeIterator<Item = (Number, Option<usize>)>) -> String {
     let more = rules.len().saturating_sub(BLAMED_MAX);
-    let rules = rules.take(BLAMED_MAX).map(|(sid, stride)| match stride {
-        Some(1) => format!("{sid} (every byte)"),
-        Some(stride) => format!("{sid} (every {stride})"),
-        None => sid.to_string(),
+    let rules = rules.take(BLAMED_MAX).map(|(number, stride)| match stride {
+        Some(1) => format!("{number} (every byte)"),
+        Some(stride) => format!("{number} (every {stride})"),
+        None => number.to_string(),
     });
     let rules: Vec<_> = rules.collect();
     let more = match more {

@@ -1,13 +1,13 @@
 //! What `detector rules check` tells, as programs read it. The names of fields are stable.
 
-use std::{cmp::Reverse, collections::BTreeMap};
+use std::cmp::Reverse;
 
 use serde::Serialize;
 
 use crate::{
     output::{FileName, SCHEMA_VERSION},
     rules::{
-        RuleSet,
+        Number, RuleSet, SameFile,
         check::{GroupCost, Warning, Warnings, Why},
     },
 };
@@ -18,7 +18,8 @@ pub(super) struct Report<'s> {
     pub(super) taken: usize,
     pub(super) refused: Vec<Refused<'s>>,
     pub(super) left_out: u64,
-    pub(super) topics: Vec<Topic<'s>>,
+    pub(super) topics: Vec<Topic>,
+    pub(super) same_files: Vec<Same<'s>>,
     pub(super) warnings: Vec<Warned<'s>>,
     pub(super) not_compared: usize,
     pub(super) costs: Vec<Cost<'s>>,
@@ -29,22 +30,34 @@ pub(super) struct Refused<'s> {
     pub(super) file: &'s FileName,
     pub(super) line: usize,
     pub(super) column: usize,
-    pub(super) sid: Option<u32>,
-    topic: &'s str,
+    #[serde(skip)]
+    pub(super) number: Option<Number>,
+    sid: Option<u32>,
+    gid: Option<u32>,
+    topic: &'static str,
     pub(super) why: String,
 }
 
 #[derive(Serialize)]
-pub(super) struct Topic<'s> {
-    pub(super) topic: &'s str,
-    pub(super) rules: usize,
+pub(super) struct Topic {
+    pub(super) topic: &'static str,
+    pub(super) rules: u64,
+}
+
+/// A file that was named twice.
+#[derive(Serialize)]
+pub(super) struct Same<'s> {
+    file: &'s FileName,
+    first: &'s FileName,
+    #[serde(skip)]
+    pub(super) told: &'s SameFile,
 }
 
 /// A rule that is taken.
 #[derive(Clone, Copy, Serialize)]
 pub(super) struct Named<'s> {
-    pub(super) sid: u32,
-    gid: u32,
+    #[serde(flatten)]
+    pub(super) number: Number,
     pub(super) file: &'s FileName,
     pub(super) line: usize,
 }
@@ -79,13 +92,12 @@ pub(super) struct Dense<'s> {
 
 impl<'s> Report<'s> {
     pub(super) fn of(set: &'s RuleSet, warnings: &Warnings, costs: &'s [GroupCost]) -> Self {
-        let mut topics: BTreeMap<&str, usize> = BTreeMap::new();
-        for refusal in &set.refusals {
-            *topics.entry(refusal.problem.topic()).or_default() += 1;
-        }
-        let topics = topics.into_iter();
+        let topics = set.topics.iter();
         let mut topics: Vec<_> = topics
-            .map(|(topic, rules)| Topic { topic, rules })
+            .map(|(topic, rules)| Topic {
+                topic,
+                rules: *rules,
+            })
             .collect();
         topics.sort_by_key(|topic| Reverse(topic.rules));
         let refused = set.refusals.iter().filter_map(|refusal| {
@@ -93,7 +105,9 @@ impl<'s> Report<'s> {
                 file: set.files.get(refusal.origin.file)?,
                 line: refusal.origin.line,
                 column: refusal.column,
-                sid: refusal.sid,
+                number: refusal.number,
+                sid: refusal.number.map(|number| number.sid),
+                gid: refusal.number.map(|number| number.gid),
                 topic: refusal.problem.topic(),
                 why: refusal.problem.to_string(),
             })
@@ -105,6 +119,7 @@ impl<'s> Report<'s> {
             refused: refused.collect(),
             left_out: set.refusals_left_out,
             topics,
+            same_files: set.same_files.iter().map(Same::of).collect(),
             warnings: warned
                 .filter_map(|warning| Warned::of(set, warning))
                 .collect(),
@@ -114,13 +129,19 @@ impl<'s> Report<'s> {
     }
 }
 
+impl<'s> Same<'s> {
+    fn of(told: &'s SameFile) -> Self {
+        let SameFile { file, first } = told;
+        Self { file, first, told }
+    }
+}
+
 impl<'s> Named<'s> {
     /// The rule of this index.
     fn of(set: &'s RuleSet, index: usize) -> Option<Self> {
         let rule = set.rules.get(index)?;
         Some(Self {
-            sid: rule.sid,
-            gid: rule.gid,
+            number: rule.number(),
             file: set.files.get(rule.origin.file)?,
             line: rule.origin.line,
         })
