@@ -210,6 +210,10 @@ fn ipv6(dice: &mut Dice) -> PacketBuilder {
     let host = u128::from(dice.short());
     let source = Ipv6Addr::from_bits((0x2001_0db8 << 96) | host);
     let mut packet = PacketBuilder::new().ipv6(source, Ipv6Addr::LOCALHOST);
+    if dice.one_in(64) {
+        // A jumbogram: mutation hardly ever makes one.
+        return packet.hop_by_hop(&[0xc2, 4, 0, 1, 0, 0]).payload_length(0);
+    }
     for _ in 0..dice.one_of(&[0, 0, 0, 1, 2, 5, 6, 7, 8]) {
         let length = dice.below(20);
         let data = dice.bytes(length);
