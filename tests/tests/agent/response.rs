@@ -17,6 +17,7 @@ use detector_tests::{
     worms,
 };
 use serde_json::Value;
+use tempfile::TempDir;
 
 /// Two hosts outside that are not the default gateway, which is protected.
 const WORM: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 66);
@@ -340,5 +341,49 @@ fn enforcement_that_is_confirmed_goes_on() -> Result<()> {
     // Longer than it would have waited.
     thread::sleep(Duration::from_secs(3));
     assert_eq!(status()?["mode"], "enforce");
+    Ok(())
+}
+
+/// Each packet is one of a scan, which is dropped, and one that a rule alerts on, whose detector blocks without proof.
+#[test]
+fn a_rule_that_alerts_blocks_nobody_for_what_another_detector_drops() -> Result<()> {
+    if !kernel_or_skip("a_rule_that_alerts_blocks_nobody_for_what_another_detector_drops") {
+        return Ok(());
+    }
+    let folder = TempDir::new()?;
+    let rules = folder.path().join("alert.rules");
+    let rule = "alert tcp any any -> any 445 (msg:\"first\"; flags:S; sid:1000001;)\n";
+    fs::write(&rules, rule)?;
+    let config = format!(
+        "report_interval_ms = 1\nsignature.policy = 'block'\nsignature.block_unproven = true\n\
+         scan.policy = 'drop'\nscan.short = '2/60s'\nrules.worms = false\nrules.files = ['{}']",
+        rules.display()
+    );
+    let ground = Ground::new(&config, &["--enforce"])?;
+    let sender = ground.lab.outside.sender(ETH0)?;
+    let route = Ground::route(WORM);
+    let mut number = 0;
+    let is_told = |line: &String| line.contains(": first ") && line.contains("drop (scan)");
+    wait_until("a scan to be dropped and the rule to be told", SOON, || {
+        number += 1;
+        let victim = Ipv4Addr::from(u32::from(Ipv4Addr::new(203, 0, 113, 0)) + number % 250);
+        let victim = Route {
+            dst_ip: victim,
+            ..route
+        };
+        let opening = victim.ipv4().tcp(40_000, 445).flags(SYN);
+        sender.send(&opening.build())?;
+        Ok(ground
+            .agent
+            .stdout()
+            .iter()
+            .filter(|line| is_told(line))
+            .count()
+            > 3)
+    })
+    .with_context(|| format!("the agent said {:#?}", ground.agent.stdout()))?;
+    assert!(ground.blocked()?.is_empty(), "{:?}", ground.blocked()?);
+    let stats = json(&ground.lab.gateway, &["stats", "-o", "json"])?;
+    assert_eq!(stats["signatures"][0]["dropped"], 0, "{stats}");
     Ok(())
 }
