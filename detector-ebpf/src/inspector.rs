@@ -120,7 +120,7 @@ pub extern "C" fn look_through(ctx: *mut xdp_md, search: u64, is_decoded: u32, s
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn read_requests() -> u64 {
-    request::read(&mut KernelInspector::OF_THE_COPY);
+    request::read(&mut KernelInspector::of_the_copy());
     0
 }
 
@@ -129,7 +129,7 @@ pub extern "C" fn read_requests() -> u64 {
 #[inline(never)]
 pub extern "C" fn read_line(line: u64) -> u64 {
     let line = Place::from_word(line);
-    let next = request::read_line(line, &mut KernelInspector::OF_THE_COPY);
+    let next = request::read_line(line, &mut KernelInspector::of_the_copy());
     next.unwrap_or(line).to_word()
 }
 
@@ -170,7 +170,7 @@ pub extern "C" fn decode() -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn read_headers(index: u32) -> u64 {
-    request::read_headers(index, &mut KernelInspector::OF_THE_COPY);
+    request::read_headers(index, &mut KernelInspector::of_the_copy());
     0
 }
 
@@ -254,7 +254,7 @@ pub extern "C" fn gather_payload(ctx: *mut xdp_md, search: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn ask_all(search: u64) -> u64 {
-    let mut inspector = KernelInspector::OF_THE_COPY;
+    let mut inspector = KernelInspector::of_the_copy();
     signature::ask_all(Search::from_word(search), &mut inspector);
     0
 }
@@ -354,9 +354,12 @@ impl KernelInspector {
     /// Of steps that only read what was copied of the packet.
     ///
     /// VERIFIER: a context that a function is given and does not use, the compiler leaves out where it calls it, and then it is refused.
-    const OF_THE_COPY: Self = Self {
-        ctx: ptr::null_mut(),
-    };
+    #[inline(always)]
+    fn of_the_copy() -> Self {
+        Self {
+            ctx: ptr::null_mut(),
+        }
+    }
 }
 
 impl Inspector for KernelInspector {

@@ -5,6 +5,13 @@ pub const ONES: u64 = 0x0101_0101_0101_0101;
 /// The highest bit of every byte.
 pub const HIGHS: u64 = ONES << 7;
 
+/// The same byte in all of a word.
+#[inline(always)]
+#[must_use]
+pub fn all(byte: u8) -> u64 {
+    ONES.wrapping_mul(byte.into())
+}
+
 /// The highest bits of those bytes that are zero. Of the lowest one that is certain, and no bit at all is; of those above it not.
 #[inline(always)]
 #[must_use]

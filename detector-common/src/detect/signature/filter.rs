@@ -84,18 +84,18 @@ pub fn again<P: PacketBytes>(
     // VERIFIER: all ways to the length go on as one.
     let len = P::forget(len as u32) as usize;
     let (begin, blocks) = (begin as usize, len / BLOCK);
-    let first = begin / BLOCK;
-    let start = begin.wrapping_add(shift);
+    let (first, start) = (begin / BLOCK, begin.wrapping_add(shift));
     let mut hits = 0;
     let classes = rest::<P>(len, start, table, workspace) & group.classes;
     keep(workspace, &mut hits, first.wrapping_add(blocks), classes);
+    let (first, start) = (P::forget(first as u32) as usize, P::forget(start as u32));
     let blocks = P::forget(blocks as u32) as usize;
     let mut hits = P::forget(hits);
     for block in 0..WHOLE_MAX {
         if block >= blocks {
             break;
         }
-        let at = block.wrapping_mul(BLOCK).wrapping_add(start) as u32;
+        let at = (block.wrapping_mul(BLOCK) as u32).wrapping_add(start);
         let words = [0, 8, 16, 24].map(|distance| workspace.word::<P>(at.wrapping_add(distance)));
         let classes = sampled(words, table) & group.classes;
         keep(workspace, &mut hits, first.wrapping_add(block), classes);

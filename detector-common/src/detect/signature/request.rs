@@ -8,7 +8,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     Inspector,
-    bytes::{ONES, first, zeros},
+    bytes::{all, first, zeros},
     table::PatternWord,
     uri::{self, Decoder},
     workspace::{DECODED, Extent, REQUESTS_MAX, Workspace},
@@ -30,7 +30,7 @@ const LINE_CALLS: u32 = 8;
 /// Calls for its beginning: what is spread further is not looked at, and counted.
 const HEAD_CALLS: u32 = 16;
 /// Calls for its target, that suffice for all steps that a packet is given.
-const DECODE_CALLS: u32 = 33;
+const DECODE_CALLS: u32 = 65;
 
 /// `HTTP/1.` in either case, and any byte.
 const VERSION: PatternWord = PatternWord {
@@ -185,7 +185,7 @@ pub fn line_end<P: PacketBytes>(from: u32, workspace: &Workspace) -> Place {
         }
         let word = workspace.word::<P>(at);
         marks |= uri::marks(word);
-        let feeds = zeros(word ^ ONES.wrapping_mul(b'\n' as u64));
+        let feeds = zeros(word ^ all(b'\n'));
         if feeds != 0 {
             let feed = at.wrapping_add(first(feeds));
             at = if feed < end { feed } else { end };

@@ -6,13 +6,13 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    bytes::{HIGHS, ONES, first, zeros},
+    bytes::{HIGHS, ONES, all, first, zeros},
     workspace::{DECODED, Workspace},
 };
 use crate::packet::PacketBytes;
 
 /// Steps of one call. VERIFIER: each is followed, so a long target is taken up again.
-const STEPS: u32 = 16;
+const STEPS: u32 = 8;
 
 /// A target that is being decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -36,9 +36,7 @@ pub struct Decoder {
 /// certain, and no bit at all is.
 #[inline(always)]
 pub(super) fn marks(word: u64) -> u64 {
-    zeros(word ^ ONES.wrapping_mul(b'%' as u64))
-        | zeros(word ^ ONES.wrapping_mul(b'\\' as u64))
-        | word & HIGHS
+    zeros(word ^ all(b'%')) | zeros(word ^ all(b'\\')) | word & HIGHS
 }
 
 /// Goes on with the workspace's target.
@@ -157,7 +155,7 @@ impl Unit {
         }
         // VERIFIER: sums of what was compared, so that both ways to write a byte go on as one.
         let is_wide = P::forget(u32::from(word >> 8 & 0xdf == b'U'.into()));
-        let digits = hex(word >> (8 + 8 * (is_wide & 1)));
+        let digits = hex(word >> (is_wide & 1).wrapping_add(1).wrapping_mul(8));
         let (valid, number) = if is_wide == 0 {
             (digits.valid & 0x8080 == 0x8080, digits.number >> 8)
         } else {
@@ -209,8 +207,10 @@ fn hex(word: u64) -> Digits {
     let letters = word as u32;
     // No sum of a byte carries into the next one.
     let low = letters & !HIGH;
-    let at_least =
-        |bytes: u32, letter: u8| bytes.wrapping_add(ONE.wrapping_mul(0x80 - u32::from(letter)));
+    let at_least = |bytes: u32, letter: u8| {
+        let distance = 0x80_u32.wrapping_sub(letter.into());
+        bytes.wrapping_add(ONE.wrapping_mul(distance))
+    };
     let is_digit = at_least(low, b'0') & !at_least(low, b'9' + 1);
     let folded = low | ONE.wrapping_mul(0x20);
     let is_letter = at_least(folded, b'a') & !at_least(folded, b'f' + 1) & HIGH;
