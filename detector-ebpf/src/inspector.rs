@@ -14,6 +14,7 @@ use detector_common::{
         gather::{self, Options},
         rule,
         table::{FilterTable, List, RuleTable},
+        threshold::{self, Meter, Words},
         workspace::Workspace,
     },
     packet::PacketBytes as _,
@@ -69,13 +70,14 @@ pub fn go_on(ctx: *mut xdp_md) -> Decision {
 pub fn search(ctx: *mut xdp_md, search: Search) -> Option<Found> {
     let mut inspector = KernelInspector { ctx };
     let row = detector_common::detect::signature::inspect(search, &mut inspector);
-    if inspector
-        .workspace()
-        .is_none_or(|workspace| workspace.is_cut_short != 0)
-    {
+    // It was there before.
+    let (is_cut_short, is_told) = inspector.workspace().map_or((true, true), |workspace| {
+        (workspace.is_cut_short != 0, workspace.is_untold == 0)
+    });
+    if is_cut_short {
         KernelRuntime::new().tally(Tally::RulesCutShort);
     }
-    Found::of(row?, search, &XdpPacket::new(ctx))
+    Found::of(row?, is_told, search, &XdpPacket::new(ctx))
 }
 
 /// Runs the filter over the packet of `ctx`, see [`filter::run`]. The number says nothing, here and below; a global function gives
@@ -205,6 +207,45 @@ pub extern "C" fn ask(search: u64, row: u32) -> u64 {
     })
 }
 
+/// Counts the packet in `PARSED` for the rules that are to be counted, see [`threshold::run`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn count_held(search: u64) -> u64 {
+    let Some(parsed) = parsed() else {
+        return 0;
+    };
+    with(search, |_, table, workspace| {
+        let headers = parsed.headers();
+        let mut meter = Meter {
+            now_ns: headers.now_ns,
+            seed: maps::CONFIG.get().hash_seed,
+            words: &mut KernelWords,
+        };
+        threshold::run::<XdpPacket>(headers.source, &mut meter, table, workspace);
+        0
+    })
+}
+
+/// The words of `THRESHOLDS`.
+struct KernelWords;
+
+impl Words for KernelWords {
+    #[inline(always)]
+    fn word(&self, slot: u32) -> Option<u64> {
+        let word = maps::THRESHOLDS.get_ptr(slot)?;
+        // SAFETY: a word at its own alignment, which other CPUs write as a whole.
+        Some(unsafe { word.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn set_word(&mut self, slot: u32, word: u64) {
+        if let Some(place) = maps::THRESHOLDS.get_ptr_mut(slot) {
+            // SAFETY: as in `word`; of two CPUs that write, one is the last.
+            unsafe { place.write_volatile(word) }
+        }
+    }
+}
+
 /// Tells the compiler that a function which was not given the workspace has written to it.
 #[inline(always)]
 fn written(workspace: &mut Workspace) {
@@ -302,5 +343,10 @@ impl Inspector for KernelInspector {
     #[inline(always)]
     fn ask_each(&mut self, search: Search, list: List) {
         ask_each(search.to_word(), list.first.into(), list.len.into());
+    }
+
+    #[inline(always)]
+    fn count(&mut self, search: Search) {
+        count_held(search.to_word());
     }
 }

@@ -19,7 +19,7 @@ use detector::{
 };
 use detector_common::{
     config::{Config, Mode},
-    detect::signature::{Found, Local, Search, workspace::Workspace},
+    detect::signature::{Found, Local, Search, threshold::Meter, workspace::Workspace},
     packet::Frame,
     parse::{Network, parse},
 };
@@ -143,6 +143,12 @@ pub fn search(tables: &Tables, packet: &Packet) -> (Option<Found>, bool) {
         filter: &tables.filter,
         rules: &tables.rules,
         workspace: &mut workspace,
+        meter: Meter {
+            now_ns: 0,
+            seed: 0,
+            // Rules that are made up have no threshold.
+            words: &mut [] as &mut [u64],
+        },
     };
     let found = local.search(search);
     (found, workspace.is_cut_short != 0)

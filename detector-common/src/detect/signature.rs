@@ -10,6 +10,7 @@ pub mod find;
 pub mod gather;
 pub mod rule;
 pub mod table;
+pub mod threshold;
 pub mod watch;
 pub mod workspace;
 
@@ -21,6 +22,7 @@ use confirm::Step;
 use table::{
     Action, FilterTable, Group, List, PATTERNS_MAX, Row, RuleTable, STRIDE, WITHOUT_PAYLOAD,
 };
+use threshold::{Meter, Words};
 use watch::{WatchLists, Watched};
 use workspace::{BLOCKS_MAX, CANDIDATES_MAX, Candidate, Workspace};
 
@@ -137,6 +139,8 @@ pub struct Found {
     pub slot: u16,
     /// Whether it is one that drops.
     pub drops: bool,
+    /// Whether it may be told.
+    pub is_told: bool,
     /// The acknowledgement number of TCP; 0 for another protocol.
     pub acknowledged: u32,
 }
@@ -144,13 +148,14 @@ pub struct Found {
 impl Found {
     /// What is found with a row; nothing, if that is to let the packet pass.
     #[inline(always)]
-    pub fn of<P: PacketBytes>(row: Row, search: Search, packet: &P) -> Option<Self> {
+    pub fn of<P: PacketBytes>(row: Row, is_told: bool, search: Search, packet: &P) -> Option<Self> {
         if row.action == Action::Pass as u8 {
             return None;
         }
         Some(Self {
             slot: row.slot,
             drops: row.action == Action::Drop as u8,
+            is_told,
             acknowledged: search.acknowledged(packet),
         })
     }
@@ -174,6 +179,8 @@ pub trait Inspector {
     fn gather(&mut self, search: Search);
     /// Runs [`rule::ask`] on each row of a list.
     fn ask_each(&mut self, search: Search, list: List);
+    /// Runs [`threshold::run`].
+    fn count(&mut self, search: Search);
 }
 
 /// The row of the first rule that the packet matches, if there is one. What was left undecided, the workspace says.
@@ -220,13 +227,17 @@ pub fn inspect<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
     inspector.workspace()?.hint = 0;
     inspector.ask_each(search, to.always);
     inspector.ask_each(search, from.always);
+    let workspace = inspector.workspace()?;
+    if workspace.held_len != 0 || workspace.best != u32::MAX {
+        inspector.count(search);
+    }
     let best = inspector.workspace()?.best;
     (best != u32::MAX).then_some(inspector.rule_table(search)?.row(best))
 }
 
 /// Who inspects where there is no kernel.
 #[derive(Debug)]
-pub struct Local<'a, P> {
+pub struct Local<'a, P, W: ?Sized> {
     /// The packet.
     pub packet: &'a P,
     /// What it was parsed as.
@@ -237,9 +248,11 @@ pub struct Local<'a, P> {
     pub rules: &'a RuleTable,
     /// Where it works.
     pub workspace: &'a mut Workspace,
+    /// Who counts it.
+    pub meter: Meter<'a, W>,
 }
 
-impl<P: PacketBytes> Inspector for Local<'_, P> {
+impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
     fn filter_table(&self, _: Search) -> Option<&FilterTable> {
         Some(self.filter)
     }
@@ -288,12 +301,17 @@ impl<P: PacketBytes> Inspector for Local<'_, P> {
             rule::ask::<P>(row, table, self.workspace, find);
         });
     }
+
+    fn count(&mut self, _: Search) {
+        threshold::run::<P>(self.ip.source, &mut self.meter, self.rules, self.workspace);
+    }
 }
 
-impl<P: PacketBytes> Local<'_, P> {
+impl<P: PacketBytes, W: Words + ?Sized> Local<'_, P, W> {
     /// What a search finds.
     pub fn search(&mut self, search: Search) -> Option<Found> {
         let row = inspect(search, self)?;
-        Found::of(row, search, self.packet)
+        let is_told = self.workspace.is_untold == 0;
+        Found::of(row, is_told, search, self.packet)
     }
 }

@@ -45,6 +45,7 @@ where
     let Found {
         slot,
         drops,
+        is_told,
         acknowledged,
     } = found;
     let response = config.response(Detector::Signature).of_rule(drops);
@@ -68,7 +69,11 @@ where
         source.state.see(now_ns, bytes, companion);
         let objections = &mut source.state.objections;
         objections.flag(dropped);
-        objections.report(now_ns, config.report_interval_ns)
+        if is_told {
+            objections.report(now_ns, config.report_interval_ns)
+        } else {
+            0
+        }
     });
     // A source without an entry cannot be said not to have been reported: then it is not, and its packet counted.
     let count = report.unwrap_or(0);

@@ -31,6 +31,7 @@ use super::{
     header::{Action, Endpoint},
     problem::Problem,
     rule::{Rule, Test},
+    threshold::Threshold,
 };
 
 /// Rules as tables.
@@ -177,7 +178,7 @@ impl Compiled {
                 first: programs.add(rule, &draft.way, choose(rule)).map_err(at)?,
                 slot: slot.ok_or_else(|| at(Problem::NoRoom("rules", RULES_MAX)))?,
                 action: precedence(draft.action) as u8,
-                reserved: 0,
+                ..rule.threshold.map_or(Row::default(), Threshold::row)
             };
             if let Some(rows) = draft
                 .sign

@@ -88,8 +88,6 @@ impl Keyword {
         !matches!(
             self,
             Self::UriContent
-                | Self::Threshold
-                | Self::DetectionFilter
                 | Self::HttpUri
                 | Self::HttpUriRaw
                 | Self::HttpMethod

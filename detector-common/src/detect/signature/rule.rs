@@ -36,8 +36,8 @@ pub fn ask<P: PacketBytes>(
     workspace: &mut Workspace,
     find: impl FnMut(u32, &mut Workspace) -> Sought,
 ) {
-    // One that comes later would change nothing.
-    if row >= workspace.best {
+    // One that comes later would change nothing, unless it is counted.
+    if row >= workspace.best && !table.row(row).is_awaited() {
         return;
     }
     if workspace.budget == 0 {
@@ -46,7 +46,18 @@ pub fn ask<P: PacketBytes>(
     }
     workspace.budget = workspace.budget.saturating_sub(COST);
     if holds::<P>(table.row(row).first, table, workspace, find) {
-        workspace.best = row;
+        note(row, table, workspace);
+    }
+}
+
+/// Keeps a row that holds if it is the first one that matches in any case, and notes one that is awaited.
+#[inline(always)]
+fn note(number: u32, table: &RuleTable, workspace: &mut Workspace) {
+    let row = table.row(number);
+    if row.is_awaited() {
+        workspace.hold(number, &row, table);
+    } else {
+        workspace.best = number;
     }
 }
 

@@ -4,7 +4,8 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     Search,
-    table::{FIELDS, Field},
+    table::{FIELDS, Field, Row, RuleTable},
+    threshold::HELD_MAX,
 };
 use crate::{packet::PacketBytes, verdict::Decision};
 
@@ -79,6 +80,12 @@ pub struct Workspace {
     pub is_cut_short: u32,
     /// The first row that holds; [`u32::MAX`] if there is none yet.
     pub best: u32,
+    /// 1 if nothing is told of what was found.
+    pub is_untold: u32,
+    /// How many rows hold that may not match, for packets of the source are counted first, see [`super::threshold`].
+    pub held_len: u32,
+    /// They.
+    pub held: [u16; HELD_MAX],
     /// The payload in words, the first byte lowest, and room to read one behind it.
     pub payload: [u64; PAYLOAD_WORDS + 1],
 }
@@ -125,6 +132,29 @@ impl Workspace {
         self.looks = LOOKS;
         self.is_cut_short = 0;
         self.best = u32::MAX;
+        self.is_untold = 0;
+        self.held_len = 0;
+    }
+
+    /// Notes a row that holds and is awaited: of the rows of a rule the first.
+    #[inline(always)]
+    pub fn hold(&mut self, number: u32, row: &Row, table: &RuleTable) {
+        let mut index = 0_u32;
+        for held in &self.held {
+            if index >= self.held_len || table.row(u32::from(*held)).slot == row.slot {
+                break;
+            }
+            index = index.wrapping_add(1);
+        }
+        let Some(place) = self.held.get_mut(index as usize) else {
+            self.is_cut_short = 1;
+            return;
+        };
+        let is_new = index >= self.held_len;
+        if is_new || number < u32::from(*place) {
+            *place = number as u16;
+        }
+        self.held_len = self.held_len.wrapping_add(is_new.into());
     }
 
     /// Follows up a pattern that stands at `place`. Twice is no harm.

@@ -121,9 +121,6 @@ pub(in crate::rules) fn stages<'r>(
     if rule.patterns.len() > SLOTS {
         return Err(Problem::TooLarge("contents", SLOTS));
     }
-    if rule.threshold.is_some() {
-        return Err(Problem::NotYet("threshold and detection_filter"));
-    }
     let of_payload = |buffer: Buffer| buffer == Buffer::Payload;
     let mut stages = Vec::new();
     // A pattern may be one of rules for different protocols.
