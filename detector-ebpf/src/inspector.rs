@@ -71,13 +71,12 @@ pub fn search(ctx: *mut xdp_md, search: Search) -> Option<Found> {
     let mut inspector = KernelInspector { ctx };
     let row = detector_common::detect::signature::inspect(search, &mut inspector);
     // It was there before.
-    let (is_cut_short, is_told) = inspector.workspace().map_or((true, true), |workspace| {
-        (workspace.is_cut_short != 0, workspace.is_untold == 0)
-    });
-    if is_cut_short {
+    let workspace = inspector.workspace()?;
+    let is_untold = workspace.is_untold;
+    if workspace.is_cut_short != 0 {
         KernelRuntime::new().tally(Tally::RulesCutShort);
     }
-    Found::of(row?, is_told, search, &XdpPacket::new(ctx))
+    Found::of(row?, is_untold, search, &XdpPacket::new(ctx))
 }
 
 /// Runs the filter over the packet of `ctx`, see [`filter::run`]. The number says nothing, here and below; a global function gives
@@ -198,19 +197,34 @@ pub extern "C" fn ask_each(search: u64, first: u32, len: u32) -> u64 {
 #[inline(never)]
 pub extern "C" fn ask(search: u64, row: u32) -> u64 {
     with(search, |_, table, workspace| {
-        rule::ask::<XdpPacket>(row, table, workspace, |exit, workspace| {
+        let find = |exit, workspace: &mut Workspace| {
             let sought = Sought::from_number(find_pattern(search, exit));
             written(workspace);
             sought
-        });
+        };
+        let note = |workspace: &mut Workspace| {
+            hold(search, row);
+            written(workspace);
+        };
+        rule::ask::<XdpPacket>(row, table, workspace, find, note);
         0
     })
 }
 
-/// Counts the packet in `PARSED` for the rules that are to be counted, see [`threshold::run`].
+/// Notes a row that holds and is awaited, see [`Workspace::hold`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn count_held(search: u64) -> u64 {
+pub extern "C" fn hold(search: u64, row: u32) -> u64 {
+    with(search, |_, table, workspace| {
+        workspace.hold(row, table);
+        0
+    })
+}
+
+/// Counts the packet in `PARSED` for the rule of this index, see [`threshold::run`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn count(search: u64, index: u32) -> u64 {
     let Some(parsed) = parsed() else {
         return 0;
     };
@@ -221,7 +235,7 @@ pub extern "C" fn count_held(search: u64) -> u64 {
             seed: maps::CONFIG.get().hash_seed,
             words: &mut KernelWords,
         };
-        threshold::run::<XdpPacket>(headers.source, &mut meter, table, workspace);
+        threshold::run(index, headers.source, &mut meter, table, workspace);
         0
     })
 }
@@ -346,7 +360,7 @@ impl Inspector for KernelInspector {
     }
 
     #[inline(always)]
-    fn count(&mut self, search: Search) {
-        count_held(search.to_word());
+    fn count(&mut self, search: Search, index: u32) {
+        count(search.to_word(), index);
     }
 }

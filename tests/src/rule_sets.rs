@@ -64,7 +64,7 @@ impl Case {
         let expected = matcher::first(&self.rules, packet);
         let expected = expected.filter(|rule| rule.header.action != Action::Pass);
         let (found, is_cut_short) = search(&self.tables, packet);
-        let entry = found.and_then(|found| self.tables.book.get(found.slot));
+        let entry = found.and_then(|found| self.tables.book.get(found.slot()));
         let sid = entry.map(|entry| entry.sid);
         let is_right = if is_cut_short {
             // Not all was decided. What was found must be so all the same.

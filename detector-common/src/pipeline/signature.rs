@@ -42,12 +42,7 @@ where
     R: Runtime<'t, P>,
 {
     let config = runtime.config();
-    let Found {
-        slot,
-        drops,
-        is_told,
-        acknowledged,
-    } = found;
+    let (slot, drops, acknowledged) = (found.slot(), found.drops, found.acknowledged);
     let response = config.response(Detector::Signature).of_rule(drops);
     let source = headers.source;
     let key = SourceKey::of_host(slot, runtime.interface(), headers.vlan(), source);
@@ -69,7 +64,7 @@ where
         source.state.see(now_ns, bytes, companion);
         let objections = &mut source.state.objections;
         objections.flag(dropped);
-        if is_told {
+        if found.is_told() {
             objections.report(now_ns, config.report_interval_ns)
         } else {
             0

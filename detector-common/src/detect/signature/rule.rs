@@ -28,13 +28,15 @@ pub fn each(list: List, table: &RuleTable, mut ask: impl FnMut(u32)) {
     }
 }
 
-/// Asks the rule of a row, and keeps it if it holds and is the first one; `find` looks for the pattern that an exit leads to.
+/// Asks the rule of a row, and keeps it if it holds and is the first one; `find` looks for the pattern that an exit leads to, and `hold`
+/// runs [`Workspace::hold`].
 #[inline(always)]
 pub fn ask<P: PacketBytes>(
     row: u32,
     table: &RuleTable,
     workspace: &mut Workspace,
     find: impl FnMut(u32, &mut Workspace) -> Sought,
+    hold: impl FnOnce(&mut Workspace),
 ) {
     // One that comes later would change nothing, unless it is counted.
     if row >= workspace.best && !table.row(row).is_awaited() {
@@ -46,18 +48,11 @@ pub fn ask<P: PacketBytes>(
     }
     workspace.budget = workspace.budget.saturating_sub(COST);
     if holds::<P>(table.row(row).first, table, workspace, find) {
-        note(row, table, workspace);
-    }
-}
-
-/// Keeps a row that holds if it is the first one that matches in any case, and notes one that is awaited.
-#[inline(always)]
-fn note(number: u32, table: &RuleTable, workspace: &mut Workspace) {
-    let row = table.row(number);
-    if row.is_awaited() {
-        workspace.hold(number, &row, table);
-    } else {
-        workspace.best = number;
+        if table.row(row).is_awaited() {
+            hold(workspace);
+        } else {
+            workspace.best = row;
+        }
     }
 }
 

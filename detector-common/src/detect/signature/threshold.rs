@@ -11,10 +11,7 @@ use super::{
     table::{Action, Row, RuleTable},
     workspace::Workspace,
 };
-use crate::{
-    net::IpAddress,
-    packet::{PacketBytes, is_zero},
-};
+use crate::{net::IpAddress, packet::is_zero};
 
 /// Slots of the table, a power of two: half a megabyte.
 pub const SLOTS: u32 = 1 << 16;
@@ -92,47 +89,37 @@ impl Limits {
     }
 }
 
-/// Counts the rules that were noted for a packet of `source`, so that the first one that matches is [`Workspace::best`].
+/// Counts a packet of `source` for the rule of this index among those that were noted; behind the last of them, for the one that is
+/// the finding then.
 ///
 /// What a rule lets pass in any case is counted for none behind it. One that matches in any case is counted if it is the finding.
 #[inline(always)]
-pub fn run<P: PacketBytes>(
+pub fn run(
+    index: u32,
     source: IpAddress,
     meter: &mut Meter<'_, impl Words + ?Sized>,
     table: &RuleTable,
     workspace: &mut Workspace,
 ) {
-    let best = workspace.best;
-    let is_passed = best != u32::MAX && table.row(best).action == Action::Pass as u8;
-    let mut first = best;
-    let mut index = 0_u32;
-    for _ in 0..=HELD_MAX {
-        // VERIFIER: all ways through one go on as one.
-        (index, first) = (P::forget(index), P::forget(first));
-        let is_last = index >= workspace.held_len;
-        let held = workspace.held.get(index as usize & (HELD_MAX - 1));
-        let held = u32::from(held.copied().unwrap_or_default());
-        index = index.wrapping_add(1);
-        let number = if is_last { best } else { held };
-        let row = table.row(number);
-        let is_counted = if is_last {
-            first == best && best != u32::MAX && row.window != 0
-        } else {
-            number < best || !is_passed
-        };
-        if is_counted {
-            let counted = count(&row, source, meter);
-            if counted >= row.least.into() && number <= first {
-                first = number;
-                workspace.is_untold =
-                    u32::from(row.last != Row::AGAIN && counted > row.last.into());
-            }
-        }
-        if is_last {
-            break;
-        }
+    let (best, reached) = (workspace.best, workspace.reached);
+    let is_last = index >= workspace.held_len;
+    let held = workspace.held.get(index as usize & (HELD_MAX - 1));
+    let held = u32::from(held.copied().unwrap_or_default());
+    let number = if is_last { best } else { held };
+    let row = table.row(number);
+    let is_counted = if is_last {
+        best < reached && row.window != 0
+    } else {
+        number < best || best == u32::MAX || table.row(best).action != Action::Pass as u8
+    };
+    if !is_counted {
+        return;
     }
-    workspace.best = first;
+    let counted = count(&row, source, meter);
+    if counted >= row.least.into() && number <= reached {
+        workspace.reached = number;
+        workspace.is_untold = u32::from(row.last != Row::AGAIN && counted > row.last.into());
+    }
 }
 
 /// Counts a packet of `source` for the rule of `row`: which one of its window it is.

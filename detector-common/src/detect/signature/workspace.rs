@@ -4,7 +4,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     Search,
-    table::{FIELDS, Field, Row, RuleTable},
+    table::{FIELDS, Field, RuleTable},
     threshold::HELD_MAX,
 };
 use crate::{packet::PacketBytes, verdict::Decision};
@@ -78,8 +78,12 @@ pub struct Workspace {
     pub payload_len: u32,
     /// 1 if something was not followed up.
     pub is_cut_short: u32,
-    /// The first row that holds; [`u32::MAX`] if there is none yet.
+    /// The first row that holds and is not awaited; [`u32::MAX`] if there is none yet.
     pub best: u32,
+    /// The first row that was awaited and matches; [`u32::MAX`] if there is none yet.
+    pub reached: u32,
+    /// Zero.
+    reserved: u32,
     /// 1 if nothing is told of what was found.
     pub is_untold: u32,
     /// How many rows hold that may not match, for packets of the source are counted first, see [`super::threshold`].
@@ -132,16 +136,29 @@ impl Workspace {
         self.looks = LOOKS;
         self.is_cut_short = 0;
         self.best = u32::MAX;
+        self.reached = u32::MAX;
         self.is_untold = 0;
         self.held_len = 0;
     }
 
+    /// The row that counts; [`u32::MAX`] if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub fn finding(&self) -> u32 {
+        if self.reached < self.best {
+            self.reached
+        } else {
+            self.best
+        }
+    }
+
     /// Notes a row that holds and is awaited: of the rows of a rule the first.
     #[inline(always)]
-    pub fn hold(&mut self, number: u32, row: &Row, table: &RuleTable) {
+    pub fn hold(&mut self, number: u32, table: &RuleTable) {
+        let slot = table.row(number).slot;
         let mut index = 0_u32;
         for held in &self.held {
-            if index >= self.held_len || table.row(u32::from(*held)).slot == row.slot {
+            if index >= self.held_len || table.row(u32::from(*held)).slot == slot {
                 break;
             }
             index = index.wrapping_add(1);
