@@ -71,13 +71,13 @@ impl Threshold {
     }
 
     fn limits(self) -> Limits {
-        let (least, last) = match self.kind {
+        let (least, told) = match self.kind {
             Kind::Limit => (1, self.count),
             Kind::Threshold => (self.count, Row::AGAIN.into()),
             Kind::Both => (self.count, self.count),
             Kind::Filter => (self.count + 1, u16::MAX.into()),
         };
-        Limits::new(least, last, self.seconds)
+        Limits::new(least, told, self.seconds)
     }
 
     fn read(kind: Kind, text: &str, parameters: usize) -> Option<Self> {

@@ -77,13 +77,13 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Those of a window of so many seconds.
+    /// Those of a window of so many seconds, in which the packets up to `told` are told.
     #[must_use]
-    pub fn new(least: u32, last: u32, seconds: u32) -> Self {
+    pub fn new(least: u32, told: u32, seconds: u32) -> Self {
         let window = (u64::from(seconds) * 1_000_000_000).div_ceil(1 << UNIT_BITS);
         Self {
             least: least as u16,
-            last: last as u16,
+            last: told as u16,
             window: window as u32,
         }
     }
