@@ -15,6 +15,7 @@ use detector_common::{
         request::{self, Place},
         rule,
         table::{FilterTable, List, RuleTable},
+        threshold::{self, Meter, Words},
         uri,
         workspace::Workspace,
     },
@@ -72,13 +73,13 @@ pub fn go_on(ctx: *mut xdp_md) -> Decision {
 pub fn search(ctx: *mut xdp_md, search: Search) -> Option<Found> {
     let mut inspector = KernelInspector { ctx };
     let row = signature::inspect(search, &mut inspector);
-    if inspector
-        .workspace()
-        .is_none_or(|workspace| workspace.is_cut_short != 0)
-    {
+    // It was there before.
+    let workspace = inspector.workspace()?;
+    let is_untold = workspace.is_untold;
+    if workspace.is_cut_short != 0 {
         KernelRuntime::new().tally(Tally::RulesCutShort);
     }
-    Found::of(row?, search, &XdpPacket::new(ctx))
+    Found::of(row?, is_untold, search, &XdpPacket::new(ctx))
 }
 
 /// Runs the filter over the packet of `ctx`, see [`filter::run`]. The number says nothing, here and below; a global function gives
@@ -95,9 +96,9 @@ pub extern "C" fn filter(ctx: *mut xdp_md, search: u64) -> u64 {
 /// Runs the filter once more, see [`filter::again`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn filter_again(search: u64, shift: u32) -> u64 {
+pub extern "C" fn filter_again(search: u64, shift: u32, len: u32) -> u64 {
     with_filter(search, |search, table, workspace| {
-        filter::again::<XdpPacket>(search, shift, table, workspace);
+        filter::again::<XdpPacket>(search, shift, len, table, workspace);
         0
     })
 }
@@ -280,13 +281,67 @@ pub extern "C" fn ask_each(search: u64, first: u32, len: u32) -> u64 {
 #[inline(never)]
 pub extern "C" fn ask(search: u64, row: u32) -> u64 {
     with(search, |_, table, workspace| {
-        rule::ask::<XdpPacket>(row, table, workspace, |exit, workspace| {
+        let find = |exit, workspace: &mut Workspace| {
             let sought = Sought::from_number(find_pattern(search, exit));
             written(workspace);
             sought
-        });
+        };
+        let note = |workspace: &mut Workspace| {
+            hold(search, row);
+            written(workspace);
+        };
+        rule::ask::<XdpPacket>(row, table, workspace, find, note);
         0
     })
+}
+
+/// Notes a row that holds and is awaited, see [`Workspace::hold`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn hold(search: u64, row: u32) -> u64 {
+    with(search, |_, table, workspace| {
+        workspace.hold(row, table);
+        0
+    })
+}
+
+/// Counts the packet in `PARSED` for the rule of this index, see [`threshold::run`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn count(search: u64, index: u32) -> u64 {
+    let Some(parsed) = parsed() else {
+        return 0;
+    };
+    with(search, |_, table, workspace| {
+        let headers = parsed.headers();
+        let mut meter = Meter {
+            now_ns: headers.now_ns,
+            seed: maps::CONFIG.get().hash_seed,
+            words: &mut KernelWords,
+        };
+        threshold::run(index, headers.source, &mut meter, table, workspace);
+        0
+    })
+}
+
+/// The words of `THRESHOLDS`.
+struct KernelWords;
+
+impl Words for KernelWords {
+    #[inline(always)]
+    fn word(&self, slot: u32) -> Option<u64> {
+        let word = maps::THRESHOLDS.get_ptr(slot)?;
+        // SAFETY: a word at its own alignment, which other CPUs write as a whole.
+        Some(unsafe { word.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn set_word(&mut self, slot: u32, word: u64) {
+        if let Some(place) = maps::THRESHOLDS.get_ptr_mut(slot) {
+            // SAFETY: as in `word`; of two CPUs that write, one is the last.
+            unsafe { place.write_volatile(word) }
+        }
+    }
 }
 
 /// Tells the compiler that a function which was not given the workspace has written to it.
@@ -388,8 +443,8 @@ impl Inspector for KernelInspector {
     }
 
     #[inline(always)]
-    fn filter_again(&mut self, search: Search, shift: u32) {
-        filter_again(search.to_word(), shift);
+    fn filter_again(&mut self, search: Search, shift: u32, len: u32) {
+        filter_again(search.to_word(), shift, len);
     }
 
     #[inline(always)]
@@ -456,5 +511,10 @@ impl Inspector for KernelInspector {
     #[inline(always)]
     fn ask_each(&mut self, search: Search, list: List) {
         ask_each(search.to_word(), list.first.into(), list.len.into());
+    }
+
+    #[inline(always)]
+    fn count(&mut self, search: Search, index: u32) {
+        count(search.to_word(), index);
     }
 }

@@ -15,6 +15,7 @@ use detector_common::{
     config::Config,
     detect::signature::{
         table::{FilterTable, RULES_MAX, RuleTable},
+        threshold,
         watch::{GENERATIONS, WatchLists},
         workspace::Workspace,
     },
@@ -76,6 +77,10 @@ pub static SERVICES: Array<u64, { services::SLOTS as usize }> = Array::new();
 /// The numbers with which servers inside accepted connections, for all CPUs.
 #[btf_map]
 pub static HANDSHAKES: Array<u64, { proof::SLOTS as usize }> = Array::new();
+
+/// How many packets of a source a rule held for, for all CPUs.
+#[btf_map]
+pub static THRESHOLDS: Array<u64, { threshold::SLOTS as usize }> = Array::new();
 
 /// Where the record of a blocked address is. The agent writes this and the next two, the program reads.
 #[btf_map]

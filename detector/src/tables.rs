@@ -13,6 +13,7 @@ use detector_common::{
         signature::{
             Found, Local, Search,
             table::{FilterTable, RuleTable},
+            threshold::{Meter, Words},
             watch::WatchLists,
             workspace::Workspace,
         },
@@ -86,13 +87,14 @@ impl Tables {
         )
     }
 
-    /// What a packet with these headers matches, and whether something was left undecided.
+    /// What a packet with these headers matches, and whether something was left undecided; it is counted in `words`.
     pub fn search<P: PacketBytes>(
         &self,
         packet: &P,
         headers: &Headers,
         search: Search,
         workspace: &mut Workspace,
+        words: &mut (impl Words + ?Sized),
     ) -> (Option<Found>, bool) {
         let mut local = Local {
             packet,
@@ -100,6 +102,11 @@ impl Tables {
             filter: &self.filter,
             rules: &self.rules,
             workspace,
+            meter: Meter {
+                now_ns: headers.now_ns,
+                seed: self.config.hash_seed,
+                words,
+            },
         };
         let found = local.search(search);
         (found, workspace.is_cut_short != 0)

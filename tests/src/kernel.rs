@@ -68,6 +68,7 @@ pub struct TestKernel {
     bindings: PerCpuMap<u64>,
     services: PerCpuMap<u64>,
     handshakes: PerCpuMap<u64>,
+    thresholds: PerCpuMap<u64>,
     tallies: PerCpuMap<u64>,
     pins: PathBuf,
     /// Last, for it is dropped last.
@@ -98,6 +99,7 @@ impl TestKernel {
             bindings: PerCpuMap::open_shared(&pins.join(map::BINDINGS))?,
             services: PerCpuMap::open_shared(&pins.join(map::SERVICES))?,
             handshakes: PerCpuMap::open_shared(&pins.join(map::HANDSHAKES))?,
+            thresholds: PerCpuMap::open_shared(&pins.join(map::THRESHOLDS))?,
             tallies: PerCpuMap::open(&pins.join(map::TALLIES))?,
             pins,
             _bpffs: bpffs,
@@ -130,6 +132,7 @@ impl TestKernel {
             bindings: self.bindings.read(0)?,
             services: self.services.read(0)?,
             handshakes: self.handshakes.read(0)?,
+            thresholds: self.thresholds.read(0)?,
             ..self.own_state()?
         })
     }
@@ -144,6 +147,7 @@ impl TestKernel {
             bindings: Vec::new(),
             services: Vec::new(),
             handshakes: Vec::new(),
+            thresholds: Vec::new(),
             tallies: self.tallies.read(self.cpu)?,
         })
     }
@@ -164,6 +168,7 @@ impl TestKernel {
             bindings: Vec::new(),
             services: Vec::new(),
             handshakes: Vec::new(),
+            thresholds: Vec::new(),
             tallies: self.tallies.read(self.cpu)?,
         })
     }
@@ -186,6 +191,7 @@ impl TestKernel {
         self.bindings.write(0, &state.bindings)?;
         self.services.write(0, &state.services)?;
         self.handshakes.write(0, &state.handshakes)?;
+        self.thresholds.write(0, &state.thresholds)?;
         self.tallies.write(self.cpu, &state.tallies)
     }
 
@@ -207,6 +213,9 @@ impl TestKernel {
             && self
                 .handshakes
                 .agrees_with(0, &host.handshakes, &journal.handshakes)?
+            && self
+                .thresholds
+                .agrees_with(0, &host.thresholds, &journal.thresholds)?
             && self
                 .counters
                 .agrees_with(self.cpu, &host.counters, &journal.counters)?

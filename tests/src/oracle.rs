@@ -22,7 +22,7 @@ use detector::tables::Tables;
 use detector_common::{
     abi::{self, RuleCounter, Tally},
     config::Config,
-    detect::signature::{Found, Search, watch::WatchLists, workspace::Workspace},
+    detect::signature::{Found, Search, threshold::Words, watch::WatchLists, workspace::Workspace},
     event::Event,
     packet::Frame,
     parse::{Packet, plain},
@@ -131,6 +131,24 @@ impl<'t> HostMaps<'t> {
     }
 }
 
+/// The words of sources that rules count, noted down before they are written.
+struct NotedWords<'m> {
+    log: &'m mut Log<u64>,
+    words: &'m mut [u64],
+}
+
+impl Words for NotedWords<'_> {
+    fn word(&self, slot: u32) -> Option<u64> {
+        self.words.word(slot)
+    }
+
+    fn set_word(&mut self, slot: u32, word: u64) {
+        if let Some(place) = self.log.entry(self.words, slot) {
+            *place = word;
+        }
+    }
+}
+
 impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
     fn interface(&self) -> u8 {
         u8::try_from(self.interface).unwrap_or(u8::MAX)
@@ -149,9 +167,13 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
     }
 
     fn search(&mut self, packet: &Frame<'_>, headers: &Headers, search: Search) -> Option<Found> {
+        let mut words = NotedWords {
+            log: &mut self.journal.thresholds,
+            words: &mut self.state.thresholds,
+        };
         let (found, is_cut_short) =
             self.tables
-                .search(packet, headers, search, &mut self.workspace);
+                .search(packet, headers, search, &mut self.workspace, &mut words);
         if is_cut_short {
             self.tally(Tally::RulesCutShort);
         }

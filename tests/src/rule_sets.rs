@@ -21,7 +21,7 @@ use detector::{
 };
 use detector_common::{
     config::{Config, Mode},
-    detect::signature::{Found, Local, Search, workspace::Workspace},
+    detect::signature::{Found, Local, Search, threshold::Meter, workspace::Workspace},
     packet::Frame,
     parse::{Network, parse},
 };
@@ -66,7 +66,7 @@ impl Case {
         let expected = matcher::first(&self.rules, packet);
         let expected = expected.filter(|rule| rule.header.action != Action::Pass);
         let (found, is_cut_short) = search(&self.tables, packet);
-        let entry = found.and_then(|found| self.tables.book.get(found.slot));
+        let entry = found.and_then(|found| self.tables.book.get(found.slot()));
         let sid = entry.map(|entry| entry.sid);
         let is_right = if is_cut_short {
             // Not all was decided. What was found must be so all the same.
@@ -145,6 +145,12 @@ pub fn search(tables: &Tables, packet: &Packet) -> (Option<Found>, bool) {
         filter: &tables.filter,
         rules: &tables.rules,
         workspace: &mut workspace,
+        meter: Meter {
+            now_ns: 0,
+            seed: 0,
+            // Rules that are made up have no threshold.
+            words: &mut [] as &mut [u64],
+        },
     };
     let found = local.search(search);
     (found, workspace.is_cut_short != 0)

@@ -79,6 +79,13 @@ fn rule(dice: &mut Dice, sid: usize) -> String {
     if header.starts_with("tcp") {
         rule.push_str(dice.of(&["", "", "", "", "flags:S; ", "flags:+A; ", "flags:!A; "]));
     }
+    rule.push_str(dice.of(&[
+        "",
+        "",
+        "",
+        "detection_filter:track by_src, count 2, seconds 9; ",
+        "threshold:type limit, track by_src, count 2, seconds 9; ",
+    ]));
     let _ = writeln!(rule, "sid:{sid};)");
     rule
 }

@@ -56,7 +56,7 @@ fn agree(
     let packet = Packet::to_web(payload.to_vec());
     let expected = matcher::first(rules, &packet).map(|rule| rule.sid);
     let (found, is_cut_short) = search(tables, &packet);
-    let entry = found.and_then(|found| tables.book.get(found.slot));
+    let entry = found.and_then(|found| tables.book.get(found.slot()));
     prop_assert!(!is_cut_short, "cut short: {}", payload.escape_ascii());
     prop_assert_eq!(
         entry.map(|entry| entry.sid),

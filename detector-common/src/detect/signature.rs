@@ -15,6 +15,7 @@ pub mod gather;
 pub mod request;
 pub mod rule;
 pub mod table;
+pub mod threshold;
 pub mod uri;
 pub mod watch;
 pub mod workspace;
@@ -28,6 +29,7 @@ use request::{Place, View};
 use table::{
     Action, FilterTable, Group, List, PATTERNS_MAX, Row, RuleTable, STRIDE, WITHOUT_PAYLOAD,
 };
+use threshold::{HELD_MAX, Meter, Words};
 use watch::{WatchLists, Watched};
 use workspace::{BLOCKS_MAX, CANDIDATES_MAX, Candidate, REQUESTS_MAX, Workspace};
 
@@ -139,8 +141,10 @@ impl Search {
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Where the rule is counted.
-    pub slot: u16,
+    /// Where the rule is counted (16 bits), and whether it is not to be told.
+    ///
+    /// VERIFIER: one number, of which the compiler makes no branches, and no half that nobody wrote.
+    word: u32,
     /// Whether it is one that drops.
     pub drops: bool,
     /// The acknowledgement number of TCP; 0 for another protocol.
@@ -148,14 +152,33 @@ pub struct Found {
 }
 
 impl Found {
+    /// Where the rule is counted.
+    #[inline(always)]
+    #[must_use]
+    pub fn slot(&self) -> u16 {
+        self.word as u16
+    }
+
+    /// Whether it may be told.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.word >> 16 == 0
+    }
+
     /// What is found with a row; nothing, if that is to let the packet pass.
     #[inline(always)]
-    pub fn of<P: PacketBytes>(row: Row, search: Search, packet: &P) -> Option<Self> {
+    pub fn of<P: PacketBytes>(
+        row: Row,
+        is_untold: u32,
+        search: Search,
+        packet: &P,
+    ) -> Option<Self> {
         if row.action == Action::Pass as u8 {
             return None;
         }
         Some(Self {
-            slot: row.slot,
+            word: u32::from(row.slot) | is_untold << 16,
             drops: row.action == Action::Drop as u8,
             acknowledged: search.acknowledged(packet),
         })
@@ -184,7 +207,7 @@ pub trait Inspector {
     /// Runs [`filter::run`].
     fn filter(&mut self, search: Search);
     /// Runs [`filter::again`].
-    fn filter_again(&mut self, search: Search, shift: u32);
+    fn filter_again(&mut self, search: Search, shift: u32, len: u32);
     /// Runs [`confirm::run`] on the block of this index, and what it goes on with.
     fn confirm(&mut self, search: Search, index: u32, shift: u32);
     /// Runs [`look_through`].
@@ -209,6 +232,8 @@ pub trait Inspector {
     fn ask_all(&mut self, search: Search);
     /// Runs [`rule::ask`] on each row of a list.
     fn ask_each(&mut self, search: Search, list: List);
+    /// Runs [`threshold::run`] on the rule of this index.
+    fn count(&mut self, search: Search, index: u32);
 }
 
 /// The row of the first rule that the packet matches, if there is one. What was left undecided, the workspace says.
@@ -246,7 +271,14 @@ pub fn inspect<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
             }
         }
     }
-    let best = inspector.workspace()?.best;
+    let held = inspector.workspace()?.held_len;
+    for index in 0..=HELD_MAX as u32 {
+        inspector.count(search, index);
+        if index >= held {
+            break;
+        }
+    }
+    let best = inspector.workspace()?.finding();
     (best != u32::MAX).then_some(inspector.rule_table(search)?.row(best))
 }
 
@@ -274,7 +306,9 @@ pub fn look_through<I: Inspector>(
     if shift == 0 && text == Text::Payload {
         inspector.filter(search);
     } else {
-        inspector.filter_again(search, shift);
+        let looked_at = inspector.workspace()?.looked_at;
+        let len = filter::len_of_again(search, shift, inspector.filter_table(search)?, looked_at);
+        inspector.filter_again(search, shift, len);
     }
     let blocks = inspector.workspace()?.blocks_len;
     for index in 0..BLOCKS_MAX as u32 {
@@ -311,7 +345,7 @@ pub fn ask_all<I: Inspector>(search: Search, inspector: &mut I) -> Option<()> {
 
 /// Who inspects where there is no kernel.
 #[derive(Debug)]
-pub struct Local<'a, P> {
+pub struct Local<'a, P, W: ?Sized> {
     /// The packet.
     pub packet: &'a P,
     /// What it was parsed as.
@@ -322,9 +356,11 @@ pub struct Local<'a, P> {
     pub rules: &'a RuleTable,
     /// Where it works.
     pub workspace: &'a mut Workspace,
+    /// Who counts it.
+    pub meter: Meter<'a, W>,
 }
 
-impl<P: PacketBytes> Inspector for Local<'_, P> {
+impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
     type Packet = P;
 
     fn filter_table(&self, _: Search) -> Option<&FilterTable> {
@@ -343,8 +379,8 @@ impl<P: PacketBytes> Inspector for Local<'_, P> {
         filter::run(search, self.packet, self.filter, self.workspace);
     }
 
-    fn filter_again(&mut self, search: Search, shift: u32) {
-        filter::again::<P>(search, shift, self.filter, self.workspace);
+    fn filter_again(&mut self, search: Search, shift: u32, len: u32) {
+        filter::again::<P>(search, shift, len, self.filter, self.workspace);
     }
 
     fn confirm(&mut self, search: Search, index: u32, shift: u32) {
@@ -408,15 +444,21 @@ impl<P: PacketBytes> Inspector for Local<'_, P> {
         let table = self.rules;
         rule::each(list, table, |row| {
             let find = |exit, workspace: &mut Workspace| find::run::<P>(exit, table, workspace);
-            rule::ask::<P>(row, table, self.workspace, find);
+            let hold = |workspace: &mut Workspace| workspace.hold(row, table);
+            rule::ask::<P>(row, table, self.workspace, find, hold);
         });
+    }
+
+    fn count(&mut self, _: Search, index: u32) {
+        let source = self.ip.source;
+        threshold::run(index, source, &mut self.meter, self.rules, self.workspace);
     }
 }
 
-impl<P: PacketBytes> Local<'_, P> {
+impl<P: PacketBytes, W: Words + ?Sized> Local<'_, P, W> {
     /// What a search finds.
     pub fn search(&mut self, search: Search) -> Option<Found> {
         let row = inspect(search, self)?;
-        Found::of(row, search, self.packet)
+        Found::of(row, self.workspace.is_untold, search, self.packet)
     }
 }

@@ -42,11 +42,7 @@ where
     R: Runtime<'t, P>,
 {
     let config = runtime.config();
-    let Found {
-        slot,
-        drops,
-        acknowledged,
-    } = found;
+    let (slot, drops, acknowledged) = (found.slot(), found.drops, found.acknowledged);
     let response = config.response(Detector::Signature).of_rule(drops);
     let source = headers.source;
     let key = SourceKey::of_host(slot, runtime.interface(), headers.vlan(), source);
@@ -69,7 +65,11 @@ where
         source.state.see(now_ns, bytes, companion);
         let objections = &mut source.state.objections;
         objections.flag(dropped);
-        objections.report(now_ns, config.report_interval_ns)
+        if found.is_told() {
+            objections.report(now_ns, config.report_interval_ns)
+        } else {
+            0
+        }
     });
     // A source without an entry cannot be said not to have been reported: then it is not, and its packet counted.
     let count = report.unwrap_or(0);

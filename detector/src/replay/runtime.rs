@@ -9,7 +9,9 @@ use detector_common::{
     abi::{Tally, counter_index},
     bindings,
     config::Config,
-    detect::signature::{Found, Search, table::RULES_MAX, watch::WatchLists, workspace::Workspace},
+    detect::signature::{
+        Found, Search, table::RULES_MAX, threshold, watch::WatchLists, workspace::Workspace,
+    },
     event::Event,
     packet::Frame,
     pipeline::{self, Runtime, headers::Headers},
@@ -34,6 +36,7 @@ pub struct Replay<'t> {
     bindings: Vec<u64>,
     services: Vec<u64>,
     handshakes: Vec<u64>,
+    thresholds: Vec<u64>,
     counters: Vec<Counter>,
     rule_hits: Vec<RuleCounter>,
     workspace: Box<Workspace>,
@@ -56,6 +59,7 @@ impl<'t> Replay<'t> {
             bindings: zeroed_vec(bindings::SLOTS as usize),
             services: zeroed_vec(services::SLOTS as usize),
             handshakes: zeroed_vec(proof::SLOTS as usize),
+            thresholds: zeroed_vec(threshold::SLOTS as usize),
             counters: zeroed_vec(COUNTERS_LEN as usize),
             rule_hits: zeroed_vec(RULES_MAX),
             workspace: zeroed_box(),
@@ -122,9 +126,10 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
     }
 
     fn search(&mut self, packet: &Frame<'_>, headers: &Headers, search: Search) -> Option<Found> {
+        let words = &mut *self.thresholds;
         let (found, is_cut_short) =
             self.tables
-                .search(packet, headers, search, &mut self.workspace);
+                .search(packet, headers, search, &mut self.workspace, words);
         if is_cut_short {
             Runtime::<Frame<'_>>::tally(self, Tally::RulesCutShort);
         }

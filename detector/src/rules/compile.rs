@@ -31,6 +31,7 @@ use super::{
     header::{Action, Endpoint},
     problem::Problem,
     rule::{Rule, Test},
+    threshold::Threshold,
 };
 
 /// Rules as tables.
@@ -178,6 +179,7 @@ impl Compiled {
                 slot: slot.ok_or_else(|| at(Problem::NoRoom("rules", RULES_MAX)))?,
                 action: precedence(draft.action) as u8,
                 of_request: rule.is_of_requests().into(),
+                ..rule.threshold.map_or(Row::default(), Threshold::row)
             };
             if let Some(rows) = draft
                 .sign

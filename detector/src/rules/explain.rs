@@ -19,6 +19,8 @@ use crate::tables::Tables;
 pub struct Explained {
     /// Where it is counted; `null` of one that does not compile.
     pub slot: Option<u16>,
+    /// How often it is told, or must hold, as the rule says it; `null` if it says nothing.
+    pub threshold: Option<String>,
     /// How it is found; `null` if it is asked of every packet of its ports.
     pub found_by: Option<FoundBy>,
     /// Who sends to whom: there, and back if it is for both.
@@ -96,6 +98,7 @@ pub fn explain(rule: &Rule, tables: &Tables, variables: &Variables) -> Explained
     });
     Explained {
         slot,
+        threshold: rule.threshold.map(|threshold| threshold.to_string()),
         found_by: found_by(rule, &rows, tables),
         ways: ways.collect(),
     }

@@ -81,14 +81,6 @@ keywords! {
     SequenceIsDestination = "detector.seq_is_destination",
 }
 
-impl Keyword {
-    /// Whether rules that have it are run. Those that have another are read, and refused.
-    #[must_use]
-    pub fn is_run(self) -> bool {
-        !matches!(self, Self::Threshold | Self::DetectionFilter)
-    }
-}
-
 /// Keywords that say nothing of a packet. The payload is looked at as it is in any case, and which pattern is looked for first is ours to
 /// choose.
 const SILENT: [&str; 7] = [
@@ -251,8 +243,7 @@ mod tests {
     fn the_documentation_says_of_every_keyword_what_becomes_of_it() {
         let documented = include_str!("../../../docs/rules.md");
         let row = |(name, handling)| match handling {
-            Handling::Honoured(keyword) if keyword.is_run() => format!("| `{name}` | honoured |"),
-            Handling::Honoured(_) => format!("| `{name}` | read, not run yet |"),
+            Handling::Honoured(_) => format!("| `{name}` | honoured |"),
             Handling::Silent => format!("| `{name}` | says nothing of a packet |"),
             Handling::Refused(why) => format!("| `{name}` | refused | {why} |"),
         };

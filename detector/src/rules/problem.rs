@@ -70,9 +70,6 @@ pub enum Problem {
     /// A variable that nobody defined.
     #[error("${0}: no such {1}: define it in the section [rules] of the configuration")]
     Variable(Shown, &'static str),
-    /// It is honoured by the language, and not by this version.
-    #[error("{0}: not run yet")]
-    NotYet(&'static str),
     /// One rule asks too much.
     #[error("more than {1} {0} in one rule")]
     TooLarge(&'static str, usize),
@@ -102,7 +99,6 @@ impl Problem {
             Self::Action(_)
             | Self::Protocol(_)
             | Self::Refused { .. }
-            | Self::NotYet(_)
             | Self::Duplicate { .. } => false,
             Self::NotUtf8
             | Self::Expected(_)
@@ -140,7 +136,6 @@ impl Problem {
             Self::NotUtf8 | Self::Expected(_) | Self::TooDeep => "syntax",
             Self::Never(..) | Self::Pointless(..) => "never or always matches",
             Self::Variable(..) => "variable",
-            Self::NotYet(what) => what,
             Self::TooLarge(..) | Self::NoRoom(..) => "too large",
             Self::NoSid => "sid",
             Self::Duplicate { .. } => "duplicate",

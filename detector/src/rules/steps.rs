@@ -71,9 +71,9 @@ pub fn steps(rule: &Rule) -> Vec<Step> {
         so_far.tests.push(*test);
         push(&test.to_string(), &so_far);
     }
-    if rule.threshold.is_some() {
+    if let Some(threshold) = rule.threshold {
         so_far.threshold = rule.threshold;
-        push("threshold or detection_filter", &so_far);
+        push(&threshold.to_string(), &so_far);
     }
     steps
 }

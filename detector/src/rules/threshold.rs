@@ -1,19 +1,26 @@
-//! How often a rule is told, or must match, by source.
+//! How often a rule is told, or must hold, by source.
 
-/// What is done with the matches of one source within a time.
+use std::fmt;
+
+use detector_common::detect::signature::{
+    table::Row,
+    threshold::{COUNT_MAX, Limits, SECONDS_MAX},
+};
+
+/// What is done with the packets of one source that a rule holds for within a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Only the first `count` are told.
+    /// All match, and the first `count` are told.
     Limit,
-    /// Each `count`-th is told.
+    /// Each `count`-th matches.
     Threshold,
-    /// The `count`-th is told, and no other.
+    /// All from the `count`-th on match, and that is told.
     Both,
-    /// All behind the `count`-th match; those up to it do not.
+    /// All behind the `count`-th match.
     Filter,
 }
 
-/// How often a rule is told, or must match.
+/// How often a rule is told, or must hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Threshold {
     /// What is done.
@@ -25,8 +32,7 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    pub(super) const EXPECTED: &'static str =
-        "type limit, threshold or both (of threshold only), track by_src, count and seconds";
+    pub(super) const EXPECTED: &'static str = "type limit, threshold or both (of threshold only), track by_src, count up to 65534 and seconds up to 86400";
 
     /// The value of `threshold`.
     pub(super) fn of(text: &str) -> Option<Self> {
@@ -44,18 +50,65 @@ impl Threshold {
         Self::read(Kind::Filter, text, 3)
     }
 
+    /// Whether the rule may hold for a packet that it does not match.
+    pub(super) fn is_awaited(self) -> bool {
+        self.limits().least > 1
+    }
+
+    /// A row that counts so.
+    pub(super) fn row(self) -> Row {
+        let Limits {
+            least,
+            last,
+            window,
+        } = self.limits();
+        Row {
+            window,
+            least,
+            last,
+            ..Row::default()
+        }
+    }
+
+    fn limits(self) -> Limits {
+        let (least, told) = match self.kind {
+            Kind::Limit => (1, self.count),
+            Kind::Threshold => (self.count, Row::AGAIN.into()),
+            Kind::Both => (self.count, self.count),
+            Kind::Filter => (self.count + 1, u16::MAX.into()),
+        };
+        Limits::new(least, told, self.seconds)
+    }
+
     fn read(kind: Kind, text: &str, parameters: usize) -> Option<Self> {
-        let number = |name| {
+        let number = |name, most: u32| {
             let number = parameter(text, name)?.parse().ok();
-            number.filter(|number| *number > 0)
+            number.filter(|number| (1..=most).contains(number))
         };
         let is_whole = text.split(',').count() == parameters;
         let is_by_source = parameter(text, "track")? == "by_src";
         (is_whole && is_by_source).then_some(Self {
             kind,
-            count: number("count")?,
-            seconds: number("seconds")?,
+            count: number("count", COUNT_MAX)?,
+            seconds: number("seconds", SECONDS_MAX)?,
         })
+    }
+}
+
+/// As a rule says it.
+impl fmt::Display for Threshold {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { count, seconds, .. } = self;
+        let keyword = match self.kind {
+            Kind::Limit => "threshold:type limit, ",
+            Kind::Threshold => "threshold:type threshold, ",
+            Kind::Both => "threshold:type both, ",
+            Kind::Filter => "detection_filter:",
+        };
+        write!(
+            out,
+            "{keyword}track by_src, count {count}, seconds {seconds}"
+        )
     }
 }
 
@@ -81,15 +134,35 @@ mod tests {
             Threshold::of_filter(filter).map(|read| read.kind),
             Some(Kind::Filter)
         );
+        for (said, read) in [
+            (text, Threshold::of(text)),
+            (filter, Threshold::of_filter(filter)),
+        ] {
+            let shown = read.unwrap().to_string().replace(", ", ",");
+            assert!(shown.ends_with(&said.replace(", ", ",")), "{shown}");
+        }
         for wrong in [
             "type both, track by_dst, count 5, seconds 60",
             "type both, track by_src, count 5",
             "type both, track by_src, count 0, seconds 60",
             "type all, track by_src, count 5, seconds 60",
             "type both, track by_src, count 5, seconds 60, more 1",
+            "type both, track by_src, count 65535, seconds 60",
+            "type both, track by_src, count 5, seconds 86401",
             "",
         ] {
             assert_eq!(Threshold::of(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn only_a_limit_matches_whatever_it_holds_for() {
+        let awaited = |text| Threshold::of(text).unwrap().is_awaited();
+        assert!(!awaited("type limit, track by_src, count 5, seconds 60"));
+        assert!(!awaited("type both, track by_src, count 1, seconds 60"));
+        assert!(awaited("type both, track by_src, count 2, seconds 60"));
+        assert!(awaited("type threshold, track by_src, count 2, seconds 60"));
+        let filter = Threshold::of_filter("track by_src, count 1, seconds 60");
+        assert!(filter.unwrap().is_awaited());
     }
 }

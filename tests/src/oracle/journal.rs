@@ -17,6 +17,7 @@ pub struct Journal {
     pub(crate) bindings: Log<u64>,
     pub(crate) services: Log<u64>,
     pub(crate) handshakes: Log<u64>,
+    pub(crate) thresholds: Log<u64>,
     pub(crate) tallies: Log<u64>,
 }
 
@@ -35,6 +36,7 @@ impl Journal {
         self.bindings.before.clear();
         self.services.before.clear();
         self.handshakes.before.clear();
+        self.thresholds.before.clear();
         self.tallies.before.clear();
     }
 
@@ -47,6 +49,7 @@ impl Journal {
         self.bindings.take_back(&mut state.bindings);
         self.services.take_back(&mut state.services);
         self.handshakes.take_back(&mut state.handshakes);
+        self.thresholds.take_back(&mut state.thresholds);
         self.tallies.take_back(&mut state.tallies);
     }
 }

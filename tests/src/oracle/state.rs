@@ -9,7 +9,7 @@ use detector_common::{
         map,
     },
     bindings,
-    detect::signature::table::RULES_MAX,
+    detect::signature::{table::RULES_MAX, threshold},
     proof,
     reason::Reason,
     services,
@@ -39,6 +39,8 @@ pub struct State {
     pub services: Vec<u64>,
     /// With which numbers servers inside accepted connections.
     pub handshakes: Vec<u64>,
+    /// How many packets of a source a rule held for.
+    pub thresholds: Vec<u64>,
     /// What befell the tables.
     pub tallies: Vec<u64>,
 }
@@ -56,6 +58,7 @@ impl State {
             bindings: zeroed_vec(bindings::SLOTS as usize),
             services: zeroed_vec(services::SLOTS as usize),
             handshakes: zeroed_vec(proof::SLOTS as usize),
+            thresholds: zeroed_vec(threshold::SLOTS as usize),
             tallies: zeroed_vec(Tally::ALL.len()),
         }
     }
@@ -122,6 +125,13 @@ impl State {
             &self.handshakes,
             &kernel.handshakes,
             |_| "handshake".to_owned(),
+            &mut told,
+        );
+        compare(
+            map::THRESHOLDS,
+            &self.thresholds,
+            &kernel.thresholds,
+            |_| "rule and source".to_owned(),
             &mut told,
         );
         compare(

@@ -41,6 +41,7 @@ pub fn check(tables: &Tables) {
         before = row.action;
         assert!(tables.book.get(row.slot).is_some(), "slot {}", row.slot);
         assert!(row.of_request <= 1);
+        check_threshold(*row);
         check_program(*row, tables);
     }
     check_grams(tables);
@@ -77,6 +78,13 @@ fn check_list(list: List, rows: usize, tables: &Tables) {
     }
     let different: BTreeSet<_> = entries.iter().collect();
     assert_eq!(different.len(), entries.len(), "a row twice in {list:?}");
+}
+
+fn check_threshold(row: Row) {
+    let is_counted = row.window != 0;
+    assert_eq!(is_counted, row.least != 0, "counted in no time: {row:?}");
+    assert!(is_counted || row.last == 0, "{row:?} is not counted");
+    assert!(u64::from(row.window) << 20 < 86_401 * 1_000_000_000);
 }
 
 /// Follows every way through a rule. But for searches that are taken up again, all lead on, so it ends.

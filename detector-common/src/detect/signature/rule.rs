@@ -28,16 +28,18 @@ pub fn each(list: List, table: &RuleTable, mut ask: impl FnMut(u32)) {
     }
 }
 
-/// Asks the rule of a row, and keeps it if it holds and is the first one; `find` looks for the pattern that an exit leads to.
+/// Asks the rule of a row, and keeps it if it holds and is the first one; `find` looks for the pattern that an exit leads to, and `hold`
+/// runs [`Workspace::hold`].
 #[inline(always)]
 pub fn ask<P: PacketBytes>(
     row: u32,
     table: &RuleTable,
     workspace: &mut Workspace,
     find: impl FnMut(u32, &mut Workspace) -> Sought,
+    hold: impl FnOnce(&mut Workspace),
 ) {
-    // One that comes later would change nothing.
-    if row >= workspace.best {
+    // One that comes later would change nothing, unless it is counted.
+    if row >= workspace.best && !table.row(row).is_awaited() {
         return;
     }
     let Row {
@@ -52,7 +54,11 @@ pub fn ask<P: PacketBytes>(
     }
     workspace.budget = workspace.budget.saturating_sub(COST);
     if holds::<P>(first, table, workspace, find) {
-        workspace.best = row;
+        if table.row(row).is_awaited() {
+            hold(workspace);
+        } else {
+            workspace.best = row;
+        }
     }
 }
 

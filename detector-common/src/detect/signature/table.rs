@@ -149,6 +149,24 @@ pub struct Row {
     pub action: u8,
     /// 1 if the rule is asked of each request of HTTP in a packet, and of no packet without one.
     pub of_request: u8,
+    /// How long packets of one source are counted for it, in the units of [`super::threshold::Limits`]; 0 if they are not.
+    pub window: u32,
+    /// The first of them that matches.
+    pub least: u16,
+    /// The last of them that is told, or [`Self::AGAIN`].
+    pub last: u16,
+}
+
+impl Row {
+    /// The count begins again with each packet that matches.
+    pub const AGAIN: u16 = 0;
+
+    /// Whether it may hold for a packet that it does not match.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        self.least > 1
+    }
 }
 
 /// What is done with a packet that matches.

@@ -5,7 +5,8 @@ use bytemuck::{Pod, Zeroable};
 use super::{
     Search,
     request::{Request, View},
-    table::{BUFFERS, Buffer, FIELDS, Field, VERSION},
+    table::{BUFFERS, Buffer, FIELDS, Field, RuleTable, VERSION},
+    threshold::HELD_MAX,
     uri::Decoder,
 };
 use crate::{packet::PacketBytes, verdict::Decision};
@@ -99,8 +100,18 @@ pub struct Workspace {
     pub payload_len: u32,
     /// 1 if something was not followed up.
     pub is_cut_short: u32,
-    /// The first row that holds; [`u32::MAX`] if there is none yet.
+    /// The first row that holds and is not awaited; [`u32::MAX`] if there is none yet.
     pub best: u32,
+    /// The first row that was awaited and matches; [`u32::MAX`] if there is none yet.
+    pub reached: u32,
+    /// Zero.
+    reserved: u32,
+    /// 1 if nothing is told of what was found.
+    pub is_untold: u32,
+    /// How many rows hold that may not match, for packets of the source are counted first, see [`super::threshold`].
+    pub held_len: u32,
+    /// They.
+    pub held: [u16; HELD_MAX],
     /// The last place where [`VERSION`] stands, for a line of a request ends with it; 0 if there is none.
     pub last_version: u32,
     /// How many requests there are.
@@ -241,9 +252,45 @@ impl Workspace {
         self.decodings = DECODINGS;
         self.is_cut_short = 0;
         self.best = u32::MAX;
+        self.reached = u32::MAX;
+        self.is_untold = 0;
+        self.held_len = 0;
         self.last_version = 0;
         self.requests_len = 0;
         self.decoded_len = 0;
+    }
+
+    /// The row that counts; [`u32::MAX`] if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub fn finding(&self) -> u32 {
+        if self.reached < self.best {
+            self.reached
+        } else {
+            self.best
+        }
+    }
+
+    /// Notes a row that holds and is awaited: of the rows of a rule the first.
+    #[inline(always)]
+    pub fn hold(&mut self, number: u32, table: &RuleTable) {
+        let slot = table.row(number).slot;
+        let mut index = 0_u32;
+        for held in &self.held {
+            if index >= self.held_len || table.row(u32::from(*held)).slot == slot {
+                break;
+            }
+            index = index.wrapping_add(1);
+        }
+        let Some(place) = self.held.get_mut(index as usize) else {
+            self.is_cut_short = 1;
+            return;
+        };
+        let is_new = index >= self.held_len;
+        if is_new || number < u32::from(*place) {
+            *place = number as u16;
+        }
+        self.held_len = self.held_len.wrapping_add(is_new.into());
     }
 
     /// Follows up a pattern that stands at `place`. Twice is no harm.

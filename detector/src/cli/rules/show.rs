@@ -164,6 +164,9 @@ impl Answer<'_> {
         if let Some(slot) = self.explained.slot {
             line("counted in", &format!("slot {slot}"))?;
         }
+        if let Some(threshold) = &self.explained.threshold {
+            line("counts", threshold)?;
+        }
         match &self.explained.found_by {
             Some(found) => {
                 let pattern = Shown::from(&*found.pattern);

@@ -16,6 +16,7 @@ use super::{
         header::Protocol,
         pattern::{Anchor, Buffer, Pattern},
         rule::{Rule, Test},
+        threshold::Threshold,
     },
     Asked, AskedWay,
     fields::is_within,
@@ -157,8 +158,8 @@ fn always(rule: &Asked<'_>, tables: &Tables) -> [List; 2] {
 
 /// Whether every packet that matches `inner` matches `outer`.
 fn covers(outer: &Asked<'_>, inner: &Asked<'_>) -> bool {
-    // What is to match several times may not have done so yet.
-    outer.rule.threshold.is_none()
+    // What is to hold several times may not match yet.
+    !outer.rule.threshold.is_some_and(Threshold::is_awaited)
         && inner
             .ways
             .iter()

@@ -122,9 +122,6 @@ pub(in crate::rules) fn stages<'r>(
     if rule.patterns.len() > SLOTS {
         return Err(Problem::TooLarge("contents", SLOTS));
     }
-    if rule.threshold.is_some() {
-        return Err(Problem::NotYet("threshold and detection_filter"));
-    }
     let mut stages = Vec::new();
     // A pattern may be one of rules for different protocols.
     let protocol = match rule.header.protocol {
