@@ -96,10 +96,9 @@ impl Problem {
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         match self {
-            Self::Action(_)
-            | Self::Protocol(_)
-            | Self::Refused { .. }
-            | Self::Duplicate { .. } => false,
+            Self::Action(_) | Self::Protocol(_) | Self::Refused { .. } | Self::Duplicate { .. } => {
+                false
+            }
             Self::NotUtf8
             | Self::Expected(_)
             | Self::TooDeep
