@@ -96,9 +96,9 @@ pub extern "C" fn filter(ctx: *mut xdp_md, search: u64) -> u64 {
 /// Runs the filter once more, see [`filter::again`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn filter_again(search: u64, shift: u32, len: u32) -> u64 {
+pub extern "C" fn filter_again(search: u64, shift: u32) -> u64 {
     with_filter(search, |search, table, workspace| {
-        filter::again::<XdpPacket>(search, shift, len, table, workspace);
+        filter::again::<XdpPacket>(search, shift, table, workspace);
         0
     })
 }
@@ -443,8 +443,8 @@ impl Inspector for KernelInspector {
     }
 
     #[inline(always)]
-    fn filter_again(&mut self, search: Search, shift: u32, len: u32) {
-        filter_again(search.to_word(), shift, len);
+    fn filter_again(&mut self, search: Search, shift: u32) {
+        filter_again(search.to_word(), shift);
     }
 
     #[inline(always)]

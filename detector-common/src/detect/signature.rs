@@ -207,7 +207,7 @@ pub trait Inspector {
     /// Runs [`filter::run`].
     fn filter(&mut self, search: Search);
     /// Runs [`filter::again`].
-    fn filter_again(&mut self, search: Search, shift: u32, len: u32);
+    fn filter_again(&mut self, search: Search, shift: u32);
     /// Runs [`confirm::run`] on the block of this index, and what it goes on with.
     fn confirm(&mut self, search: Search, index: u32, shift: u32);
     /// Runs [`look_through`].
@@ -306,9 +306,7 @@ pub fn look_through<I: Inspector>(
     if shift == 0 && text == Text::Payload {
         inspector.filter(search);
     } else {
-        let looked_at = inspector.workspace()?.looked_at;
-        let len = filter::len_of_again(search, shift, inspector.filter_table(search)?, looked_at);
-        inspector.filter_again(search, shift, len);
+        inspector.filter_again(search, shift);
     }
     let blocks = inspector.workspace()?.blocks_len;
     for index in 0..BLOCKS_MAX as u32 {
@@ -379,8 +377,8 @@ impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
         filter::run(search, self.packet, self.filter, self.workspace);
     }
 
-    fn filter_again(&mut self, search: Search, shift: u32, len: u32) {
-        filter::again::<P>(search, shift, len, self.filter, self.workspace);
+    fn filter_again(&mut self, search: Search, shift: u32) {
+        filter::again::<P>(search, shift, self.filter, self.workspace);
     }
 
     fn confirm(&mut self, search: Search, index: u32, shift: u32) {

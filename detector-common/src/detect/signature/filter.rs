@@ -6,7 +6,7 @@
 
 use super::{
     Search, gather,
-    table::{FilterTable, STRIDE, WINDOW, hash, hashes},
+    table::{FilterTable, STRIDE, WINDOW, hash, hashes, sign},
     workspace::{BLOCK, BLOCKS_MAX, Extent, Workspace},
 };
 use crate::{packet::PacketBytes, parse::PAYLOAD_OFFSET_MAX};
@@ -64,34 +64,25 @@ pub fn run<P: PacketBytes>(
     workspace.blocks_len = hits;
 }
 
-/// How many bytes of the text that is [looked at](Workspace::looked_at) have windows that stand `shift` bytes behind every fourth byte.
+/// The same of the text that is [looked at](Workspace::looked_at), as far as the windows show that stand `shift` bytes behind every fourth byte.
 #[inline(always)]
-pub fn len_of_again(search: Search, shift: u32, table: &FilterTable, looked_at: Extent) -> u32 {
+pub fn again<P: PacketBytes>(
+    search: Search,
+    shift: u32,
+    table: &FilterTable,
+    workspace: &mut Workspace,
+) {
     let group = search.group(table);
     let reach = if shift == 0 {
         group.reach
     } else {
         group.dense_reach
     };
-    let Extent { begin, end } = looked_at;
-    within(end.wrapping_sub(begin) as usize, reach).saturating_sub(shift as usize) as u32
-}
-
-/// The same of so many bytes of the text that is [looked at](Workspace::looked_at), as far as the windows show that stand `shift` bytes behind every
-/// fourth byte.
-///
-/// VERIFIER: given the length, it follows the loop once, and not once for each way to it.
-#[inline(always)]
-pub fn again<P: PacketBytes>(
-    search: Search,
-    shift: u32,
-    len: u32,
-    table: &FilterTable,
-    workspace: &mut Workspace,
-) {
-    let group = search.group(table);
-    let (len, begin) = (len as usize, workspace.looked_at.begin);
     let shift = shift as usize & (STRIDE - 1);
+    let Extent { begin, end } = workspace.looked_at;
+    let len = within(end.wrapping_sub(begin) as usize, reach).saturating_sub(shift);
+    // VERIFIER: all ways to the length go on as one.
+    let len = P::forget(len as u32) as usize;
     let (begin, blocks) = (begin as usize, len / BLOCK);
     let (first, start) = (begin / BLOCK, begin.wrapping_add(shift));
     let mut hits = 0;
@@ -105,7 +96,7 @@ pub fn again<P: PacketBytes>(
             break;
         }
         let at = (block.wrapping_mul(BLOCK) as u32).wrapping_add(start);
-        let words = [0, 8, 16, 24].map(|distance| workspace.word::<P>(at.wrapping_add(distance)));
+        let words = workspace.block::<P>(at);
         let classes = sampled(words, table) & group.classes;
         keep(workspace, &mut hits, first.wrapping_add(block), classes);
     }
@@ -124,11 +115,11 @@ fn rest<P: PacketBytes>(
     let mut classes = 0;
     for window in 0..BLOCK / STRIDE {
         let at = rest.wrapping_add(window.wrapping_mul(STRIDE));
-        if at.wrapping_add(WINDOW) > len {
-            break;
-        }
         let word = workspace.word::<P>(at.wrapping_add(start) as u32);
-        classes |= table.classes(hash(word as u32));
+        // VERIFIER: no way out of the loop, for each would be followed through what comes behind it.
+        let last = at.wrapping_add(WINDOW - 1) as u32;
+        let is_whole = sign(last.wrapping_sub(len as u32));
+        classes |= table.classes(hash(word as u32)) & is_whole as u8;
     }
     classes
 }

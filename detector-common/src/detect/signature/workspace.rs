@@ -132,8 +132,8 @@ pub struct Workspace {
     pub method: Extent,
     /// The target that is being decoded.
     pub decoder: Decoder,
-    /// The payload in words, the first byte lowest; behind it, from [`DECODED`] on, decoded targets; and room to read a word behind them.
-    pub text: [u64; WORDS + 1],
+    /// The payload in words, the first byte lowest; behind it, from [`DECODED`] on, decoded targets; and room to read a block behind them.
+    pub text: [u64; WORDS + BLOCK / 8],
 }
 
 impl Workspace {
@@ -142,6 +142,16 @@ impl Workspace {
     #[must_use]
     pub fn word<P: PacketBytes>(&self, at: u32) -> u64 {
         P::load(&self.text, at as usize & (TEXT_MAX - 1))
+    }
+
+    /// The words of the block of the text from `at` on.
+    ///
+    /// VERIFIER: one mask for all of them.
+    #[inline(always)]
+    #[must_use]
+    pub fn block<P: PacketBytes>(&self, at: u32) -> [u64; BLOCK / 8] {
+        let at = at as usize & (TEXT_MAX - 1);
+        [0, 8, 16, 24].map(|distance| P::load(&self.text, at.wrapping_add(distance)))
     }
 
     /// Writes eight bytes over those of the text from `at` on, the first lowest.
