@@ -246,6 +246,7 @@ pub fn inspect<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
         look_at_all_shifts(search, Text::Payload, group, inspector);
     }
     if group.requests != 0 {
+        inspector.workspace()?.read_payload();
         inspector.read_requests();
         if inspector.workspace()?.decoded_len != 0 {
             look_at_all_shifts(search, Text::Decoded, group, inspector);

@@ -50,6 +50,10 @@ pub struct Request {
     pub decoded: [u16; 2],
     /// The headers, each line with its end.
     pub headers: [u16; 2],
+    /// 1 if the target goes on where no more is here.
+    pub is_target_open: u16,
+    /// 1 if the headers do, or if their end was not found.
+    pub are_headers_open: u16,
 }
 
 /// Which target of a request rules are asked about.
@@ -128,7 +132,7 @@ pub fn head<P: PacketBytes>(from: Place, workspace: &mut Workspace) -> Place {
         mut at,
         note: mut stage,
     } = from;
-    let end = workspace.payload_len;
+    let end = workspace.lines.end;
     for _ in 0..HEAD_BYTES {
         // VERIFIER: else it would follow each place in each stage.
         (at, stage) = (P::forget(at), P::forget(stage));
@@ -171,7 +175,7 @@ pub fn head<P: PacketBytes>(from: Place, workspace: &mut Workspace) -> Place {
 /// Goes on to the end of the line, from a place in it.
 #[inline(always)]
 pub fn line_end<P: PacketBytes>(from: u32, workspace: &Workspace) -> Place {
-    let end = workspace.payload_len;
+    let end = workspace.lines.end;
     let mut at = from;
     let mut marks = 0;
     let mut note = 0;
@@ -216,17 +220,18 @@ pub fn trim<P: PacketBytes>(begin: u32, end: u32, workspace: &mut Workspace) -> 
     0
 }
 
-/// Notes the requests of the payload, as far as there are lines that may be request lines.
+/// Notes the requests of the text that lines are [read from](Workspace::lines), as far as there are lines that may be request lines.
 #[inline(always)]
 pub fn read<I: Inspector>(inspector: &mut I) -> Option<()> {
-    let mut line = Place { at: 0, note: 1 };
+    let Extent { begin, .. } = inspector.workspace()?.lines;
+    let mut line = Place { at: begin, note: 1 };
     for _ in 0..LINES_MAX {
         // VERIFIER: all ways to a line go on as one.
         line.at = I::Packet::forget(line.at);
         line.note = I::Packet::forget(line.note);
         let workspace = inspector.workspace()?;
         let is_first = line.note != 0;
-        if line.at >= workspace.payload_len || !is_first && line.at > workspace.last_version {
+        if line.at >= workspace.lines.end || !is_first && line.at > workspace.last_version {
             return Some(());
         }
         line = inspector.read_line(line);
@@ -265,7 +270,7 @@ pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> 
     // Nothing comes that could be the end of a request line.
     if workspace.last_version <= head.at && !may_lack_version {
         return Some(Place {
-            at: workspace.payload_len,
+            at: workspace.lines.end,
             note: 0,
         });
     }
@@ -281,9 +286,7 @@ pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> 
         end = inspector.line_end(end.at);
         notes |= end.note;
     }
-    // Of what ends where no more is here the end is not known.
-    let is_whole = is_end_known(end.at, inspector)?;
-    if head.note == Stage::TARGET.0 && is_whole {
+    if head.note == Stage::TARGET.0 {
         let target = Extent {
             begin: head.at,
             end: end.at,
@@ -294,13 +297,6 @@ pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> 
         at: end.at.wrapping_add(1),
         note: 0,
     })
-}
-
-/// Whether what ends at `end` ends there in the packet too.
-#[inline(always)]
-fn is_end_known<I: Inspector>(end: u32, inspector: &mut I) -> Option<bool> {
-    let workspace = inspector.workspace()?;
-    Some(end < workspace.payload_len || workspace.lacks_rest == 0)
 }
 
 /// Notes a request, if what begins with its target is as a request line has it.
@@ -338,10 +334,12 @@ fn note_request<I: Inspector>(
     let workspace = inspector.workspace()?;
     let method = [workspace.method.begin as u16, workspace.method.end as u16];
     let behind = line_end.wrapping_add(1);
-    let behind = if behind < workspace.payload_len {
+    let lines_end = workspace.lines.end;
+    let is_open = u16::from(line_end >= lines_end && workspace.are_lines_open != 0);
+    let behind = if behind < lines_end {
         behind
     } else {
-        workspace.payload_len
+        lines_end
     };
     let index = workspace.requests_len;
     let Some(request) = workspace.requests.get_mut(index as usize) else {
@@ -353,6 +351,8 @@ fn note_request<I: Inspector>(
         target: [begin as u16, end as u16],
         decoded,
         headers: [behind as u16; 2],
+        is_target_open: is_open,
+        are_headers_open: is_open,
     };
     workspace.requests_len = index.wrapping_add(1);
     Some(())
@@ -387,7 +387,7 @@ fn decode<I: Inspector>(target: Extent, inspector: &mut I) -> Option<[u16; 2]> {
     Some([(DECODED | begin) as u16, (DECODED | end) as u16])
 }
 
-/// Notes how far the headers of the request of this index go: up to a line that is blank. If that is not found, nothing is asked about it.
+/// Notes how far the headers of the request of this index go: up to a line that is blank. If that is not found, their end is not known.
 #[inline(always)]
 pub fn read_headers<I: Inspector>(index: u32, inspector: &mut I) -> Option<()> {
     let index = index as usize & (REQUESTS_MAX - 1);
@@ -405,8 +405,8 @@ pub fn read_headers<I: Inspector>(index: u32, inspector: &mut I) -> Option<()> {
         if head.note == Stage::START.0 {
             break;
         }
-        let is_end = at >= workspace.payload_len;
-        if is_end && workspace.lacks_rest != 0 {
+        let is_end = at >= workspace.lines.end;
+        if is_end && workspace.are_lines_open != 0 {
             break;
         }
         if is_end || head.note == Stage::BLANK.0 {
@@ -418,8 +418,10 @@ pub fn read_headers<I: Inspector>(index: u32, inspector: &mut I) -> Option<()> {
         at = end.at.wrapping_add(end.note & note::END);
     }
     let workspace = inspector.workspace()?;
-    // Of half of the headers nothing could be said that must not be there.
-    *workspace.requests.get_mut(index)? = Request::default();
-    workspace.is_cut_short = 1;
+    let end = workspace.lines.end;
+    let at = if at < end { at } else { end };
+    let request = workspace.requests.get_mut(index)?;
+    request.headers = [begin, at as u16];
+    request.are_headers_open = 1;
     Some(())
 }

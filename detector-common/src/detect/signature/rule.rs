@@ -108,6 +108,14 @@ fn step<P: PacketBytes>(
     } else {
         is_so(operation, workspace)
     };
+    let is_of_buffer =
+        operation.kind == Kind::Content as u8 || operation.kind == Kind::DataAt as u8;
+    // What is there is there, whatever comes behind it, but for what a buffer ends with.
+    let is_certain = holds && operation.flags & flag::ENDS == 0;
+    if is_of_buffer && !is_certain && workspace.is_open(operation.subject) != 0 {
+        workspace.is_cut_short = 1;
+        return NONE;
+    }
     // VERIFIER: as in `holds`.
     if P::forget(holds.into()) != 0 {
         operation.then

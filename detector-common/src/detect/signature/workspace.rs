@@ -124,6 +124,12 @@ pub struct Workspace {
     pub is_of_request: u32,
     /// 1 if the payload has more than is here.
     pub lacks_rest: u32,
+    /// The part of the text that lines are read from.
+    pub lines: Extent,
+    /// 1 if it goes on where no more is here.
+    pub are_lines_open: u32,
+    /// A bit by [`Buffer`] of each that goes on where no more is here: of what is not found there nothing is known.
+    pub open: u32,
     /// By [`Buffer`]: what is meant by it now.
     pub buffers: [Extent; BUFFERS],
     /// The part of the text that is being looked through.
@@ -181,6 +187,7 @@ impl Workspace {
     #[inline(always)]
     pub fn leave_requests(&mut self) {
         self.is_of_request = 0;
+        self.open = 0;
         self.set_buffer(Buffer::Payload, 0, self.payload_len);
     }
 
@@ -197,6 +204,9 @@ impl Workspace {
             return false;
         }
         self.is_of_request = 1;
+        const TARGET: u32 = 1 << Buffer::Uri as u32 | 1 << Buffer::UriRaw as u32;
+        self.open = u32::from(request.is_target_open).wrapping_mul(TARGET)
+            | u32::from(request.are_headers_open) << Buffer::Headers as u32;
         for (buffer, [begin, end]) in [
             (Buffer::Uri, uri),
             (Buffer::UriRaw, request.target),
@@ -206,6 +216,23 @@ impl Workspace {
             self.set_buffer(buffer, begin.into(), end.into());
         }
         true
+    }
+
+    /// Lines are read from the payload next.
+    #[inline(always)]
+    pub fn read_payload(&mut self) {
+        self.lines = Extent {
+            begin: 0,
+            end: self.payload_len,
+        };
+        self.are_lines_open = self.lacks_rest;
+    }
+
+    /// 1 if the buffer of this number goes on where no more is here.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_open(&self, number: u8) -> u32 {
+        self.open >> (u32::from(number) & (BUFFERS as u32 - 1)) & 1
     }
 
     #[inline(always)]
