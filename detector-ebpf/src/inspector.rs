@@ -93,12 +93,21 @@ pub extern "C" fn filter(ctx: *mut xdp_md, search: u64) -> u64 {
     })
 }
 
+/// How far the filter is run once more, see [`filter::len_of_again`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn len_of_again(search: u64, shift: u32) -> u64 {
+    with_filter(search, |search, table, workspace| {
+        filter::len_of_again(search, shift, table, workspace).into()
+    })
+}
+
 /// Runs the filter once more, see [`filter::again`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn filter_again(search: u64, shift: u32) -> u64 {
+pub extern "C" fn filter_again(search: u64, shift: u32, len: u32) -> u64 {
     with_filter(search, |search, table, workspace| {
-        filter::again::<XdpPacket>(search, shift, table, workspace);
+        filter::again::<XdpPacket>(search, shift, len, table, workspace);
         0
     })
 }
@@ -443,8 +452,13 @@ impl Inspector for KernelInspector {
     }
 
     #[inline(always)]
-    fn filter_again(&mut self, search: Search, shift: u32) {
-        filter_again(search.to_word(), shift);
+    fn len_of_again(&mut self, search: Search, shift: u32) -> u32 {
+        len_of_again(search.to_word(), shift) as u32
+    }
+
+    #[inline(always)]
+    fn filter_again(&mut self, search: Search, shift: u32, len: u32) {
+        filter_again(search.to_word(), shift, len);
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use detector::{
+    replay::runtime::Replay,
     rules::{RuleSet, Variables},
     tables::{HashSeed, Tables},
 };
@@ -150,6 +151,17 @@ const CASES: &[Case] = &[
         &[REQUEST],
         TWO_ALONE,
     ),
+    // Headers that end with the payload, and lines that are longer than what is looked at in one step.
+    (
+        "http.header; content:\"b\"; endswith;",
+        &[b"GET / HTTP/1.0\r\nA: b"],
+        &[b"GET / HTTP/1.0\r\nA: b\r\n"],
+    ),
+    (
+        "http.header; isdataat:4;",
+        &[b"GET / HTTP/1.0\r\nA: bc"],
+        &[b"GET / HTTP/1.0\r\nA: b"],
+    ),
     // Of one request.
     (
         "http.method; content:\"PUT\"; http.uri; content:\"/two\"; http.header; content:\"two\";",
@@ -189,7 +201,7 @@ fn to_web(payload: &[u8]) -> Vec<u8> {
 
 /// Whether a packet is dropped on the host, where all must be decided.
 fn is_found(tables: &Tables, payload: &[u8]) -> bool {
-    let mut replay = detector::replay::runtime::Replay::new(tables);
+    let mut replay = Replay::new(tables);
     let decision = replay.classify(&Frame::whole(&to_web(payload)), 0, 1);
     let mut tallies = replay.tallies();
     let cut_short = tallies.find(|(tally, _)| *tally == Tally::RulesCutShort);
@@ -214,6 +226,47 @@ fn a_rule_of_requests_holds_where_its_keywords_say_and_nowhere_else() -> Result<
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+#[test]
+fn headers_go_on_behind_a_line_of_any_length() -> Result<()> {
+    let tables = tables("http.header; content:\"evil\"; http.uri; content:\"/\";")?;
+    for len in (500..530).chain(1020..1030) {
+        let line = "a".repeat(len);
+        let payload = format!("GET / HTTP/1.0\r\nX: {line}\r\nUser-Agent: evil\r\n\r\n");
+        assert!(is_found(&tables, payload.as_bytes()), "{len}");
+    }
+    Ok(())
+}
+
+#[test]
+fn headers_that_do_not_end_hide_no_target() -> Result<()> {
+    let tables = tables("http.uri; content:\"/default.ida\";")?;
+    let payload = format!("GET /default.ida HTTP/1.0\n{}", "a:\n".repeat(300));
+    assert!(is_found(&tables, payload.as_bytes()));
+    Ok(())
+}
+
+#[test]
+fn a_packet_that_ends_too_early_shows_nothing_of_the_one_before() -> Result<()> {
+    let tables = tables("content:\"/default.ida\";")?;
+    let mut replay = Replay::new(&tables);
+    for before in (0..1300).step_by(7) {
+        let mut payload = vec![b'x'; before];
+        payload.extend(b"GET /default.ida");
+        payload.resize(1400, b'x');
+        let whole = to_web(&payload);
+        let decision = replay.classify(&Frame::whole(&whole), 0, 1);
+        assert_eq!(decision.verdict, Verdict::DROP, "{before}");
+        // Of the next one a capture has the headers and some bytes.
+        let next = to_web(&[b'y'; 1400]);
+        for kept in [70, 90, 100, 101, 600] {
+            let cut = Frame::captured(&next[..kept], next.len());
+            let decision = replay.classify(&cut, 0, 1);
+            assert_eq!(decision.verdict, Verdict::PASS, "{before} {kept}");
+        }
+    }
     Ok(())
 }
 

@@ -206,8 +206,10 @@ pub trait Inspector {
     fn workspace(&mut self) -> Option<&mut Workspace>;
     /// Runs [`filter::run`].
     fn filter(&mut self, search: Search);
+    /// Runs [`filter::len_of_again`].
+    fn len_of_again(&mut self, search: Search, shift: u32) -> u32;
     /// Runs [`filter::again`].
-    fn filter_again(&mut self, search: Search, shift: u32);
+    fn filter_again(&mut self, search: Search, shift: u32, len: u32);
     /// Runs [`confirm::run`] on the block of this index, and what it goes on with.
     fn confirm(&mut self, search: Search, index: u32, shift: u32);
     /// Runs [`look_through`].
@@ -264,7 +266,9 @@ pub fn inspect<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
         if index >= requests {
             break;
         }
-        inspector.read_headers(index);
+        if group.requests & Group::HEADERS != 0 {
+            inspector.read_headers(index);
+        }
         for view in [View::Decoded, View::AsItIs] {
             let workspace = inspector.workspace()?;
             if workspace.enter_request(index, view) {
@@ -307,7 +311,8 @@ pub fn look_through<I: Inspector>(
     if shift == 0 && text == Text::Payload {
         inspector.filter(search);
     } else {
-        inspector.filter_again(search, shift);
+        let len = inspector.len_of_again(search, shift);
+        inspector.filter_again(search, shift, len);
     }
     let blocks = inspector.workspace()?.blocks_len;
     for index in 0..BLOCKS_MAX as u32 {
@@ -328,6 +333,10 @@ pub fn ask_all<I: Inspector>(search: Search, inspector: &mut I) -> Option<()> {
             break;
         }
         let workspace = inspector.workspace()?;
+        if workspace.budget == 0 {
+            workspace.is_cut_short = 1;
+            return None;
+        }
         let Candidate { pattern, place } = workspace.candidate(index);
         workspace.hint = place.into();
         let pattern = usize::from(pattern);
@@ -378,8 +387,12 @@ impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
         filter::run(search, self.packet, self.filter, self.workspace);
     }
 
-    fn filter_again(&mut self, search: Search, shift: u32) {
-        filter::again::<P>(search, shift, self.filter, self.workspace);
+    fn len_of_again(&mut self, search: Search, shift: u32) -> u32 {
+        filter::len_of_again(search, shift, self.filter, self.workspace)
+    }
+
+    fn filter_again(&mut self, search: Search, shift: u32, len: u32) {
+        filter::again::<P>(search, shift, len, self.filter, self.workspace);
     }
 
     fn confirm(&mut self, search: Search, index: u32, shift: u32) {

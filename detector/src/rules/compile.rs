@@ -29,6 +29,7 @@ pub(super) use self::{
 };
 use super::{
     header::{Action, Endpoint},
+    pattern::Buffer,
     problem::Problem,
     rule::{Rule, Test},
     threshold::Threshold,
@@ -200,6 +201,7 @@ impl Compiled {
                 sign: draft.sign,
                 without_payload: asks_no_payload(rule),
                 of_requests: rule.is_of_requests(),
+                of_headers: rule.asks_of(|buffer| buffer == Buffer::HttpHeader),
             }));
         }
         for (place, operation) in table.operations.iter_mut().zip(programs.operations) {

@@ -120,13 +120,14 @@ impl Rule {
     /// Whether it asks something of requests of HTTP, so that it is asked about each of them.
     #[must_use]
     pub fn is_of_requests(&self) -> bool {
+        self.asks_of(|buffer| buffer != Buffer::Payload)
+    }
+
+    /// Whether it asks something of one of these buffers.
+    pub(super) fn asks_of(&self, is_one: impl Fn(Buffer) -> bool) -> bool {
         let mut patterns = self.patterns.iter();
-        let of_request = |buffer: Buffer| buffer != Buffer::Payload;
-        patterns.any(|pattern| of_request(pattern.buffer))
-            || self
-                .tests
-                .iter()
-                .any(|test| matches!(test, Test::DataAt { buffer, .. } if of_request(*buffer)))
+        let by_test = |test: &Test| matches!(test, Test::DataAt { buffer, .. } if is_one(*buffer));
+        patterns.any(|pattern| is_one(pattern.buffer)) || self.tests.iter().any(by_test)
     }
 }
 

@@ -64,25 +64,35 @@ pub fn run<P: PacketBytes>(
     workspace.blocks_len = hits;
 }
 
-/// The same of the text that is [looked at](Workspace::looked_at), as far as the windows show that stand `shift` bytes behind every fourth byte.
+/// How many bytes of the text that is [looked at](Workspace::looked_at) have windows that stand `shift` bytes behind every fourth byte.
 #[inline(always)]
-pub fn again<P: PacketBytes>(
-    search: Search,
-    shift: u32,
-    table: &FilterTable,
-    workspace: &mut Workspace,
-) {
+#[must_use]
+pub fn len_of_again(search: Search, shift: u32, table: &FilterTable, workspace: &Workspace) -> u32 {
     let group = search.group(table);
     let reach = if shift == 0 {
         group.reach
     } else {
         group.dense_reach
     };
-    let shift = shift as usize & (STRIDE - 1);
     let Extent { begin, end } = workspace.looked_at;
-    let len = within(end.wrapping_sub(begin) as usize, reach).saturating_sub(shift);
-    // VERIFIER: all ways to the length go on as one.
-    let len = P::forget(len as u32) as usize;
+    within(end.wrapping_sub(begin) as usize, reach).saturating_sub(shift as usize) as u32
+}
+
+/// The same as [`run`] of so many bytes of the text that is [looked at](Workspace::looked_at), as far as the windows show that stand `shift`
+/// bytes behind every fourth byte.
+///
+/// VERIFIER: given the length, it follows this once, and not once for each way to it.
+#[inline(always)]
+pub fn again<P: PacketBytes>(
+    search: Search,
+    shift: u32,
+    len: u32,
+    table: &FilterTable,
+    workspace: &mut Workspace,
+) {
+    let group = search.group(table);
+    let shift = shift as usize & (STRIDE - 1);
+    let (begin, len) = (workspace.looked_at.begin, len as usize);
     let (begin, blocks) = (begin as usize, len / BLOCK);
     let (first, start) = (begin / BLOCK, begin.wrapping_add(shift));
     let mut hits = 0;

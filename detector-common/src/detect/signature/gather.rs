@@ -148,6 +148,8 @@ pub fn payload<P: PacketBytes>(search: Search, packet: &P, workspace: &mut Works
 #[inline(always)]
 pub(super) fn end(at: usize, workspace: &mut Workspace) {
     workspace.payload_len = at as u32;
+    // What stands behind it is the packet's before.
+    workspace.looked_at.end = at as u32;
     workspace.is_cut_short = 1;
     workspace.lacks_rest = 1;
 }

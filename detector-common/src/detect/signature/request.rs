@@ -393,29 +393,36 @@ pub fn read_headers<I: Inspector>(index: u32, inspector: &mut I) -> Option<()> {
     let index = index as usize & (REQUESTS_MAX - 1);
     let [begin, _] = inspector.workspace()?.requests.get(index)?.headers;
     let mut at = u32::from(begin);
+    // A line that is longer than one call goes on in the next.
+    let mut is_start = 1;
     for _ in 0..LINES_MAX {
         // VERIFIER: all ways to a line go on as one.
-        at = I::Packet::forget(at);
+        (at, is_start) = (I::Packet::forget(at), I::Packet::forget(is_start));
         let start = Place {
             at,
             note: Stage::START.0,
         };
-        let head = inspector.head(start);
+        let stage = if is_start == 0 {
+            Stage::OTHER.0
+        } else {
+            inspector.head(start).note
+        };
         let workspace = inspector.workspace()?;
-        if head.note == Stage::START.0 {
+        if stage == Stage::START.0 {
             break;
         }
-        let is_end = at >= workspace.lines.end;
-        if is_end && workspace.are_lines_open != 0 {
+        let end = workspace.lines.end;
+        if at >= end && workspace.are_lines_open != 0 {
             break;
         }
-        if is_end || head.note == Stage::BLANK.0 {
+        if at >= end || stage == Stage::BLANK.0 {
+            let at = if at < end { at } else { end };
             workspace.requests.get_mut(index)?.headers = [begin, at as u16];
             return Some(());
         }
-        // The line may end in another call.
         let end = inspector.line_end(at);
-        at = end.at.wrapping_add(end.note & note::END);
+        is_start = end.note & note::END;
+        at = end.at.wrapping_add(is_start);
     }
     let workspace = inspector.workspace()?;
     let end = workspace.lines.end;

@@ -46,6 +46,7 @@ pub fn ask<P: PacketBytes>(
         first, of_request, ..
     } = table.row(row);
     if u32::from(of_request) != workspace.is_of_request {
+        workspace.budget = workspace.budget.saturating_sub(1);
         return;
     }
     if workspace.budget == 0 {
@@ -108,16 +109,15 @@ fn step<P: PacketBytes>(
     } else {
         is_so(operation, workspace)
     };
-    let is_of_buffer =
-        operation.kind == Kind::Content as u8 || operation.kind == Kind::DataAt as u8;
+    // VERIFIER: as in `holds`, and so below.
+    let holds = P::forget(holds.into());
     // What is there is there, whatever comes behind it, but for what a buffer ends with.
-    let is_certain = holds && operation.flags & flag::ENDS == 0;
-    if is_of_buffer && !is_certain && workspace.is_open(operation.subject) != 0 {
+    let is_certain = holds & u32::from(operation.flags & flag::ENDS == 0);
+    if P::forget(workspace.is_open(operation) & !is_certain) != 0 {
         workspace.is_cut_short = 1;
         return NONE;
     }
-    // VERIFIER: as in `holds`.
-    if P::forget(holds.into()) != 0 {
+    if holds != 0 {
         operation.then
     } else {
         operation.otherwise

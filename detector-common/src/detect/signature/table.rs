@@ -84,11 +84,16 @@ pub struct Group {
     pub shifts: u8,
     /// The bytes in which that is done, at most.
     pub dense_reach: u16,
-    /// 1 if there are rules that ask something of requests of HTTP.
+    /// Bits: [`Self::REQUESTS`], [`Self::HEADERS`].
     pub requests: u16,
 }
 
 impl Group {
+    /// There are rules that ask something of requests of HTTP.
+    pub const REQUESTS: u16 = 1;
+    /// Something of their headers.
+    pub const HEADERS: u16 = 2;
+
     /// What is asked of a packet that belongs to both. The list is the first one's.
     #[inline(always)]
     #[must_use]

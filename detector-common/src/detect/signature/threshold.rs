@@ -20,13 +20,13 @@ pub const HELD_MAX: usize = 1 << 3;
 
 /// The most packets that a rule may ask for, or have told: a number as large as any counts for all behind it.
 pub const COUNT_MAX: u32 = COUNT as u32 - 1;
-/// The most seconds of a window, a day: longer ones would be taken for others, for the time of a word begins again every 78 hours.
+/// The most seconds of a window, a day: longer ones would soon be taken for others, for the time of a word begins again every 52 days.
 pub const SECONDS_MAX: u32 = 86_400;
 
-/// The time of a word is in units of 2²⁰ nanoseconds, about a millisecond.
-const UNIT_BITS: u32 = 20;
+/// The time of a word is in units of 2²⁴ nanoseconds, about 17 milliseconds.
+const UNIT_BITS: u32 = 24;
 /// A packet that comes so many units before its window, about a second, is one of it: clocks of captures are not all one.
-const EARLY: u32 = 1 << 10;
+const EARLY: u32 = 1 << 6;
 
 /// From the lowest: how many packets (16 bits), when the window began (28), a part of the hash (20).
 const COUNT: u64 = 0xffff;
@@ -112,6 +112,10 @@ pub fn run(
     } else {
         number < best || best == u32::MAX || table.row(best).action != Action::Pass as u8
     };
+    if is_last && best < reached {
+        // What was awaited, and may not be told, is not the finding.
+        workspace.is_untold = 0;
+    }
     if !is_counted {
         return;
     }
@@ -127,6 +131,8 @@ pub fn run(
 fn count(row: &Row, source: IpAddress, meter: &mut Meter<'_, impl Words + ?Sized>) -> u32 {
     // A rule that asks for something else now begins anew.
     let context = u64::from(row.slot) | u64::from(row.least) << 16 | u64::from(row.window) << 32;
+    // No window is as long as its upper half.
+    let context = context ^ u64::from(row.last) << 48;
     let hash = source.hash(context, meter.seed);
     let slot = hash as u32 & SLOTS.wrapping_sub(1);
     let word = meter.words.word(slot).unwrap_or(0);

@@ -42,6 +42,8 @@ pub(super) struct Member {
     pub(super) without_payload: bool,
     /// Whether it asks something of requests.
     pub(super) of_requests: bool,
+    /// Whether it asks something of their headers.
+    pub(super) of_headers: bool,
 }
 
 /// What looks at which traffic, by protocol and by the ports that it names.
@@ -206,6 +208,7 @@ impl Groups {
         self.lists.extend(always);
         let signs = || looking_members().filter_map(|member| member.sign);
         let of_requests = looking_members().any(|member| member.of_requests);
+        let of_headers = looking_members().any(|member| member.of_headers);
         let reach = if of_requests {
             u16::MAX
         } else {
@@ -239,7 +242,8 @@ impl Groups {
                         .map(|sign| sign.reach)
                         .max()
                         .unwrap_or_default(),
-                    requests: of_requests.into(),
+                    requests: u16::from(of_requests) * Group::REQUESTS
+                        | u16::from(of_headers) * Group::HEADERS,
                 },
                 patterns: signs()
                     .map(|sign| sign.pattern)
