@@ -112,6 +112,15 @@ pub extern "C" fn filter_again(search: u64, shift: u32, len: u32) -> u64 {
     })
 }
 
+/// Looks again at each block that the filter kept, see [`signature::confirm_each`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn confirm_each(search: u64, shift: u32) -> u64 {
+    let mut inspector = KernelInspector::of_the_copy();
+    signature::confirm_each(Search::from_word(search), shift, &mut inspector);
+    0
+}
+
 /// Finds the patterns of a text, see [`signature::look_through`].
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -157,6 +166,21 @@ pub extern "C" fn head(from: u64) -> u64 {
 #[inline(never)]
 pub extern "C" fn line_end(from: u32) -> u64 {
     with_workspace(|workspace| request::line_end::<XdpPacket>(from, workspace).to_word())
+}
+
+/// Goes on to the end of a line, see [`request::end_of_line`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn end_of_line(from: u32) -> u64 {
+    request::end_of_line(from, &mut KernelInspector::of_the_copy()).to_word()
+}
+
+/// Goes on behind a line of headers, see [`request::header_line`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn header_line(at: u32) -> u64 {
+    let next = request::header_line(at, &mut KernelInspector::of_the_copy());
+    next.unwrap_or(Place { at, note: 0 }).to_word()
 }
 
 /// Leaves the spaces out that something ends with, see [`request::trim`].
@@ -467,6 +491,11 @@ impl Inspector for KernelInspector {
     }
 
     #[inline(always)]
+    fn confirm_each(&mut self, search: Search, shift: u32) {
+        confirm_each(search.to_word(), shift);
+    }
+
+    #[inline(always)]
     fn look_through(&mut self, search: Search, text: Text, shift: u32) {
         let is_decoded = (text == Text::Decoded).into();
         look_through(self.ctx, search.to_word(), is_decoded, shift);
@@ -490,6 +519,16 @@ impl Inspector for KernelInspector {
     #[inline(always)]
     fn line_end(&mut self, from: u32) -> Place {
         Place::from_word(line_end(from))
+    }
+
+    #[inline(always)]
+    fn end_of_line(&mut self, from: u32) -> Place {
+        Place::from_word(end_of_line(from))
+    }
+
+    #[inline(always)]
+    fn header_line(&mut self, at: u32) -> Place {
+        Place::from_word(header_line(at))
     }
 
     #[inline(always)]

@@ -212,6 +212,8 @@ pub trait Inspector {
     fn filter_again(&mut self, search: Search, shift: u32, len: u32);
     /// Runs [`confirm::run`] on the block of this index, and what it goes on with.
     fn confirm(&mut self, search: Search, index: u32, shift: u32);
+    /// Runs [`confirm_each`].
+    fn confirm_each(&mut self, search: Search, shift: u32);
     /// Runs [`look_through`].
     fn look_through(&mut self, search: Search, text: Text, shift: u32);
     /// Runs [`request::read`].
@@ -222,6 +224,10 @@ pub trait Inspector {
     fn head(&mut self, from: Place) -> Place;
     /// Runs [`request::line_end`].
     fn line_end(&mut self, from: u32) -> Place;
+    /// Runs [`request::end_of_line`].
+    fn end_of_line(&mut self, from: u32) -> Place;
+    /// Runs [`request::header_line`].
+    fn header_line(&mut self, at: u32) -> Place;
     /// Runs [`request::trim`].
     fn trim(&mut self, begin: u32, end: u32) -> u32;
     /// Runs [`uri::decode`].
@@ -314,6 +320,13 @@ pub fn look_through<I: Inspector>(
         let len = inspector.len_of_again(search, shift);
         inspector.filter_again(search, shift, len);
     }
+    inspector.confirm_each(search, shift);
+    Some(())
+}
+
+/// Looks again at each block that the filter kept.
+#[inline(always)]
+pub fn confirm_each<I: Inspector>(search: Search, shift: u32, inspector: &mut I) -> Option<()> {
     let blocks = inspector.workspace()?.blocks_len;
     for index in 0..BLOCKS_MAX as u32 {
         if index >= blocks {
@@ -410,6 +423,10 @@ impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
         confirm::run::<P>(search, index, shift, table, self.workspace, go_on);
     }
 
+    fn confirm_each(&mut self, search: Search, shift: u32) {
+        confirm_each(search, shift, self);
+    }
+
     fn look_through(&mut self, search: Search, text: Text, shift: u32) {
         look_through(search, text, shift, self);
     }
@@ -428,6 +445,14 @@ impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
 
     fn line_end(&mut self, from: u32) -> Place {
         request::line_end::<P>(from, self.workspace)
+    }
+
+    fn end_of_line(&mut self, from: u32) -> Place {
+        request::end_of_line(from, self)
+    }
+
+    fn header_line(&mut self, at: u32) -> Place {
+        request::header_line(at, self).unwrap_or(Place { at, note: 0 })
     }
 
     fn trim(&mut self, begin: u32, end: u32) -> u32 {

@@ -117,16 +117,24 @@ pub fn run<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspa
             .wrapping_add((none_in_3 as u32).wrapping_mul(3))
             .wrapping_add((none_in_7 as u32).wrapping_mul(4));
     }
+    // VERIFIER: all ways out of the loop go on as one.
+    let sought = P::forget(sought as u32);
+    (place, steps) = (P::forget(place), P::forget(steps));
     workspace.budget = workspace.budget.saturating_sub(steps);
+    // What is there is there, whatever comes behind it, but for what a buffer ends with.
+    const { assert!(flag::ENDS == 1 << 1) };
+    let is_absent = u32::from(sought == Sought::Absent as u32);
+    let is_doubtful = is_absent | u32::from(operation.flags >> 1) & 1;
+    workspace.is_unsure |= workspace.is_open(operation.subject) & is_doubtful;
     let at = place & 0xffff;
-    let found = u32::from(sought == Sought::Found);
+    let found = u32::from(sought == Sought::Found as u32);
     if let Some(place) = workspace.ends.get_mut(slot) {
         *place = at.wrapping_add(pattern_len);
     }
     if let Some(place) = workspace.nexts.get_mut(slot) {
         *place = at.wrapping_add(found);
     }
-    sought
+    Sought::from_number(sought.into())
 }
 
 /// A place as one that is in a text, or where none is.

@@ -20,17 +20,17 @@ const METHOD_MAX: u32 = 32;
 /// The most lines that one packet is looked through for.
 const LINES_MAX: usize = 128;
 /// Words of a line in one call. VERIFIER: each is followed, so a longer line is taken up again; so with the next.
-const LINE_WORDS: u32 = 64;
+const LINE_WORDS: u32 = 48;
 /// Bytes of a line's beginning in one call.
-const HEAD_BYTES: u32 = 24;
+const HEAD_BYTES: u32 = 16;
 /// Spaces at its end.
 const SPACES: u32 = 48;
 /// Calls for one line, that suffice for each line: all of the payload.
-const LINE_CALLS: u32 = 8;
+const LINE_CALLS: u32 = 11;
 /// Calls for its beginning: what is spread further is not looked at, and counted.
-const HEAD_CALLS: u32 = 16;
+const HEAD_CALLS: u32 = 24;
 /// Calls for its target, that suffice for all steps that a packet is given.
-const DECODE_CALLS: u32 = 65;
+const DECODE_CALLS: u32 = 129;
 
 /// `HTTP/1.` in either case, and any byte.
 const VERSION: PatternWord = PatternWord {
@@ -274,24 +274,13 @@ pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> 
             note: 0,
         });
     }
-    let mut end = Place {
-        at: head.at,
-        note: 0,
-    };
-    let mut notes = 0;
-    for _ in 0..LINE_CALLS {
-        if end.note & note::END != 0 {
-            break;
-        }
-        end = inspector.line_end(end.at);
-        notes |= end.note;
-    }
+    let end = inspector.end_of_line(head.at);
     if head.note == Stage::TARGET.0 {
         let target = Extent {
             begin: head.at,
             end: end.at,
         };
-        note_request(target, end.at, may_lack_version, notes, inspector)?;
+        note_request(target, end.at, may_lack_version, end.note, inspector)?;
     }
     Some(Place {
         at: end.at.wrapping_add(1),
@@ -387,48 +376,89 @@ fn decode<I: Inspector>(target: Extent, inspector: &mut I) -> Option<[u16; 2]> {
     Some([(DECODED | begin) as u16, (DECODED | end) as u16])
 }
 
+/// What is to be said of the next line of headers.
+mod header {
+    /// There is one.
+    pub(super) const GOES_ON: u32 = 0;
+    /// The headers end here.
+    pub(super) const ENDS: u32 = 1;
+    /// Where they end is not known.
+    pub(super) const LOST: u32 = 2;
+}
+
 /// Notes how far the headers of the request of this index go: up to a line that is blank. If that is not found, their end is not known.
 #[inline(always)]
 pub fn read_headers<I: Inspector>(index: u32, inspector: &mut I) -> Option<()> {
     let index = index as usize & (REQUESTS_MAX - 1);
     let [begin, _] = inspector.workspace()?.requests.get(index)?.headers;
-    let mut at = u32::from(begin);
-    // A line that is longer than one call goes on in the next.
-    let mut is_start = 1;
+    let mut line = Place {
+        at: begin.into(),
+        note: header::GOES_ON,
+    };
     for _ in 0..LINES_MAX {
         // VERIFIER: all ways to a line go on as one.
-        (at, is_start) = (I::Packet::forget(at), I::Packet::forget(is_start));
-        let start = Place {
-            at,
-            note: Stage::START.0,
-        };
-        let stage = if is_start == 0 {
-            Stage::OTHER.0
-        } else {
-            inspector.head(start).note
-        };
-        let workspace = inspector.workspace()?;
-        if stage == Stage::START.0 {
+        line.at = I::Packet::forget(line.at);
+        line.note = I::Packet::forget(line.note);
+        if line.note != header::GOES_ON {
             break;
         }
-        let end = workspace.lines.end;
-        if at >= end && workspace.are_lines_open != 0 {
-            break;
-        }
-        if at >= end || stage == Stage::BLANK.0 {
-            let at = if at < end { at } else { end };
-            workspace.requests.get_mut(index)?.headers = [begin, at as u16];
-            return Some(());
-        }
-        let end = inspector.line_end(at);
-        is_start = end.note & note::END;
-        at = end.at.wrapping_add(is_start);
+        line = inspector.header_line(line.at);
     }
-    let workspace = inspector.workspace()?;
-    let end = workspace.lines.end;
-    let at = if at < end { at } else { end };
-    let request = workspace.requests.get_mut(index)?;
-    request.headers = [begin, at as u16];
-    request.are_headers_open = 1;
+    let request = inspector.workspace()?.requests.get_mut(index)?;
+    request.headers = [begin, line.at as u16];
+    request.are_headers_open = u16::from(line.note != header::ENDS);
     Some(())
+}
+
+/// Goes on behind the line of headers that begins here, if it is one.
+#[inline(always)]
+pub fn header_line<I: Inspector>(at: u32, inspector: &mut I) -> Option<Place> {
+    let head = inspector.head(Place {
+        at,
+        note: Stage::START.0,
+    });
+    let workspace = inspector.workspace()?;
+    let lines_end = workspace.lines.end;
+    if at >= lines_end {
+        let note = if workspace.are_lines_open == 0 {
+            header::ENDS
+        } else {
+            header::LOST
+        };
+        return Some(Place {
+            at: lines_end,
+            note,
+        });
+    }
+    if head.note == Stage::BLANK.0 || head.note == Stage::START.0 {
+        let note = if head.note == Stage::BLANK.0 {
+            header::ENDS
+        } else {
+            header::LOST
+        };
+        return Some(Place { at, note });
+    }
+    let end = inspector.end_of_line(at);
+    Some(Place {
+        at: end.at.wrapping_add(1),
+        note: header::GOES_ON,
+    })
+}
+
+/// Goes on to the end of the line, however long it is.
+#[inline(always)]
+pub fn end_of_line<I: Inspector>(from: u32, inspector: &mut I) -> Place {
+    let mut end = Place { at: from, note: 0 };
+    let mut notes = 0;
+    for _ in 0..LINE_CALLS {
+        if end.note & note::END != 0 {
+            break;
+        }
+        end = inspector.line_end(end.at);
+        notes |= end.note;
+    }
+    Place {
+        at: end.at,
+        note: notes,
+    }
 }

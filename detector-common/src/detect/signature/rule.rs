@@ -54,7 +54,13 @@ pub fn ask<P: PacketBytes>(
         return;
     }
     workspace.budget = workspace.budget.saturating_sub(COST);
-    if holds::<P>(first, table, workspace, find) {
+    workspace.is_unsure = 0;
+    let holds = holds::<P>(first, table, workspace, find);
+    if workspace.is_unsure != 0 {
+        workspace.is_cut_short = 1;
+        return;
+    }
+    if holds {
         if table.row(row).is_awaited() {
             hold(workspace);
         } else {
@@ -109,15 +115,8 @@ fn step<P: PacketBytes>(
     } else {
         is_so(operation, workspace)
     };
-    // VERIFIER: as in `holds`, and so below.
-    let holds = P::forget(holds.into());
-    // What is there is there, whatever comes behind it, but for what a buffer ends with.
-    let is_certain = holds & u32::from(operation.flags & flag::ENDS == 0);
-    if P::forget(workspace.is_open(operation) & !is_certain) != 0 {
-        workspace.is_cut_short = 1;
-        return NONE;
-    }
-    if holds != 0 {
+    // VERIFIER: as in `holds`.
+    if P::forget(holds.into()) != 0 {
         operation.then
     } else {
         operation.otherwise
@@ -126,7 +125,7 @@ fn step<P: PacketBytes>(
 
 /// Whether an operation holds that looks for no pattern.
 #[inline(always)]
-fn is_so(operation: &Operation, workspace: &Workspace) -> bool {
+fn is_so(operation: &Operation, workspace: &mut Workspace) -> bool {
     let [first, second, third, fourth] = operation.numbers;
     if operation.kind == Kind::Field as u8 {
         let field = workspace
@@ -148,6 +147,8 @@ fn is_so(operation: &Operation, workspace: &Workspace) -> bool {
             from = workspace.ends.get(after).copied().unwrap_or_default();
         }
         let end = workspace.whole_end(operation.subject, buffer);
-        u64::from(from).wrapping_add(first.into()) <= end.into()
+        let lacks = u64::from(from).wrapping_add(first.into()) > end.into();
+        workspace.is_unsure |= workspace.is_open(operation.subject) & u32::from(lacks);
+        !lacks
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::packet::PacketBytes;
 
 /// Steps of one call. VERIFIER: each is followed, so a long target is taken up again.
-const STEPS: u32 = 8;
+const STEPS: u32 = 4;
 
 /// A target that is being decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]

@@ -5,7 +5,7 @@ use bytemuck::{Pod, Zeroable};
 use super::{
     Search,
     request::{Request, View},
-    table::{BUFFERS, Buffer, FIELDS, Field, Kind, Operation, RuleTable, VERSION},
+    table::{BUFFERS, Buffer, FIELDS, Field, RuleTable, VERSION},
     threshold::HELD_MAX,
     uri::Decoder,
 };
@@ -104,8 +104,8 @@ pub struct Workspace {
     pub best: u32,
     /// The first row that was awaited and matches; [`u32::MAX`] if there is none yet.
     pub reached: u32,
-    /// Zero.
-    reserved: u32,
+    /// 1 if the rule that is asked has asked for what may only stand where no more of a buffer is here.
+    pub is_unsure: u32,
     /// 1 if nothing is told of what was found.
     pub is_untold: u32,
     /// How many rows hold that may not match, for packets of the source are counted first, see [`super::threshold`].
@@ -228,14 +228,11 @@ impl Workspace {
         self.are_lines_open = self.lacks_rest;
     }
 
-    /// 1 if an operation asks about a buffer that goes on where no more is here.
+    /// 1 if the buffer of this number goes on where no more is here.
     #[inline(always)]
     #[must_use]
-    pub fn is_open(&self, operation: &Operation) -> u32 {
-        const { assert!(Kind::Content as u8 == 2 && Kind::DataAt as u8 == 3) };
-        let is_of_buffer = u32::from(operation.kind >> 1);
-        let buffer = u32::from(operation.subject) & (BUFFERS as u32 - 1);
-        self.open >> buffer & is_of_buffer & 1
+    pub fn is_open(&self, buffer: u8) -> u32 {
+        self.open >> (u32::from(buffer) & (BUFFERS as u32 - 1)) & 1
     }
 
     #[inline(always)]
