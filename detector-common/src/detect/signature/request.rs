@@ -323,13 +323,9 @@ fn note_request<I: Inspector>(
     let workspace = inspector.workspace()?;
     let method = [workspace.method.begin as u16, workspace.method.end as u16];
     let behind = line_end.wrapping_add(1);
-    let lines_end = workspace.lines.end;
-    let is_open = u16::from(line_end >= lines_end && workspace.are_lines_open != 0);
-    let behind = if behind < lines_end {
-        behind
-    } else {
-        lines_end
-    };
+    let text_end = workspace.lines.end;
+    let is_open = u16::from(line_end >= text_end && workspace.are_lines_open != 0);
+    let behind = if behind < text_end { behind } else { text_end };
     let index = workspace.requests_len;
     let Some(request) = workspace.requests.get_mut(index as usize) else {
         workspace.is_cut_short = 1;

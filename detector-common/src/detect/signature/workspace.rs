@@ -49,6 +49,9 @@ pub struct Candidate {
     pub place: u16,
 }
 
+/// The bits of [`Workspace::open`] of what is the target of a request.
+const TARGETS: u32 = 1 << Buffer::Uri as u32 | 1 << Buffer::UriRaw as u32;
+
 /// A part of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
@@ -204,8 +207,7 @@ impl Workspace {
             return false;
         }
         self.is_of_request = 1;
-        const TARGET: u32 = 1 << Buffer::Uri as u32 | 1 << Buffer::UriRaw as u32;
-        self.open = u32::from(request.is_target_open).wrapping_mul(TARGET)
+        self.open = u32::from(request.is_target_open).wrapping_mul(TARGETS)
             | u32::from(request.are_headers_open) << Buffer::Headers as u32;
         for (buffer, [begin, end]) in [
             (Buffer::Uri, uri),
@@ -232,7 +234,8 @@ impl Workspace {
     #[inline(always)]
     #[must_use]
     pub fn is_open(&self, buffer: u8) -> u32 {
-        self.open >> (u32::from(buffer) & (BUFFERS as u32 - 1)) & 1
+        let bit = u32::from(buffer) & const { BUFFERS as u32 - 1 };
+        self.open >> bit & 1
     }
 
     #[inline(always)]

@@ -242,8 +242,8 @@ impl Groups {
                         .map(|sign| sign.reach)
                         .max()
                         .unwrap_or_default(),
-                    requests: u16::from(of_requests) * Group::REQUESTS
-                        | u16::from(of_headers) * Group::HEADERS,
+                    requests: (u16::from(of_requests) * Group::REQUESTS)
+                        | (u16::from(of_headers) * Group::HEADERS),
                 },
                 patterns: signs()
                     .map(|sign| sign.pattern)
