@@ -9,8 +9,6 @@ use crate::{
 
 /// The name of the XDP program.
 pub const PROGRAM: &str = "detector";
-/// The name of the program that goes on with a packet whose ports rules watch.
-pub const INSPECTOR_PROGRAM: &str = "inspector";
 /// The name of the program that tells what time the classifier's clock shows.
 pub const CLOCK_PROGRAM: &str = "clock";
 
@@ -91,8 +89,32 @@ pub mod map {
     ];
 }
 
-/// The map that has the inspector of this copy of the program, at 0. Each copy has its own.
-pub const INSPECTOR_MAP: &str = "INSPECTOR";
+/// The map of the programs that go on with a packet of this copy, by [`NextProgram`]. Each copy has its own.
+pub const PROGRAMS_MAP: &str = "PROGRAMS";
+
+/// A program that goes on with a packet where the one before left it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum NextProgram {
+    /// With one whose ports rules watch: what may be in it that rules look for?
+    Prefilter = 0,
+    /// With one in which that is something: which rule does it match?
+    Inspector = 1,
+}
+
+impl NextProgram {
+    /// Every one, by number.
+    pub const ALL: [Self; 2] = [Self::Prefilter, Self::Inspector];
+
+    /// The name of the program.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Prefilter => "prefilter",
+            Self::Inspector => "inspector",
+        }
+    }
+}
 
 /// Names of the constants that the agent sets in each interface's program before it is loaded.
 pub mod global {

@@ -19,8 +19,11 @@
 mod inspector;
 mod maps;
 mod packet;
+mod prefilter;
+mod program;
 mod record;
 mod runtime;
+mod tables;
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_DROP, XDP_PASS},
@@ -47,6 +50,12 @@ pub fn detector(ctx: XdpContext) -> u32 {
 }
 
 /// Goes on with a packet whose ports rules watch, where `detector` left it.
+#[xdp]
+pub fn prefilter(ctx: XdpContext) -> u32 {
+    verdict(prefilter::go_on(ctx.ctx).verdict)
+}
+
+/// Goes on with a packet about which rules are to be asked, where `prefilter` left it.
 #[xdp]
 pub fn inspector(ctx: XdpContext) -> u32 {
     verdict(inspector::go_on(ctx.ctx).verdict)

@@ -7,8 +7,8 @@ use aya_ebpf::{
 };
 use detector_common::{
     abi::{
-        COUNTERS_LEN, Counter, EVENTS_BYTES, INTERFACES_MAX, PROTECTED_MAX, RuleCounter,
-        SEGMENTS_PER_INTERFACE, Tally,
+        COUNTERS_LEN, Counter, EVENTS_BYTES, INTERFACES_MAX, NextProgram, PROTECTED_MAX,
+        RuleCounter, SEGMENTS_PER_INTERFACE, Tally,
     },
     bindings,
     blocks::{self, BLOCKS_MAX, Block, BlockSet, Blocked},
@@ -110,9 +110,9 @@ pub static TALLIES: PerCpuArray<u64, { Tally::ALL.len() }> = PerCpuArray::new();
 #[btf_map]
 pub static PARSED: PerCpuArray<Parsed, 1> = PerCpuArray::new();
 
-/// The program that goes on with a packet whose ports rules watch.
+/// The programs that go on with a packet, by [`abi::NextProgram`](detector_common::abi::NextProgram).
 #[btf_map]
-pub static INSPECTOR: ProgramArray<1> = ProgramArray::new();
+pub static PROGRAMS: ProgramArray<{ NextProgram::ALL.len() }> = ProgramArray::new();
 
 /// Findings for the agent.
 #[btf_map]

@@ -22,7 +22,7 @@ use detector_common::{
     verdict::Decision,
 };
 
-use crate::{inspector, maps, packet::XdpPacket};
+use crate::{inspector, maps, packet::XdpPacket, program};
 
 /// Parses the packet of `ctx` into `PARSED`. The number says nothing; a global function gives one.
 ///
@@ -212,7 +212,7 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
         search: Search,
         so_far: Decision,
     ) -> Decision {
-        inspector::hand_over(packet.ctx, search, so_far);
+        program::hand_over(packet.ctx, search, so_far);
         so_far
     }
 

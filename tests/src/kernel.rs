@@ -264,7 +264,7 @@ mod tests {
 
     use aya_obj::Object;
     use detector::agent::kernel::OBJECT;
-    use detector_common::abi::{INSPECTOR_MAP, map};
+    use detector_common::abi::{PROGRAMS_MAP, map};
 
     #[test]
     fn the_maps_of_the_object_are_those_that_copies_of_it_share() -> anyhow::Result<()> {
@@ -272,7 +272,7 @@ mod tests {
         let names = object.maps.keys().map(String::as_str);
         // Constants, and the program that goes on, are each copy's own.
         let shared: BTreeSet<_> = names
-            .filter(|name| ![".rodata", INSPECTOR_MAP].contains(name))
+            .filter(|name| ![".rodata", PROGRAMS_MAP].contains(name))
             .collect();
         assert_eq!(shared, BTreeSet::from(map::ALL));
         Ok(())

@@ -14,7 +14,7 @@ mod rules;
 use std::path::Path;
 
 use aya::{Ebpf, EbpfLoader, maps::ProgramArray, programs::Xdp};
-use detector_common::abi::{self, SEGMENTS_PER_INTERFACE, global, map};
+use detector_common::abi::{self, NextProgram, SEGMENTS_PER_INTERFACE, global, map};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 
 pub use self::{
@@ -27,7 +27,7 @@ pub use self::{
 };
 use crate::tables::Tables;
 
-/// The kernel program as the build script compiled it: `detector` and `clock`.
+/// The kernel program as the build script compiled it: `detector`, `prefilter`, `inspector` and `clock`.
 pub const OBJECT: &[u8] = aya::include_bytes_aligned!(env!("DETECTOR_OBJECT"));
 
 /// The programs that the kernel program is measured against: `floor_drop`, `floor_pass`, `yardstick`,
@@ -69,8 +69,10 @@ impl Kernel {
             }
             let mut copy = loader.load(OBJECT)?;
             load_program(&mut copy, abi::PROGRAM)?;
-            load_program(&mut copy, abi::INSPECTOR_PROGRAM)?;
-            connect(&mut copy)?;
+            for next in NextProgram::ALL {
+                load_program(&mut copy, next.name())?;
+                connect(&mut copy, next)?;
+            }
             copies.push(copy);
         }
         let [first, ..] = &mut *copies else {
@@ -99,7 +101,7 @@ impl Kernel {
         )
     }
 
-    /// How many instructions the verifier went through for one copy of the program and its inspector, where the kernel tells.
+    /// How many instructions the verifier went through for one copy of the program and those that go on after it, where the kernel tells.
     ///
     /// # Errors
     ///
@@ -108,11 +110,15 @@ impl Kernel {
         let Some(copy) = self.copies.first_mut() else {
             return Ok(None);
         };
-        let counts = [abi::PROGRAM, abi::INSPECTOR_PROGRAM].map(|name| {
-            let info = program(copy, name)?.info()?;
-            Ok(info.verified_instruction_count())
-        });
-        counts.into_iter().sum()
+        let next = NextProgram::ALL.map(NextProgram::name);
+        [abi::PROGRAM]
+            .into_iter()
+            .chain(next)
+            .map(|name| {
+                let info = program(copy, name)?.info()?;
+                Ok(info.verified_instruction_count())
+            })
+            .sum()
     }
 
     /// Every copy, by slot.
@@ -145,15 +151,15 @@ impl Kernel {
     }
 }
 
-/// Tells the program which one goes on where rules watch.
-fn connect(copy: &mut Ebpf) -> Result<(), KernelError> {
-    let inspector = program(copy, abi::INSPECTOR_PROGRAM)?
+/// Tells the programs of a copy that this one goes on after them.
+fn connect(copy: &mut Ebpf, next: NextProgram) -> Result<(), KernelError> {
+    let program = program(copy, next.name())?
         .fd()?
         .try_clone()
         .map_err(KernelError::Descriptor)?;
-    let map = copy.map_mut(abi::INSPECTOR_MAP);
-    let map = map.ok_or(KernelError::Missing(abi::INSPECTOR_MAP))?;
-    Ok(ProgramArray::try_from(map)?.set(0, &inspector, 0)?)
+    let map = copy.map_mut(abi::PROGRAMS_MAP);
+    let map = map.ok_or(KernelError::Missing(abi::PROGRAMS_MAP))?;
+    Ok(ProgramArray::try_from(map)?.set(next as u32, &program, 0)?)
 }
 
 fn load_program(object: &mut Ebpf, name: &'static str) -> Result<(), KernelError> {

@@ -7,8 +7,8 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    Inspector,
     bytes::{all, first, zeros},
+    prefilter::Prefilter,
     table::PatternWord,
     uri::{self, Decoder},
     workspace::{DECODED, Extent, REQUESTS_MAX, Workspace},
@@ -222,27 +222,27 @@ pub fn trim<P: PacketBytes>(begin: u32, end: u32, workspace: &mut Workspace) -> 
 
 /// Notes the requests of the text that lines are [read from](Workspace::lines), as far as there are lines that may be request lines.
 #[inline(always)]
-pub fn read<I: Inspector>(inspector: &mut I) -> Option<()> {
-    let Extent { begin, .. } = inspector.workspace()?.lines;
+pub fn read<F: Prefilter>(prefilter: &mut F) -> Option<()> {
+    let Extent { begin, .. } = prefilter.workspace()?.lines;
     let mut line = Place { at: begin, note: 1 };
     for _ in 0..LINES_MAX {
         // VERIFIER: all ways to a line go on as one.
-        line.at = I::Packet::forget(line.at);
-        line.note = I::Packet::forget(line.note);
-        let workspace = inspector.workspace()?;
+        line.at = F::Packet::forget(line.at);
+        line.note = F::Packet::forget(line.note);
+        let workspace = prefilter.workspace()?;
         let is_first = line.note != 0;
         if line.at >= workspace.lines.end || !is_first && line.at > workspace.last_version {
             return Some(());
         }
-        line = inspector.read_line(line);
+        line = prefilter.read_line(line);
     }
-    inspector.workspace()?.is_cut_short = 1;
+    prefilter.workspace()?.is_cut_short = 1;
     Some(())
 }
 
 /// Notes the request whose line this is, if it is one; its note is 1 if it is the first one that is not blank. Gives the next one.
 #[inline(always)]
-pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> {
+pub fn read_line<F: Prefilter>(line: Place, prefilter: &mut F) -> Option<Place> {
     let is_first = line.note != 0;
     let mut head = Place {
         at: line.at,
@@ -252,9 +252,9 @@ pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> 
         if head.note >= Stage::TARGET.0 {
             break;
         }
-        head = inspector.head(head);
+        head = prefilter.head(head);
     }
-    let workspace = inspector.workspace()?;
+    let workspace = prefilter.workspace()?;
     if head.note == Stage::BLANK.0 {
         return Some(Place {
             at: head.at.wrapping_add(1),
@@ -264,7 +264,7 @@ pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> 
     if head.note < Stage::TARGET.0 {
         workspace.is_cut_short = 1;
     }
-    let byte = workspace.word::<I::Packet>(head.at) as u8;
+    let byte = workspace.word::<F::Packet>(head.at) as u8;
     let may_lack_version =
         is_first && head.note == Stage::TARGET.0 && (byte == b'/' || byte == b'\\' || byte == b'%');
     // Nothing comes that could be the end of a request line.
@@ -274,13 +274,13 @@ pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> 
             note: 0,
         });
     }
-    let end = inspector.end_of_line(head.at);
+    let end = prefilter.end_of_line(head.at);
     if head.note == Stage::TARGET.0 {
         let target = Extent {
             begin: head.at,
             end: end.at,
         };
-        note_request(target, end.at, may_lack_version, end.note, inspector)?;
+        note_request(target, end.at, may_lack_version, end.note, prefilter)?;
     }
     Some(Place {
         at: end.at.wrapping_add(1),
@@ -290,25 +290,25 @@ pub fn read_line<I: Inspector>(line: Place, inspector: &mut I) -> Option<Place> 
 
 /// Notes a request, if what begins with its target is as a request line has it.
 #[inline(always)]
-fn note_request<I: Inspector>(
+fn note_request<F: Prefilter>(
     rest: Extent,
     line_end: u32,
     may_lack_version: bool,
     notes: u32,
-    inspector: &mut I,
+    prefilter: &mut F,
 ) -> Option<()> {
     let Extent { begin, end } = rest;
-    let mut end = inspector.trim(begin, end);
+    let mut end = prefilter.trim(begin, end);
     if end == 0 {
         return Some(());
     }
-    let workspace = inspector.workspace()?;
+    let workspace = prefilter.workspace()?;
     let version = end.wrapping_sub(8);
-    let is_version = workspace.word::<I::Packet>(version) & VERSION.mask == VERSION.value;
+    let is_version = workspace.word::<F::Packet>(version) & VERSION.mask == VERSION.value;
     // There is something else before it, and a space.
-    let before = workspace.word::<I::Packet>(version.wrapping_sub(1)) as u8;
+    let before = workspace.word::<F::Packet>(version.wrapping_sub(1)) as u8;
     if is_version && end > begin.wrapping_add(9) && is_space(before) {
-        end = inspector.trim(begin, version);
+        end = prefilter.trim(begin, version);
         if end == 0 {
             return Some(());
         }
@@ -316,11 +316,11 @@ fn note_request<I: Inspector>(
         return Some(());
     }
     let decoded = if notes & note::ENCODED != 0 {
-        decode(Extent { begin, end }, inspector)?
+        decode(Extent { begin, end }, prefilter)?
     } else {
         [0; 2]
     };
-    let workspace = inspector.workspace()?;
+    let workspace = prefilter.workspace()?;
     let method = [workspace.method.begin as u16, workspace.method.end as u16];
     let behind = line_end.wrapping_add(1);
     let text_end = workspace.lines.end;
@@ -345,8 +345,8 @@ fn note_request<I: Inspector>(
 
 /// Decodes a target; gives where that stands. One that is not decoded to its end has no such view.
 #[inline(always)]
-fn decode<I: Inspector>(target: Extent, inspector: &mut I) -> Option<[u16; 2]> {
-    let workspace = inspector.workspace()?;
+fn decode<F: Prefilter>(target: Extent, prefilter: &mut F) -> Option<[u16; 2]> {
+    let workspace = prefilter.workspace()?;
     let begin = workspace.decoded_len;
     workspace.decoder = Decoder {
         at: target.begin,
@@ -355,7 +355,7 @@ fn decode<I: Inspector>(target: Extent, inspector: &mut I) -> Option<[u16; 2]> {
         ..Decoder::default()
     };
     for _ in 0..DECODE_CALLS {
-        let workspace = inspector.workspace()?;
+        let workspace = prefilter.workspace()?;
         if workspace.decoder.at >= workspace.decoder.end {
             break;
         }
@@ -363,9 +363,9 @@ fn decode<I: Inspector>(target: Extent, inspector: &mut I) -> Option<[u16; 2]> {
             workspace.is_cut_short = 1;
             return Some([0; 2]);
         }
-        inspector.decode();
+        prefilter.decode();
     }
-    let workspace = inspector.workspace()?;
+    let workspace = prefilter.workspace()?;
     let end = workspace.decoder.out;
     // Windows are looked at from the first byte of each on.
     workspace.decoded_len = end.wrapping_add(7) & !7;
@@ -384,23 +384,23 @@ mod header {
 
 /// Notes how far the headers of the request of this index go: up to a line that is blank. If that is not found, their end is not known.
 #[inline(always)]
-pub fn read_headers<I: Inspector>(index: u32, inspector: &mut I) -> Option<()> {
+pub fn read_headers<F: Prefilter>(index: u32, prefilter: &mut F) -> Option<()> {
     let index = index as usize & (REQUESTS_MAX - 1);
-    let [begin, _] = inspector.workspace()?.requests.get(index)?.headers;
+    let [begin, _] = prefilter.workspace()?.requests.get(index)?.headers;
     let mut line = Place {
         at: begin.into(),
         note: header::GOES_ON,
     };
     for _ in 0..LINES_MAX {
         // VERIFIER: all ways to a line go on as one.
-        line.at = I::Packet::forget(line.at);
-        line.note = I::Packet::forget(line.note);
+        line.at = F::Packet::forget(line.at);
+        line.note = F::Packet::forget(line.note);
         if line.note != header::GOES_ON {
             break;
         }
-        line = inspector.header_line(line.at);
+        line = prefilter.header_line(line.at);
     }
-    let request = inspector.workspace()?.requests.get_mut(index)?;
+    let request = prefilter.workspace()?.requests.get_mut(index)?;
     request.headers = [begin, line.at as u16];
     request.are_headers_open = u16::from(line.note != header::ENDS);
     Some(())
@@ -408,12 +408,12 @@ pub fn read_headers<I: Inspector>(index: u32, inspector: &mut I) -> Option<()> {
 
 /// Goes on behind the line of headers that begins here, if it is one.
 #[inline(always)]
-pub fn header_line<I: Inspector>(at: u32, inspector: &mut I) -> Option<Place> {
-    let head = inspector.head(Place {
+pub fn header_line<F: Prefilter>(at: u32, prefilter: &mut F) -> Option<Place> {
+    let head = prefilter.head(Place {
         at,
         note: Stage::START.0,
     });
-    let workspace = inspector.workspace()?;
+    let workspace = prefilter.workspace()?;
     let lines_end = workspace.lines.end;
     if at >= lines_end {
         let note = if workspace.are_lines_open == 0 {
@@ -434,7 +434,7 @@ pub fn header_line<I: Inspector>(at: u32, inspector: &mut I) -> Option<Place> {
         };
         return Some(Place { at, note });
     }
-    let end = inspector.end_of_line(at);
+    let end = prefilter.end_of_line(at);
     Some(Place {
         at: end.at.wrapping_add(1),
         note: header::GOES_ON,
@@ -443,14 +443,14 @@ pub fn header_line<I: Inspector>(at: u32, inspector: &mut I) -> Option<Place> {
 
 /// Goes on to the end of the line, however long it is.
 #[inline(always)]
-pub fn end_of_line<I: Inspector>(from: u32, inspector: &mut I) -> Place {
+pub fn end_of_line<F: Prefilter>(from: u32, prefilter: &mut F) -> Place {
     let mut end = Place { at: from, note: 0 };
     let mut notes = 0;
     for _ in 0..LINE_CALLS {
         if end.note & note::END != 0 {
             break;
         }
-        end = inspector.line_end(end.at);
+        end = prefilter.line_end(end.at);
         notes |= end.note;
     }
     Place {

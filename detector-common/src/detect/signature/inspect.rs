@@ -1,0 +1,82 @@
+//! The inspection of what the prefilter left: rule by rule, which one does the packet match?
+//!
+//! What rules ask of a packet is [gathered](super::gather) first. A [rule](super::rule) is a small program over that, which [finds](super::find) patterns. Those
+//! that ask something of HTTP are asked about one request after the other.
+
+use super::{
+    Records, Search,
+    request::View,
+    table::{List, PATTERNS_MAX, Row, RuleTable},
+    threshold::HELD_MAX,
+    workspace::{CANDIDATES_MAX, Candidate, REQUESTS_MAX},
+};
+
+/// The steps of the inspection, each of which the kernel takes in a function of its own.
+pub trait Inspector: Records {
+    /// The rules.
+    fn rule_table(&self, search: Search) -> Option<&RuleTable>;
+    /// Runs [`super::gather::headers`], [`super::gather::options`] and [`super::gather::payload`].
+    fn gather(&mut self, search: Search);
+    /// Runs [`ask_all`].
+    fn ask_all(&mut self, search: Search);
+    /// Runs [`super::rule::ask`] on each row of a list.
+    fn ask_each(&mut self, search: Search, list: List);
+    /// Runs [`super::threshold::run`] on the rule of this index.
+    fn count(&mut self, search: Search, index: u32);
+}
+
+/// The row of the first rule that the packet matches, if there is one. What was left undecided, the workspace says.
+#[inline(always)]
+pub fn run<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
+    inspector.gather(search);
+    inspector.workspace()?.leave_requests();
+    inspector.ask_all(search);
+    let requests = inspector.workspace()?.requests_len;
+    for index in 0..REQUESTS_MAX as u32 {
+        if index >= requests {
+            break;
+        }
+        for view in [View::Decoded, View::AsItIs] {
+            let workspace = inspector.workspace()?;
+            if workspace.enter_request(index, view) {
+                inspector.ask_all(search);
+            }
+        }
+    }
+    let held = inspector.workspace()?.held_len;
+    for index in 0..=HELD_MAX as u32 {
+        inspector.count(search, index);
+        if index >= held {
+            break;
+        }
+    }
+    let best = inspector.workspace()?.finding();
+    (best != u32::MAX).then_some(inspector.rule_table(search)?.row(best))
+}
+
+/// Asks the rules of all candidates, and those that no pattern speaks for.
+#[inline(always)]
+pub fn ask_all<I: Inspector>(search: Search, inspector: &mut I) -> Option<()> {
+    let candidates = inspector.workspace()?.candidates_len;
+    for index in 0..CANDIDATES_MAX as u32 {
+        if index >= candidates {
+            break;
+        }
+        let workspace = inspector.workspace()?;
+        if workspace.budget == 0 {
+            workspace.is_cut_short = 1;
+            return None;
+        }
+        let Candidate { pattern, place } = workspace.candidate(index);
+        workspace.hint = place.into();
+        let pattern = usize::from(pattern);
+        let table = inspector.rule_table(search)?;
+        let rows = table.patterns.get(pattern & (PATTERNS_MAX - 1));
+        inspector.ask_each(search, rows.copied().unwrap_or_default());
+    }
+    inspector.workspace()?.hint = 0;
+    let [to, from] = search.groups(inspector.filter_table(search)?);
+    inspector.ask_each(search, to.always);
+    inspector.ask_each(search, from.always);
+    Some(())
+}

@@ -1,0 +1,136 @@
+//! The prefilter: which patterns may stand in a packet, and where, so that only rules are asked that these speak for.
+//!
+//! The [filter](super::filter) looks through the payload, and what it saw is [confirmed](super::confirm). Where rules ask something of HTTP, each
+//! [request](super::request) is found, and its target decoded and looked through too.
+
+use super::{
+    Records, Search,
+    request::Place,
+    table::{Group, STRIDE},
+    workspace::{BLOCKS_MAX, REQUESTS_MAX},
+};
+
+/// Which text is looked through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// The payload.
+    Payload,
+    /// The decoded targets of its requests.
+    Decoded,
+}
+
+/// The steps of the prefilter, each of which the kernel takes in a function of its own.
+pub trait Prefilter: Records {
+    /// Runs [`super::filter::run`].
+    fn filter(&mut self, search: Search);
+    /// Runs [`super::filter::len_of_again`].
+    fn len_of_again(&mut self, search: Search, shift: u32) -> u32;
+    /// Runs [`super::filter::again`].
+    fn filter_again(&mut self, search: Search, shift: u32, len: u32);
+    /// Runs [`super::confirm::run`] on the block of this index, and what it goes on with.
+    fn confirm(&mut self, search: Search, index: u32, shift: u32);
+    /// Runs [`confirm_each`].
+    fn confirm_each(&mut self, search: Search, shift: u32);
+    /// Runs [`look_through`].
+    fn look_through(&mut self, search: Search, text: Text, shift: u32);
+    /// Runs [`super::request::read`].
+    fn read_requests(&mut self);
+    /// Runs [`super::request::read_line`].
+    fn read_line(&mut self, line: Place) -> Place;
+    /// Runs [`request::head`].
+    fn head(&mut self, from: Place) -> Place;
+    /// Runs [`request::line_end`].
+    fn line_end(&mut self, from: u32) -> Place;
+    /// Runs [`request::end_of_line`].
+    fn end_of_line(&mut self, from: u32) -> Place;
+    /// Runs [`request::header_line`].
+    fn header_line(&mut self, at: u32) -> Place;
+    /// Runs [`request::trim`].
+    fn trim(&mut self, begin: u32, end: u32) -> u32;
+    /// Runs [`super::uri::decode`].
+    fn decode(&mut self);
+    /// Runs [`super::request::read_headers`].
+    fn read_headers(&mut self, index: u32);
+}
+
+/// Whether any rule is to be asked about the packet. For whom, the workspace says, and what was left undecided.
+#[inline(always)]
+pub fn run<F: Prefilter>(search: Search, prefilter: &mut F) -> bool {
+    look(search, prefilter).is_some()
+}
+
+/// Something if any rule is to be asked.
+#[inline(always)]
+fn look<F: Prefilter>(search: Search, prefilter: &mut F) -> Option<()> {
+    let [to, from] = search.groups(prefilter.filter_table(search)?);
+    let group = to.with(from);
+    prefilter.workspace()?.begin();
+    if group.classes != 0 {
+        look_at_all_shifts(search, Text::Payload, group, prefilter);
+    }
+    if group.requests != 0 {
+        prefilter.workspace()?.read_payload();
+        prefilter.read_requests();
+        if prefilter.workspace()?.decoded_len != 0 {
+            look_at_all_shifts(search, Text::Decoded, group, prefilter);
+        }
+    }
+    let workspace = prefilter.workspace()?;
+    if workspace.candidates_len == 0 && to.always.len | from.always.len == 0 {
+        return None;
+    }
+    if group.requests & Group::HEADERS != 0 {
+        let requests = workspace.requests_len;
+        for index in 0..REQUESTS_MAX as u32 {
+            if index >= requests {
+                break;
+            }
+            prefilter.read_headers(index);
+        }
+    }
+    Some(())
+}
+
+/// Looks through a text at every fourth byte, and at those between where that is asked for.
+#[inline(always)]
+fn look_at_all_shifts<F: Prefilter>(search: Search, text: Text, group: Group, prefilter: &mut F) {
+    for shift in 0..STRIDE as u32 {
+        if shift == 0 || group.shifts >> shift & 1 != 0 {
+            prefilter.look_through(search, text, shift);
+        }
+    }
+}
+
+/// Finds the patterns that stand in a text as far as windows show them that stand `shift` bytes behind every fourth byte.
+#[inline(always)]
+pub fn look_through<F: Prefilter>(
+    search: Search,
+    text: Text,
+    shift: u32,
+    prefilter: &mut F,
+) -> Option<()> {
+    if text == Text::Decoded {
+        prefilter.workspace()?.look_at_decoded();
+    }
+    if shift == 0 && text == Text::Payload {
+        prefilter.filter(search);
+    } else {
+        let len = prefilter.len_of_again(search, shift);
+        prefilter.filter_again(search, shift, len);
+    }
+    prefilter.confirm_each(search, shift);
+    Some(())
+}
+
+/// Looks again at each block that the filter kept.
+#[inline(always)]
+pub fn confirm_each<F: Prefilter>(search: Search, shift: u32, prefilter: &mut F) -> Option<()> {
+    let blocks = prefilter.workspace()?.blocks_len;
+    for index in 0..BLOCKS_MAX as u32 {
+        if index >= blocks {
+            break;
+        }
+        prefilter.confirm(search, index, shift);
+    }
+    Some(())
+}
