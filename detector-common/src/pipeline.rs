@@ -20,7 +20,7 @@ use crate::{
     abi::{RuleCounter, Tally},
     blocks::{Block, BlockSet, Blocked},
     config::{Config, Response},
-    detect::signature::{Found, Search, watch::WatchLists},
+    detect::signature::{Found, Search, carry::Carry, watch::WatchLists},
     event::Event,
     net::IpAddress,
     packet::PacketBytes,
@@ -112,6 +112,17 @@ pub trait Runtime<'t, P: PacketBytes> {
     }
     /// What `packet`, of which these are the headers, matches; see [`crate::detect::signature::inspect`].
     fn search(&mut self, packet: &P, headers: &Headers, search: Search) -> Option<Found>;
+    /// Takes note of a segment on watched ports that passes, see [`signature::carry_on`].
+    fn carry_on(&mut self, packet: &P, headers: &Headers)
+    where
+        Self: Sized,
+    {
+        signature::carry_on(packet, headers, self);
+    }
+    /// What is kept of the connection in a slot. Where there is nothing, each packet is looked at by itself.
+    fn carry(&mut self, _slot: u32) -> Option<&mut Carry> {
+        None
+    }
     /// What a client proves by its `claim`, see [`signature::prove`].
     fn prove(&mut self, client: IpAddress, claim: u64, now_ns: u64) -> Proof
     where

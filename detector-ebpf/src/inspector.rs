@@ -11,6 +11,7 @@ use detector_common::{
         find::{self, Sought},
         gather::{self, Options},
         inspect::{self, Inspector},
+        prefilter::Text,
         rule,
         table::{FilterTable, List, RuleTable},
         threshold::{self, Meter, Words},
@@ -84,12 +85,34 @@ pub extern "C" fn gather_payload(ctx: *mut xdp_md, search: u64) -> u64 {
     })
 }
 
+/// Asks the rules about a text, see [`inspect::ask_about`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn ask_about(search: u64, text: u32) -> u64 {
+    let mut inspector = KernelInspector::of_the_copy();
+    inspect::ask_about(
+        Search::from_word(search),
+        Text::from_number(text),
+        &mut inspector,
+    );
+    0
+}
+
 /// Asks the rules of all candidates, see [`inspect::ask_all`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn ask_all(search: u64) -> u64 {
     let mut inspector = KernelInspector::of_the_copy();
     inspect::ask_all(Search::from_word(search), &mut inspector);
+    0
+}
+
+/// Asks the rules of a candidate, see [`inspect::ask_candidate`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn ask_candidate(search: u64, index: u32) -> u64 {
+    let mut inspector = KernelInspector::of_the_copy();
+    inspect::ask_candidate(Search::from_word(search), index, &mut inspector);
     0
 }
 
@@ -234,8 +257,18 @@ impl Inspector for KernelInspector {
     }
 
     #[inline(always)]
+    fn ask_about(&mut self, search: Search, text: Text) {
+        ask_about(search.to_word(), text as u32);
+    }
+
+    #[inline(always)]
     fn ask_all(&mut self, search: Search) {
         ask_all(search.to_word());
+    }
+
+    #[inline(always)]
+    fn ask_candidate(&mut self, search: Search, index: u32) {
+        ask_candidate(search.to_word(), index);
     }
 
     #[inline(always)]

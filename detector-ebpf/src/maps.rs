@@ -14,6 +14,7 @@ use detector_common::{
     blocks::{self, BLOCKS_MAX, Block, BlockSet, Blocked},
     config::Config,
     detect::signature::{
+        carry::{self, Carry},
         table::{FilterTable, RULES_MAX, RuleTable},
         threshold,
         watch::{GENERATIONS, WatchLists},
@@ -101,6 +102,10 @@ pub static BLOCKED: PerCpuArray<Blocked, { BLOCKS_MAX as usize }> = PerCpuArray:
 /// Against whom nothing is done. The agent writes, the program reads.
 #[btf_map]
 pub static PROTECTED: LpmTrie<IpAddress, u32, { PROTECTED_MAX as usize }> = LpmTrie::new();
+
+/// What is kept of connections on watched ports.
+#[btf_map]
+pub static CARRIES: PerCpuArray<Carry, { carry::SLOTS as usize }> = PerCpuArray::new();
 
 /// What befell the tables themselves.
 #[btf_map]

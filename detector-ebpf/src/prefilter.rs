@@ -16,7 +16,7 @@ use detector_common::{
         uri,
         workspace::Workspace,
     },
-    pipeline::Runtime as _,
+    pipeline::{self, Runtime as _},
     verdict::Decision,
 };
 
@@ -24,19 +24,20 @@ use crate::{
     maps,
     packet::XdpPacket,
     program::{self, Program},
+    runtime::{KernelRuntime, parsed},
     tables::{with_filter, with_workspace, workspace, written},
 };
 
 /// What becomes of the packet whose ports rules watch; it goes on where rules are asked if any is to be.
 #[inline(always)]
 pub fn go_on(ctx: *mut xdp_md) -> Decision {
-    program::take_over(ctx, |_, search, so_far, runtime| {
+    program::take_over(ctx, |headers, search, so_far, runtime| {
         if prefilter::run(search, &mut KernelPrefilter { ctx }) {
             program::go_on_in(Program::Inspector, ctx);
         } else if workspace().is_some_and(|workspace| workspace.is_cut_short != 0) {
             runtime.tally(Tally::RulesCutShort);
         }
-        so_far
+        pipeline::signature::conclude(&XdpPacket::new(ctx), headers, None, so_far, runtime)
     })
 }
 
@@ -79,21 +80,48 @@ pub extern "C" fn confirm_each(search: u64, shift: u32) -> u64 {
     0
 }
 
+/// Joins the packet of `ctx`, which is in `PARSED`, to what came before it, see [`Carry::join`].
+///
+/// [`Carry::join`]: detector_common::detect::signature::carry::Carry::join
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn join(ctx: *mut xdp_md) -> u64 {
+    let mut runtime = KernelRuntime::new();
+    let seed = maps::CONFIG.get().hash_seed;
+    let segment = parsed().and_then(|parsed| parsed.headers().segment(runtime.interface(), seed));
+    let Some(segment) = segment else {
+        return 0;
+    };
+    let Some(carry) = runtime.carry(segment.slot) else {
+        return 0;
+    };
+    with_workspace(|workspace| {
+        carry.join(&segment, &XdpPacket::new(ctx), workspace);
+        0
+    })
+}
+
+/// Finds what a text has, see [`prefilter::look_at`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn look_at(ctx: *mut xdp_md, search: u64, text: u32) -> u64 {
+    let search = Search::from_word(search);
+    let text = Text::from_number(text);
+    prefilter::look_at(search, text, &mut KernelPrefilter { ctx });
+    0
+}
+
 /// Finds the patterns of a text, see [`prefilter::look_through`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn look_through(ctx: *mut xdp_md, search: u64, is_decoded: u32, shift: u32) -> u64 {
+pub extern "C" fn look_through(ctx: *mut xdp_md, search: u64, text: u32, shift: u32) -> u64 {
     let search = Search::from_word(search);
-    let text = if is_decoded == 0 {
-        Text::Payload
-    } else {
-        Text::Decoded
-    };
+    let text = Text::from_number(text);
     prefilter::look_through(search, text, shift, &mut KernelPrefilter { ctx });
     0
 }
 
-/// Finds the requests of the payload, see [`request::read`].
+/// Finds the requests of a text, see [`request::read`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn read_requests() -> u64 {
@@ -265,9 +293,18 @@ impl Prefilter for KernelPrefilter {
     }
 
     #[inline(always)]
+    fn join(&mut self) {
+        join(self.ctx);
+    }
+
+    #[inline(always)]
+    fn look_at(&mut self, search: Search, text: Text) {
+        look_at(self.ctx, search.to_word(), text as u32);
+    }
+
+    #[inline(always)]
     fn look_through(&mut self, search: Search, text: Text, shift: u32) {
-        let is_decoded = (text == Text::Decoded).into();
-        look_through(self.ctx, search.to_word(), is_decoded, shift);
+        look_through(self.ctx, search.to_word(), text as u32, shift);
     }
 
     #[inline(always)]

@@ -5,7 +5,7 @@ use detector_common::{
     abi::{self, RuleCounter, Tally},
     blocks::{Block, BlockSet, Blocked},
     config::Config,
-    detect::signature::{Found, Search, watch::WatchLists},
+    detect::signature::{Found, Search, carry::Carry, watch::WatchLists},
     event::Event,
     net::IpAddress,
     parse::{Packet, plain},
@@ -92,6 +92,17 @@ pub fn parsed() -> Option<&'static Parsed> {
 pub extern "C" fn prove(first: u64, second: u64, claim: u64, now_ns: u64) -> u64 {
     let client = IpAddress::from_words([first, second]);
     signature::prove(client, claim, now_ns, &mut KernelRuntime::new()).word()
+}
+
+/// Takes note of the packet of `ctx`, which is in `PARSED` and passes, see [`signature::carry_on`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn carry_on(ctx: *mut xdp_md) -> u64 {
+    if let Some(parsed) = parsed() {
+        let packet = XdpPacket::new(ctx);
+        signature::carry_on(&packet, parsed.headers(), &mut KernelRuntime::new());
+    }
+    0
 }
 
 /// The record of the longest prefix that is blocked and holds the address whose words these are, or [`u64::MAX`].
@@ -214,6 +225,18 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     ) -> Decision {
         program::hand_over(packet.ctx, search, so_far);
         so_far
+    }
+
+    #[inline(always)]
+    fn carry_on(&mut self, packet: &XdpPacket, _: &Headers) {
+        carry_on(packet.ctx);
+    }
+
+    #[inline(always)]
+    fn carry(&mut self, slot: u32) -> Option<&mut Carry> {
+        let carry = maps::CARRIES.get_ptr_mut(slot)?;
+        // SAFETY: as for `source_set`.
+        Some(unsafe { &mut *carry })
     }
 
     #[inline(always)]

@@ -12,6 +12,7 @@ use detector_common::{
         Detector,
         signature::{
             Found, Local, Search,
+            carry::{Carry, Segment},
             table::{FilterTable, RuleTable},
             threshold::{Meter, Words},
             watch::WatchLists,
@@ -87,12 +88,14 @@ impl Tables {
         )
     }
 
-    /// What a packet with these headers matches, and whether something was left undecided; it is counted in `words`.
+    /// What a packet with these headers matches, given what is kept of its connection, and whether something was left undecided; it is counted
+    /// in `words`.
     pub fn search<P: PacketBytes>(
         &self,
         packet: &P,
         headers: &Headers,
         search: Search,
+        carried: Option<(Segment, &Carry)>,
         workspace: &mut Workspace,
         words: &mut (impl Words + ?Sized),
     ) -> (Option<Found>, bool) {
@@ -101,6 +104,7 @@ impl Tables {
             ip: headers.ip(),
             filter: &self.filter,
             rules: &self.rules,
+            carried,
             workspace,
             meter: Meter {
                 now_ns: headers.now_ns,

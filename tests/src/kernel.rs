@@ -19,6 +19,7 @@ use aya::maps::{MapData, RingBuf};
 use detector::{agent::kernel::Kernel, tables::Tables};
 use detector_common::{
     abi::{COUNTERS_LEN, Counter, INTERFACES_MAX, RuleCounter, map},
+    detect::signature::carry::Carry,
     event::Event,
     sources::{SourceSet, SourceState},
     verdict::Verdict,
@@ -69,6 +70,7 @@ pub struct TestKernel {
     services: PerCpuMap<u64>,
     handshakes: PerCpuMap<u64>,
     thresholds: PerCpuMap<u64>,
+    carries: PerCpuMap<Carry>,
     tallies: PerCpuMap<u64>,
     pins: PathBuf,
     /// Last, for it is dropped last.
@@ -100,6 +102,7 @@ impl TestKernel {
             services: PerCpuMap::open_shared(&pins.join(map::SERVICES))?,
             handshakes: PerCpuMap::open_shared(&pins.join(map::HANDSHAKES))?,
             thresholds: PerCpuMap::open_shared(&pins.join(map::THRESHOLDS))?,
+            carries: PerCpuMap::open(&pins.join(map::CARRIES))?,
             tallies: PerCpuMap::open(&pins.join(map::TALLIES))?,
             pins,
             _bpffs: bpffs,
@@ -148,6 +151,7 @@ impl TestKernel {
             services: Vec::new(),
             handshakes: Vec::new(),
             thresholds: Vec::new(),
+            carries: self.carries.read(self.cpu)?,
             tallies: self.tallies.read(self.cpu)?,
         })
     }
@@ -169,6 +173,7 @@ impl TestKernel {
             services: Vec::new(),
             handshakes: Vec::new(),
             thresholds: Vec::new(),
+            carries: Vec::new(),
             tallies: self.tallies.read(self.cpu)?,
         })
     }
@@ -192,6 +197,7 @@ impl TestKernel {
         self.services.write(0, &state.services)?;
         self.handshakes.write(0, &state.handshakes)?;
         self.thresholds.write(0, &state.thresholds)?;
+        self.carries.write(self.cpu, &state.carries)?;
         self.tallies.write(self.cpu, &state.tallies)
     }
 
@@ -222,6 +228,9 @@ impl TestKernel {
             && self
                 .rule_hits
                 .agrees_with(self.cpu, &host.rule_hits, &journal.rule_hits)?
+            && self
+                .carries
+                .agrees_with(self.cpu, &host.carries, &journal.carries)?
             && self
                 .tallies
                 .agrees_with(self.cpu, &host.tallies, &journal.tallies)?)

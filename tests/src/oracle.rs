@@ -22,7 +22,9 @@ use detector::tables::Tables;
 use detector_common::{
     abi::{self, RuleCounter, Tally},
     config::Config,
-    detect::signature::{Found, Search, threshold::Words, watch::WatchLists, workspace::Workspace},
+    detect::signature::{
+        Found, Search, carry::Carry, threshold::Words, watch::WatchLists, workspace::Workspace,
+    },
     event::Event,
     packet::Frame,
     parse::{Packet, plain},
@@ -167,13 +169,24 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
     }
 
     fn search(&mut self, packet: &Frame<'_>, headers: &Headers, search: Search) -> Option<Found> {
+        let seed = self.tables.config.hash_seed;
+        let interface = Runtime::<Frame<'_>>::interface(self);
+        let carried = headers.segment(interface, seed).and_then(|segment| {
+            let carry = self.state.carries.get(segment.slot as usize)?;
+            Some((segment, carry))
+        });
         let mut words = NotedWords {
             log: &mut self.journal.thresholds,
             words: &mut self.state.thresholds,
         };
-        let (found, is_cut_short) =
-            self.tables
-                .search(packet, headers, search, &mut self.workspace, &mut words);
+        let (found, is_cut_short) = self.tables.search(
+            packet,
+            headers,
+            search,
+            carried,
+            &mut self.workspace,
+            &mut words,
+        );
         if is_cut_short {
             self.tally(Tally::RulesCutShort);
         }
@@ -186,6 +199,10 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
         } else {
             None
         }
+    }
+
+    fn carry(&mut self, slot: u32) -> Option<&mut Carry> {
+        self.journal.carries.entry(&mut self.state.carries, slot)
     }
 
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet> {

@@ -144,6 +144,7 @@ pub fn search(tables: &Tables, packet: &Packet) -> (Option<Found>, bool) {
         ip,
         filter: &tables.filter,
         rules: &tables.rules,
+        carried: None,
         workspace: &mut workspace,
         meter: Meter {
             now_ns: 0,

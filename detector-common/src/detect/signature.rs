@@ -4,6 +4,7 @@
 //! patterns may stand in it, and only where any does is it [inspected](inspect), rule by rule.
 
 pub mod bytes;
+pub mod carry;
 pub mod confirm;
 pub mod filter;
 pub mod find;

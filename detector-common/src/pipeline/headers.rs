@@ -3,6 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 
 use crate::{
+    detect::signature::carry::Segment,
     event::Target,
     net::{IpAddress, MacAddress, Vlan},
     parse::{Ip, Transport, ethernet::Link},
@@ -93,6 +94,13 @@ impl Headers {
             payload_len: (self.payload >> 32) as usize,
             from_neighbour: self.payload >> 16 & 1 == 1,
         }
+    }
+
+    /// The segment of TCP that the packet is, which came in by `interface`; `None` if it is none, or has no payload.
+    #[inline(always)]
+    #[must_use]
+    pub fn segment(&self, interface: u8, seed: u64) -> Option<Segment> {
+        Segment::of(&self.ip(), interface, self.vlan(), seed)
     }
 
     /// Whom the packet is for.

@@ -2,6 +2,7 @@
 
 use super::{Runtime, account, hand_on, headers::Headers, unless_protected};
 use crate::{
+    abi::Tally,
     detect::{
         Detector,
         signature::{Found, Search},
@@ -28,9 +29,50 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    match runtime.search(packet, headers, search) {
+    let found = runtime.search(packet, headers, search);
+    conclude(packet, headers, found, so_far, runtime)
+}
+
+/// What becomes of a packet in which this was found, if anything was, and of which this became so far.
+#[inline(always)]
+pub fn conclude<'t, P, R>(
+    packet: &P,
+    headers: &Headers,
+    found: Option<Found>,
+    so_far: Decision,
+    runtime: &mut R,
+) -> Decision
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    let decision = match found {
         Some(found) => decide(headers, found, so_far, runtime),
         None => so_far,
+    };
+    // What is dropped does not come, and when it is sent again it comes behind the same.
+    if decision.verdict.passes() {
+        runtime.carry_on(packet, headers);
+    }
+    decision
+}
+
+/// Takes note of a segment that passes, for what comes behind it.
+#[inline(always)]
+pub fn carry_on<'t, P, R>(packet: &P, headers: &Headers, runtime: &mut R)
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    let seed = runtime.config().hash_seed;
+    let Some(segment) = headers.segment(runtime.interface(), seed) else {
+        return;
+    };
+    let Some(carry) = runtime.carry(segment.slot) else {
+        return;
+    };
+    if carry.take(&segment, packet) {
+        runtime.tally(Tally::SegmentsNotFollowed);
     }
 }
 

@@ -196,4 +196,7 @@ pub struct TableStats {
     /// Packets of which rules, or a part of the payload, were left undecided, because the work for one packet is bounded.
     #[serde(default)]
     pub rules_cut_short: u64,
+    /// Segments on watched ports that were not the next ones of their connection, so that they were looked at by themselves alone.
+    #[serde(default)]
+    pub segments_not_followed: u64,
 }

@@ -10,7 +10,12 @@ use detector_common::{
     bindings,
     config::Config,
     detect::signature::{
-        Found, Search, table::RULES_MAX, threshold, watch::WatchLists, workspace::Workspace,
+        Found, Search,
+        carry::{self, Carry},
+        table::RULES_MAX,
+        threshold,
+        watch::WatchLists,
+        workspace::Workspace,
     },
     event::Event,
     packet::Frame,
@@ -39,6 +44,7 @@ pub struct Replay<'t> {
     thresholds: Vec<u64>,
     counters: Vec<Counter>,
     rule_hits: Vec<RuleCounter>,
+    carries: Vec<Carry>,
     workspace: Box<Workspace>,
     tallies: [u64; Tally::ALL.len()],
     findings: Findings,
@@ -62,6 +68,7 @@ impl<'t> Replay<'t> {
             thresholds: zeroed_vec(threshold::SLOTS as usize),
             counters: zeroed_vec(COUNTERS_LEN as usize),
             rule_hits: zeroed_vec(RULES_MAX),
+            carries: zeroed_vec(carry::SLOTS as usize),
             workspace: zeroed_box(),
             tallies: [0; Tally::ALL.len()],
             findings: Findings::default(),
@@ -126,14 +133,23 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
     }
 
     fn search(&mut self, packet: &Frame<'_>, headers: &Headers, search: Search) -> Option<Found> {
+        let seed = self.tables.config.hash_seed;
+        let carried = headers.segment(self.interface, seed).and_then(|segment| {
+            let carry = self.carries.get(segment.slot as usize)?;
+            Some((segment, carry))
+        });
         let words = &mut *self.thresholds;
         let (found, is_cut_short) =
             self.tables
-                .search(packet, headers, search, &mut self.workspace, words);
+                .search(packet, headers, search, carried, &mut self.workspace, words);
         if is_cut_short {
             Runtime::<Frame<'_>>::tally(self, Tally::RulesCutShort);
         }
         found
+    }
+
+    fn carry(&mut self, slot: u32) -> Option<&mut Carry> {
+        self.carries.get_mut(slot as usize)
     }
 
     fn source_set(&mut self, index: u32) -> Option<&mut SourceSet> {

@@ -11,7 +11,7 @@ mod stage;
 
 use bytemuck::{Zeroable as _, allocation::zeroed_box};
 use detector_common::detect::signature::{
-    table::{Action as Verdict, FilterTable, LISTS_MAX, List, RULES_MAX, Row, RuleTable},
+    table::{Action as Verdict, FilterTable, Joins, LISTS_MAX, List, RULES_MAX, Row, RuleTable},
     watch::WatchList,
 };
 
@@ -28,8 +28,8 @@ pub(super) use self::{
     stage::{Stage, Way, stages},
 };
 use super::{
-    header::{Action, Endpoint},
-    pattern::Buffer,
+    header::{Action, Endpoint, Protocol},
+    pattern::{Anchor, Buffer, Pattern},
     problem::Problem,
     rule::{Rule, Test},
     threshold::Threshold,
@@ -180,6 +180,7 @@ impl Compiled {
                 slot: slot.ok_or_else(|| at(Problem::NoRoom("rules", RULES_MAX)))?,
                 action: precedence(draft.action) as u8,
                 of_request: rule.is_of_requests().into(),
+                joins: joins(rule) as u8,
                 ..rule.threshold.map_or(Row::default(), Threshold::row)
             };
             if let Some(rows) = draft
@@ -248,6 +249,48 @@ fn write_lists(
         next += rows.len();
     }
     Ok(())
+}
+
+/// Whether a rule is asked of what came before a segment together with its beginning. Half of what is sent says nothing of what is not
+/// there, nor of how long it is.
+fn joins(rule: &Rule) -> Joins {
+    let of_payload = || {
+        let patterns = rule.patterns.iter();
+        patterns.filter(|pattern| pattern.buffer == Buffer::Payload)
+    };
+    let asks_end = rule.tests.iter().any(|test| {
+        matches!(
+            test,
+            Test::DataSize(_)
+                | Test::DataAt {
+                    buffer: Buffer::Payload,
+                    ..
+                }
+        )
+    });
+    let has_pattern = rule.patterns.iter().any(|pattern| !pattern.negated);
+    let is_of_packets = rule.header.protocol != Protocol::Tcp || rule.flow.packets_only;
+    if is_of_packets
+        || asks_end
+        || !has_pattern && !rule.is_of_requests()
+        || of_payload().any(|pattern| pattern.negated || pattern.ends)
+    {
+        return Joins::Never;
+    }
+    let counts_from_start = |pattern: &Pattern| match pattern.anchor {
+        Anchor::Absolute { offset, depth } => offset != 0 || depth.is_some(),
+        Anchor::Relative {
+            after: None,
+            distance,
+            within,
+        } => distance != 0 || within.is_some(),
+        Anchor::Relative { after: Some(_), .. } => false,
+    };
+    if of_payload().any(counts_from_start) {
+        Joins::Whole
+    } else {
+        Joins::Always
+    }
 }
 
 /// Whether a packet without a payload may match.

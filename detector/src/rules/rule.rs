@@ -57,6 +57,8 @@ pub struct Flow {
     pub to_server: Option<bool>,
     /// Those after it was accepted.
     pub established: bool,
+    /// Each by itself: what came before it is not looked at.
+    pub packets_only: bool,
 }
 
 /// What a rule asks of a packet besides patterns.
@@ -155,15 +157,14 @@ impl Flow {
     pub(super) const EXPECTED: &'static str = "to_server or to_client, established or stateless, each once; a reassembled stream is not looked at";
 
     pub(super) fn of(text: &str) -> Option<Self> {
-        let (mut to_server, mut established) = (None, None);
+        let (mut to_server, mut established, mut packets_only) = (None, None, None);
         for word in text.split(',') {
             let said_before = match &*word.trim().to_ascii_lowercase() {
                 "to_server" | "from_client" => to_server.replace(true).is_some(),
                 "to_client" | "from_server" => to_server.replace(false).is_some(),
                 "established" => established.replace(true).is_some(),
                 "stateless" => established.replace(false).is_some(),
-                // Suricata's word for what a packet filter does anyway.
-                "no_stream" => false,
+                "no_stream" => packets_only.replace(true).is_some(),
                 _ => return None,
             };
             if said_before {
@@ -173,6 +174,7 @@ impl Flow {
         Some(Self {
             to_server,
             established: established.unwrap_or_default(),
+            packets_only: packets_only.unwrap_or_default(),
         })
     }
 
@@ -298,6 +300,7 @@ mod tests {
         let flow = Flow {
             to_server: Some(true),
             established: true,
+            packets_only: false,
         };
         assert_eq!(rule.flow, flow);
         assert!(rule.threshold.is_some());

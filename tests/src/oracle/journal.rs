@@ -2,6 +2,7 @@
 
 use detector_common::{
     abi::{Counter, RuleCounter},
+    detect::signature::carry::Carry,
     sources::{SourceSet, SourceState},
 };
 
@@ -18,6 +19,7 @@ pub struct Journal {
     pub(crate) services: Log<u64>,
     pub(crate) handshakes: Log<u64>,
     pub(crate) thresholds: Log<u64>,
+    pub(crate) carries: Log<Carry>,
     pub(crate) tallies: Log<u64>,
 }
 
@@ -37,6 +39,7 @@ impl Journal {
         self.services.before.clear();
         self.handshakes.before.clear();
         self.thresholds.before.clear();
+        self.carries.before.clear();
         self.tallies.before.clear();
     }
 
@@ -50,6 +53,7 @@ impl Journal {
         self.services.take_back(&mut state.services);
         self.handshakes.take_back(&mut state.handshakes);
         self.thresholds.take_back(&mut state.thresholds);
+        self.carries.take_back(&mut state.carries);
         self.tallies.take_back(&mut state.tallies);
     }
 }

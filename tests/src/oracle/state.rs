@@ -9,7 +9,11 @@ use detector_common::{
         map,
     },
     bindings,
-    detect::signature::{table::RULES_MAX, threshold},
+    detect::signature::{
+        carry::{self, Carry},
+        table::RULES_MAX,
+        threshold,
+    },
     proof,
     reason::Reason,
     services,
@@ -41,6 +45,8 @@ pub struct State {
     pub handshakes: Vec<u64>,
     /// How many packets of a source a rule held for.
     pub thresholds: Vec<u64>,
+    /// What is kept of connections.
+    pub carries: Vec<Carry>,
     /// What befell the tables.
     pub tallies: Vec<u64>,
 }
@@ -59,6 +65,7 @@ impl State {
             services: zeroed_vec(services::SLOTS as usize),
             handshakes: zeroed_vec(proof::SLOTS as usize),
             thresholds: zeroed_vec(threshold::SLOTS as usize),
+            carries: zeroed_vec(carry::SLOTS as usize),
             tallies: zeroed_vec(Tally::ALL.len()),
         }
     }
@@ -132,6 +139,13 @@ impl State {
             &self.thresholds,
             &kernel.thresholds,
             |_| "rule and source".to_owned(),
+            &mut told,
+        );
+        compare(
+            map::CARRIES,
+            &self.carries,
+            &kernel.carries,
+            |_| "connection".to_owned(),
             &mut told,
         );
         compare(

@@ -131,7 +131,8 @@ pub fn look<P: PacketBytes>(number: u32, at: u32, table: &FilterTable, workspace
     let begins = at.wrapping_sub(gram.at.into());
     let text = workspace.looked_at;
     let is_outside = begins < text.begin || begins.wrapping_add(len) > text.end;
-    if at < gram.first.into() || at > gram.last.into() || is_outside {
+    let place = at.wrapping_sub(workspace.base);
+    if place < gram.first.into() || place > gram.last.into() || is_outside {
         return;
     }
     // VERIFIER: the compiler knows that they are 31 at most, and would count down from that; Linux 5.10 does not.
@@ -148,5 +149,5 @@ pub fn look<P: PacketBytes>(number: u32, at: u32, table: &FilterTable, workspace
             return;
         }
     }
-    workspace.add_candidate(gram.pattern, begins as u16);
+    workspace.add_candidate(gram.pattern, begins as u16, begins.wrapping_add(len));
 }

@@ -128,6 +128,7 @@ pub fn run<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspa
     workspace.is_unsure |= workspace.is_open(operation.subject) & is_doubtful;
     let at = place & 0xffff;
     let found = u32::from(sought == Sought::Found as u32);
+    workspace.is_new |= found & u32::from(at.wrapping_add(pattern_len) > workspace.junction);
     if let Some(place) = workspace.ends.get_mut(slot) {
         *place = at.wrapping_add(pattern_len);
     }

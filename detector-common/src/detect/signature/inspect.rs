@@ -5,10 +5,11 @@
 
 use super::{
     Records, Search,
+    prefilter::Text,
     request::View,
     table::{List, PATTERNS_MAX, Row, RuleTable},
     threshold::HELD_MAX,
-    workspace::{CANDIDATES_MAX, Candidate, REQUESTS_MAX},
+    workspace::{CANDIDATES_MAX, REQUESTS_MAX},
 };
 
 /// The steps of the inspection, each of which the kernel takes in a function of its own.
@@ -17,8 +18,12 @@ pub trait Inspector: Records {
     fn rule_table(&self, search: Search) -> Option<&RuleTable>;
     /// Runs [`super::gather::headers`], [`super::gather::options`] and [`super::gather::payload`].
     fn gather(&mut self, search: Search);
+    /// Runs [`ask_about`].
+    fn ask_about(&mut self, search: Search, text: Text);
     /// Runs [`ask_all`].
     fn ask_all(&mut self, search: Search);
+    /// Runs [`ask_candidate`].
+    fn ask_candidate(&mut self, search: Search, index: u32);
     /// Runs [`super::rule::ask`] on each row of a list.
     fn ask_each(&mut self, search: Search, list: List);
     /// Runs [`super::threshold::run`] on the rule of this index.
@@ -29,20 +34,8 @@ pub trait Inspector: Records {
 #[inline(always)]
 pub fn run<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
     inspector.gather(search);
-    inspector.workspace()?.leave_requests();
-    inspector.ask_all(search);
-    let requests = inspector.workspace()?.requests_len;
-    for index in 0..REQUESTS_MAX as u32 {
-        if index >= requests {
-            break;
-        }
-        for view in [View::Decoded, View::AsItIs] {
-            let workspace = inspector.workspace()?;
-            if workspace.enter_request(index, view) {
-                inspector.ask_all(search);
-            }
-        }
-    }
+    inspector.ask_about(search, Text::Payload);
+    inspector.ask_about(search, Text::Joined);
     let held = inspector.workspace()?.held_len;
     for index in 0..=HELD_MAX as u32 {
         inspector.count(search, index);
@@ -54,10 +47,40 @@ pub fn run<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
     (best != u32::MAX).then_some(inspector.rule_table(search)?.row(best))
 }
 
+/// Asks the rules about the packet by itself and each of its requests, or about what came before it with its beginning.
+#[inline(always)]
+pub fn ask_about<I: Inspector>(search: Search, text: Text, inspector: &mut I) -> Option<()> {
+    let workspace = inspector.workspace()?;
+    let (first, behind) = if text == Text::Joined {
+        (workspace.requests_of_payload, workspace.requests_len)
+    } else {
+        (0, workspace.requests_of_payload)
+    };
+    if !workspace.ask_about(text) {
+        return None;
+    }
+    inspector.ask_all(search);
+    for index in 0..REQUESTS_MAX as u32 {
+        if index >= behind {
+            break;
+        }
+        if index < first {
+            continue;
+        }
+        for view in [View::Decoded, View::AsItIs] {
+            let workspace = inspector.workspace()?;
+            if workspace.enter_request(index, view) {
+                inspector.ask_all(search);
+            }
+        }
+    }
+    Some(())
+}
+
 /// Asks the rules of all candidates, and those that no pattern speaks for.
 #[inline(always)]
 pub fn ask_all<I: Inspector>(search: Search, inspector: &mut I) -> Option<()> {
-    let candidates = inspector.workspace()?.candidates_len;
+    let candidates = inspector.workspace()?.candidates_of_text();
     for index in 0..CANDIDATES_MAX as u32 {
         if index >= candidates {
             break;
@@ -67,16 +90,21 @@ pub fn ask_all<I: Inspector>(search: Search, inspector: &mut I) -> Option<()> {
             workspace.is_cut_short = 1;
             return None;
         }
-        let Candidate { pattern, place } = workspace.candidate(index);
-        workspace.hint = place.into();
-        let pattern = usize::from(pattern);
-        let table = inspector.rule_table(search)?;
-        let rows = table.patterns.get(pattern & (PATTERNS_MAX - 1));
-        inspector.ask_each(search, rows.copied().unwrap_or_default());
+        inspector.ask_candidate(search, index);
     }
-    inspector.workspace()?.hint = 0;
+    inspector.workspace()?.leave_candidates();
     let [to, from] = search.groups(inspector.filter_table(search)?);
     inspector.ask_each(search, to.always);
     inspector.ask_each(search, from.always);
+    Some(())
+}
+
+/// Asks the rules of the candidate of this index.
+#[inline(always)]
+pub fn ask_candidate<I: Inspector>(search: Search, index: u32, inspector: &mut I) -> Option<()> {
+    let pattern = usize::from(inspector.workspace()?.enter_candidate(index));
+    let table = inspector.rule_table(search)?;
+    let rows = table.patterns.get(pattern & (PATTERNS_MAX - 1));
+    inspector.ask_each(search, rows.copied().unwrap_or_default());
     Some(())
 }

@@ -2,6 +2,7 @@
 
 use super::{
     Found, Records, Search,
+    carry::{Carry, Segment},
     confirm::{self, Step},
     filter, find, gather,
     inspect::{self, Inspector},
@@ -26,6 +27,8 @@ pub struct Local<'a, P, W: ?Sized> {
     pub filter: &'a FilterTable,
     /// The rules.
     pub rules: &'a RuleTable,
+    /// The segment that the packet is, and what is kept where its connection has its place; `None` if nothing is to be joined.
+    pub carried: Option<(Segment, &'a Carry)>,
     /// Where it works.
     pub workspace: &'a mut Workspace,
     /// Who counts it.
@@ -74,6 +77,16 @@ impl<P: PacketBytes, W: Words + ?Sized> Prefilter for Local<'_, P, W> {
 
     fn confirm_each(&mut self, search: Search, shift: u32) {
         prefilter::confirm_each(search, shift, self);
+    }
+
+    fn join(&mut self) {
+        if let Some((segment, carry)) = self.carried {
+            carry.join(&segment, self.packet, self.workspace);
+        }
+    }
+
+    fn look_at(&mut self, search: Search, text: Text) {
+        prefilter::look_at(search, text, self);
     }
 
     fn look_through(&mut self, search: Search, text: Text, shift: u32) {
@@ -128,8 +141,16 @@ impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
         gather::payload(search, self.packet, self.workspace);
     }
 
+    fn ask_about(&mut self, search: Search, text: Text) {
+        inspect::ask_about(search, text, self);
+    }
+
     fn ask_all(&mut self, search: Search) {
         inspect::ask_all(search, self);
+    }
+
+    fn ask_candidate(&mut self, search: Search, index: u32) {
+        inspect::ask_candidate(search, index, self);
     }
 
     fn ask_each(&mut self, _: Search, list: List) {

@@ -10,13 +10,29 @@ use super::{
     workspace::{BLOCKS_MAX, REQUESTS_MAX},
 };
 
-/// Which text is looked through.
+/// Which text it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
 pub enum Text {
     /// The payload.
-    Payload,
-    /// The decoded targets of its requests.
-    Decoded,
+    Payload = 0,
+    /// What came before it, with its beginning.
+    Joined = 1,
+    /// The decoded targets of requests.
+    Decoded = 2,
+}
+
+impl Text {
+    /// What a number was made of.
+    #[inline(always)]
+    #[must_use]
+    pub fn from_number(number: u32) -> Self {
+        match number {
+            0 => Self::Payload,
+            1 => Self::Joined,
+            _ => Self::Decoded,
+        }
+    }
 }
 
 /// The steps of the prefilter, each of which the kernel takes in a function of its own.
@@ -31,6 +47,10 @@ pub trait Prefilter: Records {
     fn confirm(&mut self, search: Search, index: u32, shift: u32);
     /// Runs [`confirm_each`].
     fn confirm_each(&mut self, search: Search, shift: u32);
+    /// Runs [`Carry::join`](super::carry::Carry::join) on what is kept of the packet's connection.
+    fn join(&mut self);
+    /// Runs [`look_at`].
+    fn look_at(&mut self, search: Search, text: Text);
     /// Runs [`look_through`].
     fn look_through(&mut self, search: Search, text: Text, shift: u32);
     /// Runs [`super::request::read`].
@@ -65,15 +85,13 @@ fn look<F: Prefilter>(search: Search, prefilter: &mut F) -> Option<()> {
     let [to, from] = search.groups(prefilter.filter_table(search)?);
     let group = to.with(from);
     prefilter.workspace()?.begin();
-    if group.classes != 0 {
-        look_at_all_shifts(search, Text::Payload, group, prefilter);
-    }
-    if group.requests != 0 {
-        prefilter.workspace()?.read_payload();
-        prefilter.read_requests();
-        if prefilter.workspace()?.decoded_len != 0 {
-            look_at_all_shifts(search, Text::Decoded, group, prefilter);
-        }
+    prefilter.look_at(search, Text::Payload);
+    prefilter.workspace()?.end_payload();
+    prefilter.join();
+    let workspace = prefilter.workspace()?;
+    if workspace.joined_end != 0 {
+        workspace.enter_joined();
+        prefilter.look_at(search, Text::Joined);
     }
     let workspace = prefilter.workspace()?;
     if workspace.candidates_len == 0 && to.always.len | from.always.len == 0 {
@@ -86,6 +104,24 @@ fn look<F: Prefilter>(search: Search, prefilter: &mut F) -> Option<()> {
                 break;
             }
             prefilter.read_headers(index);
+        }
+    }
+    Some(())
+}
+
+/// Finds the patterns and the requests of the payload, or of the joined text.
+#[inline(always)]
+pub fn look_at<F: Prefilter>(search: Search, text: Text, prefilter: &mut F) -> Option<()> {
+    let group = search.group(prefilter.filter_table(search)?);
+    if group.classes != 0 {
+        look_at_all_shifts(search, text, group, prefilter);
+    }
+    if group.requests != 0 {
+        prefilter.workspace()?.read_lines_of(text);
+        prefilter.read_requests();
+        let workspace = prefilter.workspace()?;
+        if workspace.decoded_len != workspace.decoded_before {
+            look_at_all_shifts(search, Text::Decoded, group, prefilter);
         }
     }
     Some(())
@@ -109,8 +145,11 @@ pub fn look_through<F: Prefilter>(
     shift: u32,
     prefilter: &mut F,
 ) -> Option<()> {
-    if text == Text::Decoded {
-        prefilter.workspace()?.look_at_decoded();
+    let group = search.group(prefilter.filter_table(search)?);
+    match text {
+        Text::Payload => {}
+        Text::Joined => prefilter.workspace()?.look_at_joined(group),
+        Text::Decoded => prefilter.workspace()?.look_at_decoded(),
     }
     if shift == 0 && text == Text::Payload {
         prefilter.filter(search);

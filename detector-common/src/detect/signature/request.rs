@@ -8,10 +8,10 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     bytes::{all, first, zeros},
-    prefilter::Prefilter,
+    prefilter::{Prefilter, Text},
     table::PatternWord,
     uri::{self, Decoder},
-    workspace::{DECODED, Extent, REQUESTS_MAX, Workspace},
+    workspace::{DECODED, Extent, JOINED, REQUESTS_MAX, Workspace},
 };
 use crate::packet::PacketBytes;
 
@@ -31,6 +31,8 @@ const LINE_CALLS: u32 = 11;
 const HEAD_CALLS: u32 = 24;
 /// Calls for its target, that suffice for all steps that a packet is given.
 const DECODE_CALLS: u32 = 129;
+/// The most decoded bytes, so that what a call adds to them still has room.
+const DECODED_MAX: u32 = JOINED - DECODED - uri::CALL_MAX;
 
 /// `HTTP/1.` in either case, and any byte.
 const VERSION: PatternWord = PatternWord {
@@ -223,8 +225,18 @@ pub fn trim<P: PacketBytes>(begin: u32, end: u32, workspace: &mut Workspace) -> 
 /// Notes the requests of the text that lines are [read from](Workspace::lines), as far as there are lines that may be request lines.
 #[inline(always)]
 pub fn read<F: Prefilter>(prefilter: &mut F) -> Option<()> {
-    let Extent { begin, .. } = prefilter.workspace()?.lines;
-    let mut line = Place { at: begin, note: 1 };
+    let workspace = prefilter.workspace()?;
+    let mut line = Place {
+        at: workspace.lines.begin,
+        note: 1,
+    };
+    if !workspace.begins_with_line() {
+        let end = prefilter.end_of_line(line.at);
+        line = Place {
+            at: end.at.wrapping_add(1),
+            note: 0,
+        };
+    }
     for _ in 0..LINES_MAX {
         // VERIFIER: all ways to a line go on as one.
         line.at = F::Packet::forget(line.at);
@@ -359,7 +371,7 @@ fn decode<F: Prefilter>(target: Extent, prefilter: &mut F) -> Option<[u16; 2]> {
         if workspace.decoder.at >= workspace.decoder.end {
             break;
         }
-        if workspace.decodings == 0 {
+        if workspace.decodings == 0 || workspace.decoder.out > DECODED_MAX {
             workspace.is_cut_short = 1;
             return Some([0; 2]);
         }
@@ -386,7 +398,13 @@ mod header {
 #[inline(always)]
 pub fn read_headers<F: Prefilter>(index: u32, prefilter: &mut F) -> Option<()> {
     let index = index as usize & (REQUESTS_MAX - 1);
-    let [begin, _] = prefilter.workspace()?.requests.get(index)?.headers;
+    let workspace = prefilter.workspace()?;
+    let [begin, _] = workspace.requests.get(index)?.headers;
+    workspace.read_lines_of(if u32::from(begin) < JOINED {
+        Text::Payload
+    } else {
+        Text::Joined
+    });
     let mut line = Place {
         at: begin.into(),
         note: header::GOES_ON,

@@ -43,9 +43,13 @@ pub fn ask<P: PacketBytes>(
         return;
     }
     let Row {
-        first, of_request, ..
+        first,
+        of_request,
+        joins,
+        ..
     } = table.row(row);
-    if u32::from(of_request) != workspace.is_of_request {
+    if u32::from(of_request) != workspace.is_of_request || u32::from(joins) < workspace.least_joins
+    {
         workspace.budget = workspace.budget.saturating_sub(1);
         return;
     }
@@ -55,12 +59,14 @@ pub fn ask<P: PacketBytes>(
     }
     workspace.budget = workspace.budget.saturating_sub(COST);
     workspace.is_unsure = 0;
+    workspace.is_new = workspace.starts_new;
     let holds = holds::<P>(first, table, workspace, find);
     if workspace.is_unsure != 0 {
         workspace.is_cut_short = 1;
         return;
     }
-    if holds {
+    // What was all there before this segment was asked about then.
+    if holds && workspace.is_new != 0 {
         if table.row(row).is_awaited() {
             hold(workspace);
         } else {

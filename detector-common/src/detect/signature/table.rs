@@ -85,14 +85,16 @@ pub struct Group {
     /// The bytes in which that is done, at most.
     pub dense_reach: u16,
     /// Bits: [`Self::REQUESTS`], [`Self::HEADERS`].
-    pub requests: u16,
+    pub requests: u8,
+    /// The longest pattern that rules are found by, in bytes.
+    pub longest: u8,
 }
 
 impl Group {
     /// There are rules that ask something of requests of HTTP.
-    pub const REQUESTS: u16 = 1;
+    pub const REQUESTS: u8 = 1;
     /// Something of their headers.
-    pub const HEADERS: u16 = 2;
+    pub const HEADERS: u8 = 2;
 
     /// What is asked of a packet that belongs to both. The list is the first one's.
     #[inline(always)]
@@ -105,6 +107,7 @@ impl Group {
             shifts: self.shifts | other.shifts,
             dense_reach: max(self.dense_reach, other.dense_reach),
             requests: self.requests | other.requests,
+            longest: max(self.longest.into(), other.longest.into()) as u8,
         }
     }
 }
@@ -160,6 +163,10 @@ pub struct Row {
     pub least: u16,
     /// The last of them that is told, or [`Self::AGAIN`].
     pub last: u16,
+    /// Whether it is asked of segments that are joined, see [`Joins`].
+    pub joins: u8,
+    /// Zero.
+    pub reserved: [u8; 3],
 }
 
 impl Row {
@@ -172,6 +179,18 @@ impl Row {
     pub fn is_awaited(&self) -> bool {
         self.least > 1
     }
+}
+
+/// Whether a rule is asked of what came before a segment together with its beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Joins {
+    /// It is not: what it asks is of one packet, or of what is not there.
+    Never = 0,
+    /// While all is here that came since the beginning.
+    Whole = 1,
+    /// It is.
+    Always = 2,
 }
 
 /// What is done with a packet that matches.
@@ -350,7 +369,7 @@ pub(super) fn sign(difference: u32) -> u32 {
 
 /// A difference, or zero if it is negative.
 #[inline(always)]
-fn not_negative(difference: u32) -> u32 {
+pub(super) fn not_negative(difference: u32) -> u32 {
     difference & !sign(difference)
 }
 

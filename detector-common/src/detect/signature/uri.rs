@@ -13,6 +13,8 @@ use crate::packet::PacketBytes;
 
 /// Steps of one call. VERIFIER: each is followed, so a long target is taken up again.
 const STEPS: u32 = 4;
+/// The most bytes that one call writes: a word at a time.
+pub(super) const CALL_MAX: u32 = 8 * (STEPS + 1);
 
 /// A target that is being decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]

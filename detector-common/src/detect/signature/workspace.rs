@@ -4,8 +4,10 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     Search,
+    carry::CARRIED_MAX,
+    prefilter::Text,
     request::{Request, View},
-    table::{BUFFERS, Buffer, FIELDS, Field, RuleTable, VERSION},
+    table::{BUFFERS, Buffer, FIELDS, Field, Group, Joins, RuleTable, VERSION},
     threshold::HELD_MAX,
     uri::Decoder,
 };
@@ -13,14 +15,18 @@ use crate::{packet::PacketBytes, verdict::Decision};
 
 /// The bytes that one look of the filter takes in.
 pub const BLOCK: usize = 32;
+/// The bits of a place that say where in its block it is.
+const IN_BLOCK: u32 = BLOCK as u32 - 1;
 /// The most blocks of a payload.
 pub const BLOCKS_MAX: usize = 1 << 7;
 /// The most bytes of a payload that are looked at.
 pub const PAYLOAD_MAX: usize = BLOCK * BLOCKS_MAX;
 /// Where the decoded targets of requests begin, behind the payload. Decoded, none is longer than it was.
 pub const DECODED: u32 = PAYLOAD_MAX as u32;
-/// The bytes of both.
+/// The bytes of all texts.
 pub const TEXT_MAX: usize = 2 * PAYLOAD_MAX;
+/// Where what came before a segment begins, with the segment's beginning behind it: behind the decoded targets.
+pub const JOINED: u32 = (TEXT_MAX - 2 * CARRIED_MAX) as u32;
 /// Their words.
 const WORDS: usize = TEXT_MAX / 8;
 /// The most requests of a payload.
@@ -39,14 +45,19 @@ pub const LOOKS: u32 = 4096;
 /// The most steps of decoding that one packet is given: a step is a byte that is written in some other way, or up to eight that are not.
 pub const DECODINGS: u32 = 512;
 
-/// A pattern that stands in a payload.
+/// The number of the next packet lies so much above that of the one before.
+const EPOCH: u64 = 1 << 24;
+
+/// A pattern that stands in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 #[repr(C)]
 pub struct Candidate {
     /// Its number.
     pub pattern: u16,
-    /// Where it stands first, in bytes from the start of the payload.
+    /// Where it stands first, in bytes from the start of the text memory.
     pub place: u16,
+    /// 1 if it stands anywhere where not all of it came with a segment before.
+    pub is_new: u32,
 }
 
 /// The bits of [`Workspace::open`] of what is the target of a request.
@@ -121,8 +132,34 @@ pub struct Workspace {
     pub requests_len: u32,
     /// They.
     pub requests: [Request; REQUESTS_MAX],
+    /// How many of them, and of the patterns that are followed up, stand in the packet by itself; the others in the joined text.
+    pub requests_of_payload: u32,
+    /// See before.
+    pub candidates_of_payload: u32,
     /// How much of their decoded targets is here, in bytes.
     pub decoded_len: u32,
+    /// How much of it was looked through before.
+    pub decoded_before: u32,
+    /// Where the joined text ends, which begins at [`JOINED`]; 0 if nothing is known to have come right before the packet.
+    pub joined_end: u32,
+    /// 1 if that is all that came.
+    pub is_joined_whole: u32,
+    /// 1 if the segment has more than is there.
+    pub joined_lacks_rest: u32,
+    /// Where the segment begins in it.
+    pub seam: u32,
+    /// Behind this place in the text is what is new; 0 while it is about the packet by itself.
+    pub junction: u32,
+    /// Which rules are asked: those of this [`Joins`] and above.
+    pub least_joins: u32,
+    /// Which may be asked about the text.
+    pub least_joins_of_text: u32,
+    /// 1 if what is asked next is asked about a request, or a packet, that is new as such.
+    pub is_request_new: u32,
+    /// 1 if what the next rule is asked about is new in any case.
+    pub starts_new: u32,
+    /// 1 if anything that the rule found is.
+    pub is_new: u32,
     /// 1 while rules are asked about one of them, and 0 while they are asked about the packet alone.
     pub is_of_request: u32,
     /// 1 if the payload has more than is here.
@@ -137,11 +174,14 @@ pub struct Workspace {
     pub buffers: [Extent; BUFFERS],
     /// The part of the text that is being looked through.
     pub looked_at: Extent,
+    /// Where places count from that patterns may stand at.
+    pub base: u32,
     /// The method of the line that is being read.
     pub method: Extent,
     /// The target that is being decoded.
     pub decoder: Decoder,
-    /// The payload in words, the first byte lowest; behind it, from [`DECODED`] on, decoded targets; and room to read a block behind them.
+    /// The payload in words, the first byte lowest; behind it, from [`DECODED`] on, decoded targets; from [`JOINED`] on what came before
+    /// with the beginning of the payload; and room to read a block behind that.
     pub text: [u64; WORDS + BLOCK / 8],
 }
 
@@ -177,21 +217,144 @@ impl Workspace {
         buffer.copied().unwrap_or_default()
     }
 
-    /// What is looked through next is what was decoded.
+    /// What came before the segment, with its beginning.
+    #[inline(always)]
+    fn joined(&self) -> Extent {
+        Extent {
+            begin: JOINED,
+            end: self.joined_end,
+        }
+    }
+
+    /// What is looked through next is the joined text; what was found so far stands in the packet by itself.
+    #[inline(always)]
+    pub fn enter_joined(&mut self) {
+        // Blocks are looked at from their beginning on.
+        self.decoded_len = self.decoded_len.wrapping_add(IN_BLOCK) & !IN_BLOCK;
+        self.decoded_before = self.decoded_len;
+        self.junction = self.seam;
+        // A pattern is followed up once more, for it may stand at other places.
+        self.epoch = self.epoch.wrapping_add(EPOCH);
+    }
+
+    /// All that the packet has by itself was found.
+    #[inline(always)]
+    pub fn end_payload(&mut self) {
+        self.requests_of_payload = self.requests_len;
+        self.candidates_of_payload = self.candidates_len;
+    }
+
+    /// What is looked through next is what was decoded since the last text.
     #[inline(always)]
     pub fn look_at_decoded(&mut self) {
+        self.base = 0;
         self.looked_at = Extent {
-            begin: DECODED,
+            begin: DECODED.wrapping_add(self.decoded_before),
             end: DECODED.wrapping_add(self.decoded_len),
         };
     }
 
-    /// What is asked next is asked about the packet alone.
+    /// What is looked through next is what came before with the beginning of the segment: as far as a pattern may reach over the seam, or all
+    /// of it while that is all that came. Then places count from its beginning.
     #[inline(always)]
-    pub fn leave_requests(&mut self) {
+    pub fn look_at_joined(&mut self, group: Group) {
+        self.base = JOINED;
+        self.looked_at = self.joined();
+        if self.is_joined_whole != 0 {
+            return;
+        }
+        let longest = u32::from(group.longest);
+        let begin = self.seam.wrapping_sub(longest) & !IN_BLOCK;
+        if begin > JOINED {
+            self.looked_at.begin = begin;
+        }
+        let end = self.seam.wrapping_add(longest);
+        // Of a request line all may be needed.
+        if group.requests == 0 && end < self.joined_end {
+            self.looked_at.end = end;
+        }
+    }
+
+    /// Lines are read next from what this text is.
+    #[inline(always)]
+    pub fn read_lines_of(&mut self, text: Text) {
+        let (lines, is_open) = if text == Text::Joined {
+            (self.joined(), self.joined_lacks_rest)
+        } else {
+            let payload = Extent {
+                begin: 0,
+                end: self.payload_len,
+            };
+            (payload, self.lacks_rest)
+        };
+        self.lines = lines;
+        self.are_lines_open = is_open;
+    }
+
+    /// Whether the first line of the text begins where its lines are read from.
+    #[inline(always)]
+    #[must_use]
+    pub fn begins_with_line(&self) -> bool {
+        self.junction == 0 || self.is_joined_whole != 0
+    }
+
+    /// What is asked next is asked about this text, and about none of its requests. Gives whether there is such a text.
+    #[inline(always)]
+    pub fn ask_about(&mut self, text: Text) -> bool {
+        let is_joined = text == Text::Joined;
         self.is_of_request = 0;
         self.open = 0;
-        self.set_buffer(Buffer::Payload, 0, self.payload_len);
+        self.is_request_new = u32::from(!is_joined);
+        if is_joined {
+            self.junction = self.seam;
+            self.least_joins_of_text = if self.is_joined_whole != 0 {
+                Joins::Whole as u32
+            } else {
+                Joins::Always as u32
+            };
+            self.set_buffer(Buffer::Payload, JOINED, self.joined_end);
+        } else {
+            self.junction = 0;
+            self.least_joins_of_text = Joins::Never as u32;
+            self.least_joins = Joins::Never as u32;
+            self.set_buffer(Buffer::Payload, 0, self.payload_len);
+        }
+        !is_joined || self.joined_end != 0
+    }
+
+    /// How many patterns are followed up in the text that is asked about.
+    #[inline(always)]
+    #[must_use]
+    pub fn candidates_of_text(&self) -> u32 {
+        if self.junction == 0 {
+            self.candidates_of_payload
+        } else {
+            self.candidates_len
+        }
+    }
+
+    /// The rules that are asked next are those of the pattern of the candidate of this index; gives the pattern.
+    #[inline(always)]
+    pub fn enter_candidate(&mut self, index: u32) -> u16 {
+        let candidate = self.candidate(index);
+        self.starts_new = self.is_request_new | candidate.is_new;
+        if self.junction == 0 {
+            self.hint = candidate.place.into();
+        } else if index < self.candidates_of_payload {
+            // It stands in the packet, and perhaps not where a place from the beginning says.
+            self.least_joins = Joins::Always as u32;
+        } else {
+            self.least_joins = self.least_joins_of_text;
+        }
+        candidate.pattern
+    }
+
+    /// The rules that are asked next are those that no pattern speaks for.
+    #[inline(always)]
+    pub fn leave_candidates(&mut self) {
+        self.hint = 0;
+        self.starts_new = self.is_request_new;
+        self.least_joins = self.least_joins_of_text;
     }
 
     /// What is asked next is asked about the request of this index; not if nothing of it is to be decoded and this view of it is.
@@ -207,6 +370,9 @@ impl Workspace {
             return false;
         }
         self.is_of_request = 1;
+        let [headers, _] = request.headers;
+        // Else its line came before.
+        self.is_request_new = u32::from(u32::from(headers) > self.junction);
         self.open = u32::from(request.is_target_open).wrapping_mul(TARGETS)
             | u32::from(request.are_headers_open) << Buffer::Headers as u32;
         for (buffer, [begin, end]) in [
@@ -218,16 +384,6 @@ impl Workspace {
             self.set_buffer(buffer, begin.into(), end.into());
         }
         true
-    }
-
-    /// Lines are read from the payload next.
-    #[inline(always)]
-    pub fn read_payload(&mut self) {
-        self.lines = Extent {
-            begin: 0,
-            end: self.payload_len,
-        };
-        self.are_lines_open = self.lacks_rest;
     }
 
     /// 1 if the buffer of this number goes on where no more is here.
@@ -282,7 +438,7 @@ impl Workspace {
     /// Forgets the packet before.
     #[inline(always)]
     pub fn begin(&mut self) {
-        self.epoch = self.epoch.wrapping_add(1 << 24);
+        self.epoch = self.epoch.wrapping_add(EPOCH);
         self.blocks_len = 0;
         self.candidates_len = 0;
         self.payload_len = 0;
@@ -298,6 +454,10 @@ impl Workspace {
         self.last_version = 0;
         self.requests_len = 0;
         self.decoded_len = 0;
+        self.decoded_before = 0;
+        self.joined_end = 0;
+        self.junction = 0;
+        self.base = 0;
     }
 
     /// The row that counts; [`u32::MAX`] if there is none.
@@ -333,9 +493,9 @@ impl Workspace {
         self.held_len = self.held_len.wrapping_add(is_new.into());
     }
 
-    /// Follows up a pattern that stands at `place`. Twice is no harm.
+    /// Follows up a pattern that stands at `place` and ends before `end`. Twice is no harm.
     #[inline(always)]
-    pub fn add_candidate(&mut self, pattern: u16, place: u16) {
+    pub fn add_candidate(&mut self, pattern: u16, place: u16, end: u32) {
         if pattern == VERSION {
             if self.last_version < place.into() {
                 self.last_version = place.into();
@@ -356,11 +516,19 @@ impl Workspace {
             self.is_cut_short = 1;
             return;
         };
+        let is_new = u32::from(end > self.junction);
         if index == self.candidates_len {
             *seen = word | u64::from(index);
-            *candidate = Candidate { pattern, place };
+            *candidate = Candidate {
+                pattern,
+                place,
+                is_new,
+            };
             self.candidates_len = index.wrapping_add(1);
-        } else if place < candidate.place {
+            return;
+        }
+        candidate.is_new |= is_new;
+        if place < candidate.place {
             candidate.place = place;
         }
     }

@@ -179,6 +179,7 @@ fn tallies(view: &View, tallies: &[(Tally, PerCpu<u64>)]) -> (EventStats, TableS
             Tally::SourcesDisplaced => table.sources_displaced = count,
             Tally::ProtectedSpared => table.protected_spared = count,
             Tally::RulesCutShort => table.rules_cut_short = count,
+            Tally::SegmentsNotFollowed => table.segments_not_followed = count,
         }
     }
     (events, table)

@@ -44,6 +44,8 @@ pub(super) struct Sign {
     pub(super) stride: usize,
     /// How many bytes of a payload have to be looked through for it.
     pub(super) reach: u16,
+    /// How long the pattern is, in bytes.
+    pub(super) len: u8,
 }
 
 /// The number of the pattern that a rule is found by; `None` if it has none that could be looked for.
@@ -133,6 +135,7 @@ impl Grams {
             return Ok(None);
         };
         let stride = key.stride;
+        let len = key.bytes.len() as u8;
         let known = self.numbers.get(&key).copied();
         let with_room = known.filter(|number| {
             let known = self.patterns.get(usize::from(*number));
@@ -150,6 +153,7 @@ impl Grams {
             pattern: number,
             stride,
             reach: known.reach,
+            len,
         }))
     }
 

@@ -242,8 +242,9 @@ impl Groups {
                         .map(|sign| sign.reach)
                         .max()
                         .unwrap_or_default(),
-                    requests: (u16::from(of_requests) * Group::REQUESTS)
-                        | (u16::from(of_headers) * Group::HEADERS),
+                    requests: (u8::from(of_requests) * Group::REQUESTS)
+                        | (u8::from(of_headers) * Group::HEADERS),
+                    longest: signs().map(|sign| sign.len).max().unwrap_or_default(),
                 },
                 patterns: signs()
                     .map(|sign| sign.pattern)

@@ -1,0 +1,242 @@
+//! What is kept of a connection from one segment to the next, so that a pattern which is cut in two is found.
+//!
+//! Of what a sender's segments brought so far the end is kept, for as many connections as there is room for. The segment that comes next is looked at
+//! once by itself and once behind that. Nothing is put in order: what comes in any other order is counted, and begins anew.
+
+use bytemuck::{Pod, Zeroable};
+
+use super::{
+    table::not_negative,
+    workspace::{BLOCK, JOINED, TEXT_MAX, Workspace},
+};
+use crate::{
+    net::Vlan,
+    packet::{MAX_OFFSET, PacketBytes},
+    parse::{Ip, PAYLOAD_OFFSET_MAX, Protocol},
+};
+
+/// Connections of one CPU that there is room for. Each has one place, and the last that comes there has it.
+pub const SLOTS: u32 = 1 << 12;
+/// The most bytes that are kept of what came, and the most that are looked at behind them.
+pub const CARRIED_MAX: usize = 256;
+/// Their words.
+const WORDS: usize = CARRIED_MAX / 8;
+/// Where they go.
+const JOINED_WORD: usize = JOINED as usize / 8;
+/// Bits of a length that is not more.
+const LEN_BITS: u32 = 2 * CARRIED_MAX as u32 - 1;
+/// A segment that lies whole within so many bytes before the next one is one that was sent again.
+const AGAIN_MAX: u32 = 1 << 16;
+/// TCP flags that take a sequence number, RFC 9293 §3.4.
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+
+/// What is kept of one side of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct Carry {
+    /// Which one it is of; 0 if of none.
+    tag: u64,
+    /// The sequence number of the segment that comes next.
+    next: u32,
+    /// How many bytes are kept.
+    len: u16,
+    /// 1 while these are all that came since the beginning.
+    is_whole: u16,
+    /// They, and room to read and write a word behind them.
+    tail: [u64; WORDS + 1],
+}
+
+/// A segment of TCP that has a payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Where what is kept of its connection is.
+    pub slot: u32,
+    tag: u64,
+    sequence: u32,
+    /// The sequence numbers that it takes.
+    takes: u32,
+    /// Where its payload begins, in bytes from the start of the frame.
+    start: u32,
+    /// Its length.
+    len: u32,
+}
+
+impl Segment {
+    /// The segment that `ip` is, which came in by this interface; `None` if it is none, or has no payload. `seed` is secret, so that nobody
+    /// can choose connections that share a place.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(ip: &Ip, interface: u8, vlan: Vlan, seed: u64) -> Option<Self> {
+        let transport = &ip.transport;
+        if transport.protocol != Protocol::Tcp || ip.payload_len == 0 {
+            return None;
+        }
+        let context = u64::from(transport.source_port())
+            | u64::from(transport.destination_port()) << 16
+            | u64::from(vlan.outer) << 32
+            | u64::from(vlan.inner) << 44
+            | u64::from(interface) << 56;
+        let hash = ip.source.hash(ip.destination.hash(context, seed), seed);
+        let tcp = transport.tcp();
+        let len = ip.payload_len as u32;
+        let flags = tcp.flags.0;
+        let others = u32::from(flags & FIN).wrapping_add(u32::from(flags & SYN) >> 1);
+        Some(Self {
+            slot: hash as u32 & SLOTS.wrapping_sub(1),
+            // The place says the rest.
+            tag: hash | u64::from(SLOTS.wrapping_sub(1)),
+            sequence: tcp.sequence,
+            takes: len.wrapping_add(others),
+            start: ip.payload_offset as u32 & PAYLOAD_OFFSET_MAX as u32,
+            len,
+        })
+    }
+}
+
+impl Carry {
+    /// Whether the segment is the next one behind what is kept.
+    #[inline(always)]
+    fn is_before(&self, segment: &Segment) -> bool {
+        self.tag == segment.tag && self.next == segment.sequence
+    }
+
+    /// Whether all that the segment brings came before.
+    #[inline(always)]
+    fn has(&self, segment: &Segment) -> bool {
+        let back = self.next.wrapping_sub(segment.sequence);
+        back < AGAIN_MAX && segment.takes <= back
+    }
+
+    /// Leaves in `workspace` what is kept with the beginning of the segment behind it, if that is the next one.
+    #[inline(always)]
+    pub fn join<P: PacketBytes>(&self, segment: &Segment, packet: &P, workspace: &mut Workspace) {
+        if !self.is_before(segment) || self.len == 0 {
+            return;
+        }
+        let kept = u32::from(self.len) & LEN_BITS;
+        for number in 0..WORDS {
+            let place = workspace.text.get_mut(JOINED_WORD.wrapping_add(number));
+            if let (Some(place), Some(word)) = (place, self.tail.get(number)) {
+                *place = *word;
+            }
+        }
+        let len = P::forget(at_most(segment.len)) & LEN_BITS;
+        let to = P::forget(JOINED.wrapping_add(kept));
+        if copy(segment.start, len, to, packet, &mut workspace.text) {
+            workspace.joined_end = to.wrapping_add(len);
+            workspace.seam = to;
+            workspace.is_joined_whole = self.is_whole.into();
+            workspace.joined_lacks_rest = u32::from(len < segment.len);
+        }
+    }
+
+    /// Takes note of a segment that passes; gives whether it is one that could not be followed.
+    #[inline(always)]
+    pub fn take<P: PacketBytes>(&mut self, segment: &Segment, packet: &P) -> bool {
+        let is_next = self.is_before(segment);
+        let is_other = self.tag == segment.tag && !is_next;
+        if is_other && self.has(segment) {
+            return true;
+        }
+        // VERIFIER: all ways go on as one, here and below.
+        let is_other = P::forget(is_other.into());
+        let is_next = P::forget(is_next.into()) & 1;
+        let known = u32::from(self.len).wrapping_mul(is_next) & LEN_BITS;
+        let len = P::forget(at_most(segment.len)) & LEN_BITS;
+        let room = (CARRIED_MAX as u32).wrapping_sub(len);
+        let kept = P::forget(if known < room { known } else { room });
+        let is_all = u32::from(known.wrapping_add(segment.len) <= CARRIED_MAX as u32);
+        let is_whole = u32::from(self.is_whole) | is_next ^ 1;
+        self.tag = segment.tag;
+        self.next = segment.sequence.wrapping_add(segment.takes);
+        self.len = kept.wrapping_add(len) as u16;
+        self.is_whole = (is_all & is_whole) as u16;
+        self.drop_first::<P>(P::forget(known.wrapping_sub(kept)), kept);
+        let from = segment.start.wrapping_add(segment.len.wrapping_sub(len));
+        if !copy(from, len, kept, packet, &mut self.tail) {
+            // What is not here whole is followed by nothing.
+            self.tag = 0;
+        }
+        is_other != 0
+    }
+
+    /// Keeps `kept` bytes behind the first `dropped` ones.
+    #[inline(always)]
+    fn drop_first<P: PacketBytes>(&mut self, dropped: u32, kept: u32) {
+        if dropped == 0 {
+            return;
+        }
+        for number in 0..WORDS {
+            let at = number.wrapping_mul(8);
+            if at >= P::forget(kept) as usize {
+                break;
+            }
+            let from = P::forget(dropped & LEN_BITS) as usize & LEN_BITS as usize;
+            let word = P::load(&self.tail, from.wrapping_add(at));
+            if let Some(place) = self.tail.get_mut(number) {
+                *place = word.to_le();
+            }
+        }
+    }
+}
+
+/// How much of so many bytes is kept.
+#[inline(always)]
+fn at_most(len: u32) -> u32 {
+    if len < CARRIED_MAX as u32 {
+        len
+    } else {
+        CARRIED_MAX as u32
+    }
+}
+
+/// Copies `len` bytes of a packet, at most [`CARRIED_MAX`], which has a header before them, to the place `to` in `memory`; gives whether all
+/// were there.
+#[inline(always)]
+fn copy<P: PacketBytes, const N: usize>(
+    from: u32,
+    len: u32,
+    to: u32,
+    packet: &P,
+    memory: &mut [u64; N],
+) -> bool {
+    // VERIFIER: it follows no pointer that it knows no bound of.
+    if from > MAX_OFFSET as u32 {
+        return false;
+    }
+    let from = P::forget(from) & MAX_OFFSET as u32;
+    let mut put = |at: u32, word: u64| {
+        let place = P::forget(to.wrapping_add(at)) as usize & (TEXT_MAX - 1);
+        P::store(memory, place, word);
+    };
+    let blocks = P::forget(len >> BLOCK.trailing_zeros());
+    for block in 0..CARRIED_MAX / BLOCK {
+        if block >= P::forget(blocks) as usize {
+            break;
+        }
+        let at = (block as u32).wrapping_mul(BLOCK as u32);
+        let Some([a, b, c, d]) = packet.block(from.wrapping_add(at) as usize) else {
+            return false;
+        };
+        put(at, a.0);
+        put(at.wrapping_add(8), b.0);
+        put(at.wrapping_add(16), c.0);
+        put(at.wrapping_add(24), d.0);
+    }
+    let rest = len & !(BLOCK as u32).wrapping_sub(1);
+    let mut missing = 0;
+    for word in 0..BLOCK as u32 / 8 {
+        let at = P::forget(rest.wrapping_add(word.wrapping_mul(8)));
+        if at >= P::forget(len) {
+            break;
+        }
+        // Of the last one, which may not be whole, there is a word that ends with it.
+        let beyond = not_negative(at.wrapping_add(8).wrapping_sub(len)) & 7;
+        let found = packet.word(from.wrapping_add(at).wrapping_sub(beyond) as usize);
+        missing = P::forget(missing | found.missing as u32);
+        let [word] = found.words;
+        put(at, word.0.wrapping_shr(beyond.wrapping_mul(8)));
+    }
+    missing == 0
+}
