@@ -77,7 +77,7 @@ fn len_of_all_pieces(ctx: *mut xdp_md) -> usize {
             lateout("r3") _,
             lateout("r4") _,
             lateout("r5") _,
-            options(pure, nomem, nostack)
+            options(pure, readonly, nostack)
         )
     };
     len

@@ -55,11 +55,8 @@ fn datagram(route: &Route, port: u16, len: usize, place: Option<usize>) -> Packe
 /// On an interface whose frames may be longer than a page, all are counted with their whole length. What stands in the first piece is found,
 /// and dropped; what stands behind it passes, and that is counted.
 #[test]
-fn frames_longer_than_a_page_are_guarded_in_native_mode_and_what_is_not_looked_at_is_counted()
--> Result<()> {
-    if !frags_or_skip(
-        "frames_longer_than_a_page_are_guarded_in_native_mode_and_what_is_not_looked_at_is_counted",
-    ) {
+fn frames_longer_than_a_page_are_guarded_in_native_mode_and_counted_whole() -> Result<()> {
+    if !frags_or_skip("frames_longer_than_a_page_are_guarded_in_native_mode_and_counted_whole") {
         return Ok(());
     }
     guards("native")
