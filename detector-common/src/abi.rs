@@ -125,6 +125,8 @@ pub mod global {
     pub const INTERFACE: &str = "INTERFACE";
     /// `u64`: nanoseconds in a tick of the kernel's clock.
     pub const TICK_NS: &str = "TICK_NS";
+    /// `u32`: 1 if the kernel has frames in several pieces, and 0 if not.
+    pub const HAS_FRAGS: &str = "HAS_FRAGS";
 }
 
 /// The most interfaces one agent guards.

@@ -72,7 +72,8 @@ impl<const N: usize> Words<N> {
 
 /// A packet, from the first byte of its Ethernet header.
 pub trait PacketBytes: Sized {
-    /// The length of the whole frame on the wire, in bytes, without the frame check sequence.
+    /// The length of the whole frame on the wire, in bytes, without the frame check sequence. Not all of it may be here: of a capture there may be
+    /// the first bytes only, and in the kernel there is the first piece.
     fn wire_len(&self) -> usize;
 
     /// Copies the `N` bytes at `offset`, or `None` if any of them is missing.

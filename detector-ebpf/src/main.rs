@@ -2,6 +2,8 @@
 //!
 //! One copy of [`detector`] is loaded for each interface, with its slot as a constant; all share the maps. What it
 //! decides is [`verdict`]; how it decides is `detector_common::pipeline`.
+//!
+//! Every program takes frames that lie in several pieces (`frags`); the agent has them loaded as ones that do not where the kernel knows of none.
 
 #![no_std]
 #![no_main]
@@ -36,7 +38,7 @@ use packet::XdpPacket;
 use runtime::KernelRuntime;
 
 /// Classifies a packet and passes or drops it.
-#[xdp]
+#[xdp(frags)]
 pub fn detector(ctx: XdpContext) -> u32 {
     let decision = pipeline::classify(&XdpPacket::new(ctx.ctx), &mut KernelRuntime::new());
     #[cfg(feature = "debug-log")]
@@ -50,13 +52,13 @@ pub fn detector(ctx: XdpContext) -> u32 {
 }
 
 /// Goes on with a packet whose ports rules watch, where `detector` left it.
-#[xdp]
+#[xdp(frags)]
 pub fn prefilter(ctx: XdpContext) -> u32 {
     verdict(prefilter::go_on(ctx.ctx).verdict)
 }
 
 /// Goes on with a packet about which rules are to be asked, where `prefilter` left it.
-#[xdp]
+#[xdp(frags)]
 pub fn inspector(ctx: XdpContext) -> u32 {
     verdict(inspector::go_on(ctx.ctx).verdict)
 }
@@ -71,7 +73,7 @@ fn verdict(verdict: Verdict) -> u32 {
 ///
 /// The agent runs it once with `BPF_PROG_TEST_RUN` and knows from it what the times in the maps mean. It is never
 /// attached.
-#[xdp]
+#[xdp(frags)]
 pub fn clock(ctx: XdpContext) -> u32 {
     // SAFETY: the helper takes no argument and only reads.
     let ticks = unsafe { bpf_jiffies64() };

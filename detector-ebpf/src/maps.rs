@@ -131,6 +131,10 @@ static INTERFACE: Global<u32> = Global::new(0);
 #[unsafe(no_mangle)]
 static TICK_NS: Global<u64> = Global::new(0);
 
+/// 1 if the kernel has frames in several pieces, and so the helper that tells how long they are.
+#[unsafe(no_mangle)]
+static HAS_FRAGS: Global<u32> = Global::new(0);
+
 /// The slot of the interface.
 #[inline(always)]
 pub fn interface() -> u32 {
@@ -141,4 +145,12 @@ pub fn interface() -> u32 {
 #[inline(always)]
 pub fn tick_ns() -> u64 {
     TICK_NS.load()
+}
+
+/// Whether the kernel has frames in several pieces.
+///
+/// VERIFIER: it knows what the agent set, and does not follow what is for kernels that have them where they are not.
+#[inline(always)]
+pub fn has_frags() -> bool {
+    HAS_FRAGS.load() != 0
 }

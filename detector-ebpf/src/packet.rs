@@ -5,13 +5,16 @@ use core::{arch::asm, mem::MaybeUninit};
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
 use detector_common::packet::{MAX_OFFSET, PacketBytes, Word, Words};
 
-/// The linear part of a packet.
+use crate::maps;
+
+/// The first piece of a packet, which is all that is read of it; most packets have no other.
 #[derive(Clone, Copy)]
 pub struct XdpPacket {
     /// Where it came from.
     pub ctx: *mut xdp_md,
     data: usize,
     data_end: usize,
+    /// Of the whole packet, in bytes.
     len: usize,
 }
 
@@ -22,19 +25,10 @@ impl XdpPacket {
         // SAFETY: the kernel gives the program a context that outlives it.
         let (data, data_end) = unsafe { ((*ctx).data, (*ctx).data_end) };
         let (data, data_end) = (data as usize, data_end as usize);
-        let len;
-        // VERIFIER: if the compiler knew how the length comes about, it would take a length that was checked for a pointer
-        // that was, and leave out the check on the pointer, which is the only one the verifier understands.
-        // SAFETY: arithmetic on registers.
-        unsafe {
-            asm!(
-                "{len} = {data_end}",
-                "{len} -= {data}",
-                len = out(reg) len,
-                data = in(reg) data,
-                data_end = in(reg) data_end,
-                options(pure, nomem, nostack)
-            )
+        let len = if maps::has_frags() {
+            len_of_all_pieces(ctx)
+        } else {
+            distance(data, data_end)
         };
         Self {
             ctx,
@@ -44,6 +38,53 @@ impl XdpPacket {
         }
     }
 }
+
+/// How far it is from `data` to `data_end`.
+///
+/// VERIFIER: if the compiler knew how the length comes about, it would take a length that was checked for a pointer that was, and leave
+/// out the check on the pointer, which is the only one the verifier understands.
+#[inline(always)]
+fn distance(data: usize, data_end: usize) -> usize {
+    let len;
+    // SAFETY: arithmetic on registers.
+    unsafe {
+        asm!(
+            "{len} = {data_end}",
+            "{len} -= {data}",
+            len = out(reg) len,
+            data = in(reg) data,
+            data_end = in(reg) data_end,
+            options(pure, nomem, nostack)
+        )
+    };
+    len
+}
+
+/// The length of the packet of `ctx`, whatever pieces it lies in; only where the kernel has such packets.
+///
+/// The helper `bpf_xdp_get_buff_len` by its number, for the compiler leaves out a text whose result nobody asks for, but no call of a helper.
+#[inline(always)]
+fn len_of_all_pieces(ctx: *mut xdp_md) -> usize {
+    let len;
+    // SAFETY: the helper only reads, and takes the context that the kernel gave the program. It keeps what a function does not own.
+    unsafe {
+        asm!(
+            "call {helper}",
+            helper = const HELPER_LEN,
+            inlateout("r1") ctx => _,
+            lateout("r0") len,
+            lateout("r2") _,
+            lateout("r3") _,
+            lateout("r4") _,
+            lateout("r5") _,
+            options(pure, readonly, nostack)
+        )
+    };
+    len
+}
+
+/// `BPF_FUNC_xdp_get_buff_len` of `linux/bpf.h`.
+const HELPER_LEN: u32 = 188;
 
 /// Loads words behind `offset` of a packet, each at its distance, if all of the `len` bytes there are in the packet.
 ///

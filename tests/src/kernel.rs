@@ -271,8 +271,8 @@ impl TestKernel {
 mod tests {
     use std::collections::BTreeSet;
 
-    use aya_obj::Object;
-    use detector::agent::kernel::OBJECT;
+    use aya_obj::{Object, ProgramSection};
+    use detector::agent::kernel::{OBJECT, object};
     use detector_common::abi::{PROGRAMS_MAP, map};
 
     #[test]
@@ -284,6 +284,21 @@ mod tests {
             .filter(|name| ![".rodata", PROGRAMS_MAP].contains(name))
             .collect();
         assert_eq!(shared, BTreeSet::from(map::ALL));
+        Ok(())
+    }
+
+    #[test]
+    fn all_programs_of_the_object_take_frames_in_pieces_or_none_does() -> anyhow::Result<()> {
+        for has_frags in [true, false] {
+            let object = Object::parse(&object(has_frags))?;
+            assert!(!object.programs.is_empty());
+            for (name, program) in &object.programs {
+                let ProgramSection::Xdp { frags, .. } = program.section else {
+                    anyhow::bail!("{name} is no XDP program");
+                };
+                assert_eq!(frags, has_frags, "{name}");
+            }
+        }
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use aya::{programs::ProgramType, sys::is_program_supported};
+use detector::agent::kernel::has_frags;
 use nix::unistd::geteuid;
 
 use crate::oracle::suricata;
@@ -53,6 +54,25 @@ pub fn kernel_or_skip(test: &str) -> bool {
     );
     say(&format!("SKIPPED (needs root and BPF): {test}"));
     false
+}
+
+/// Whether a test of frames that lie in several pieces can run, which Linux has since 5.18; if not, says that it is skipped.
+///
+/// # Panics
+///
+/// As [`kernel_or_skip`]; but not if it is only the kernel that has none.
+#[must_use]
+pub fn frags_or_skip(test: &str) -> bool {
+    if !kernel_or_skip(test) {
+        return false;
+    }
+    let has_frags = has_frags();
+    if !has_frags {
+        say(&format!(
+            "SKIPPED (the kernel gives programs no frames in several pieces): {test}"
+        ));
+    }
+    has_frags
 }
 
 /// The folder of captures if there is one; if not, says that the test is skipped.

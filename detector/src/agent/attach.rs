@@ -172,3 +172,26 @@ impl AttachError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{agent::interface::Side, exit::Exit};
+
+    /// Veth takes any MTU where frames may lie in pieces, so that only older kernels and other drivers say this.
+    #[test]
+    fn a_driver_that_has_no_native_mode_at_the_mtu_is_told_so_with_the_way_out() {
+        let interface = Interface {
+            name: "wan0".to_owned(),
+            index: 2,
+            side: Side::Wan,
+        };
+        let error = AttachError::of(nix::libc::ERANGE, &interface, XdpMode::Driver);
+        assert_eq!(error.exit(), Exit::Unsupported);
+        assert_eq!(
+            error.to_string(),
+            "cannot attach to wan0 in native mode: its driver has no native XDP at this MTU or with these queues; \
+             `--mode auto` falls back to generic"
+        );
+    }
+}

@@ -6,6 +6,7 @@
 
 mod clock;
 mod error;
+mod frags;
 mod maps;
 mod pins;
 mod response;
@@ -20,6 +21,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 pub use self::{
     clock::Clock,
     error::KernelError,
+    frags::{has_frags, object},
     maps::{BindingMap, ConfigMap, Counted, Maps, PerCpu},
     pins::Pins,
     response::{BlockPlace, ResponseMaps},
@@ -27,7 +29,8 @@ pub use self::{
 };
 use crate::tables::Tables;
 
-/// The kernel program as the build script compiled it: `detector`, `prefilter`, `inspector` and `clock`.
+/// The kernel program as the build script compiled it, for a kernel that has frames in several pieces: `detector`, `prefilter`, `inspector` and
+/// `clock`.
 pub const OBJECT: &[u8] = aya::include_bytes_aligned!(env!("DETECTOR_OBJECT"));
 
 /// The programs that the kernel program is measured against: `floor_drop`, `floor_pass`, `yardstick`,
@@ -57,17 +60,21 @@ impl Kernel {
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         let pins = Pins::take(pins)?;
         let tick_ns = clock::tick_ns()?;
+        let has_frags = has_frags();
+        let object = object(has_frags);
+        let has_frags = u32::from(has_frags);
         let mut copies = Vec::new();
         for slot in 0..interfaces.clamp(1, abi::INTERFACES_MAX) {
             let mut loader = EbpfLoader::new();
             loader
                 .override_global(global::INTERFACE, &slot, true)
                 .override_global(global::TICK_NS, &tick_ns, true)
+                .override_global(global::HAS_FRAGS, &has_frags, true)
                 .map_max_entries(map::SEGMENTS, interfaces * SEGMENTS_PER_INTERFACE);
             for name in map::ALL {
                 loader.map_pin_path(name, pins.path_of(name));
             }
-            let mut copy = loader.load(OBJECT)?;
+            let mut copy = loader.load(&object)?;
             load_program(&mut copy, abi::PROGRAM)?;
             for next in NextProgram::ALL {
                 load_program(&mut copy, next.name())?;

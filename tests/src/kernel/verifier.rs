@@ -9,6 +9,7 @@ use aya::{
     EbpfLoader, VerifierLogLevel,
     programs::{ProgramError, Xdp},
 };
+use detector::agent::kernel::has_frags;
 use detector_common::abi::global;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -30,9 +31,11 @@ pub fn cost(object: &[u8], program: &str) -> Result<Cost> {
     let mut loader = EbpfLoader::new();
     // Any value of the kernel's does; with none the verifier would leave out what it is for.
     let tick_ns = 4_000_000_u64;
+    let has_frags = u32::from(has_frags());
     let mut object = loader
         .verifier_log_level(VerifierLogLevel::STATS)
         .override_global(global::TICK_NS, &tick_ns, false)
+        .override_global(global::HAS_FRAGS, &has_frags, false)
         .load(object)?;
     let found = object.program_mut(program);
     let found: &mut Xdp = found

@@ -144,7 +144,7 @@ pub fn payload<P: PacketBytes>(search: Search, packet: &P, workspace: &mut Works
     }
 }
 
-/// Of a payload no more than this is here, for the rest stands too far in the packet.
+/// Of a payload no more than this is here, for the rest stands too far in the packet, or in another piece of it.
 #[inline(always)]
 pub(super) fn end(at: usize, workspace: &mut Workspace) {
     workspace.payload_len = at as u32;

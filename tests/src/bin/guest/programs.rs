@@ -2,14 +2,13 @@
 
 use anyhow::{Context as _, Result};
 use aya::EbpfLoader;
-use detector::agent::kernel::{BENCH_OBJECT, OBJECT};
+use detector::agent::kernel::{BENCH_OBJECT, has_frags, object};
 use detector_tests::kernel::verifier::cost;
 
-/// The objects, by the names of the files they are built as.
-const OBJECTS: [(&str, &[u8]); 2] = [("detector", OBJECT), ("bench", BENCH_OBJECT)];
-
 pub(crate) fn check() -> Result<Vec<String>> {
-    for (object, bytes) in OBJECTS {
+    let detector = object(has_frags());
+    // By the names of the files they are built as.
+    for (object, bytes) in [("detector", &*detector), ("bench", BENCH_OBJECT)] {
         let loaded = EbpfLoader::new().load(bytes);
         let loaded = loaded.with_context(|| format!("cannot make the maps of {object}"))?;
         let mut names: Vec<_> = loaded.programs().map(|(name, _)| name.to_owned()).collect();
