@@ -10,8 +10,9 @@ use detector_common::{
         Records, Search,
         confirm::{self, Step},
         filter,
+        line::{self, Ending, Place, Stage},
         prefilter::{self, Prefilter, Text},
-        request::{self, Place},
+        request::{self, HeaderLine, Order},
         table::FilterTable,
         uri,
         workspace::Workspace,
@@ -138,27 +139,25 @@ pub extern "C" fn read_line(line: u64) -> u64 {
     next.unwrap_or(line).to_word()
 }
 
-/// Goes on along the beginning of a line, see [`request::head`].
+/// Goes on along the beginning of a line, see [`line::head`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn head(from: u64) -> u64 {
-    with_workspace(|workspace| {
-        request::head::<XdpPacket>(Place::from_word(from), workspace).to_word()
-    })
+    with_workspace(|workspace| line::head::<XdpPacket>(Place::from_word(from), workspace).to_word())
 }
 
-/// Goes on to the end of a line, see [`request::line_end`].
+/// Goes on to the end of a line, see [`line::line_end`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn line_end(from: u32) -> u64 {
-    with_workspace(|workspace| request::line_end::<XdpPacket>(from, workspace).to_word())
+    with_workspace(|workspace| line::line_end::<XdpPacket>(from, workspace).to_word())
 }
 
-/// Goes on to the end of a line, see [`request::end_of_line`].
+/// Goes on to the end of a line, see [`line::end_of_line`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn end_of_line(from: u32) -> u64 {
-    request::end_of_line(from, &mut KernelPrefilter::of_the_copy()).to_word()
+    line::end_of_line(from, &mut KernelPrefilter::of_the_copy()).to_word()
 }
 
 /// Goes on behind a line of headers, see [`request::header_line`].
@@ -166,14 +165,18 @@ pub extern "C" fn end_of_line(from: u32) -> u64 {
 #[inline(never)]
 pub extern "C" fn header_line(at: u32) -> u64 {
     let next = request::header_line(at, &mut KernelPrefilter::of_the_copy());
-    next.unwrap_or(Place { at, note: 0 }).to_word()
+    next.unwrap_or(Place {
+        at,
+        note: HeaderLine::ONE,
+    })
+    .to_word()
 }
 
-/// Leaves the spaces out that something ends with, see [`request::trim`].
+/// Leaves the spaces out that something ends with, see [`line::trim`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn trim(begin: u32, end: u32) -> u64 {
-    with_workspace(|workspace| request::trim::<XdpPacket>(begin, end, workspace).into())
+    with_workspace(|workspace| line::trim::<XdpPacket>(begin, end, workspace).into())
 }
 
 /// Goes on with the target that is being decoded, see [`uri::decode`].
@@ -313,27 +316,27 @@ impl Prefilter for KernelPrefilter {
     }
 
     #[inline(always)]
-    fn read_line(&mut self, line: Place) -> Place {
+    fn read_line(&mut self, line: Place<Order>) -> Place<Order> {
         Place::from_word(read_line(line.to_word()))
     }
 
     #[inline(always)]
-    fn head(&mut self, from: Place) -> Place {
+    fn head(&mut self, from: Place<Stage>) -> Place<Stage> {
         Place::from_word(head(from.to_word()))
     }
 
     #[inline(always)]
-    fn line_end(&mut self, from: u32) -> Place {
+    fn line_end(&mut self, from: u32) -> Place<Ending> {
         Place::from_word(line_end(from))
     }
 
     #[inline(always)]
-    fn end_of_line(&mut self, from: u32) -> Place {
+    fn end_of_line(&mut self, from: u32) -> Place<Ending> {
         Place::from_word(end_of_line(from))
     }
 
     #[inline(always)]
-    fn header_line(&mut self, at: u32) -> Place {
+    fn header_line(&mut self, at: u32) -> Place<HeaderLine> {
         Place::from_word(header_line(at))
     }
 

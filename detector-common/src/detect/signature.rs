@@ -10,6 +10,7 @@ pub mod filter;
 pub mod find;
 pub mod gather;
 pub mod inspect;
+pub mod line;
 pub mod local;
 pub mod prefilter;
 pub mod request;

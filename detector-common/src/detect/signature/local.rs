@@ -6,8 +6,9 @@ use super::{
     confirm::{self, Step},
     filter, find, gather,
     inspect::{self, Inspector},
+    line::{self, Ending, Place, Stage},
     prefilter::{self, Prefilter, Text},
-    request::{self, Place},
+    request::{self, HeaderLine, Order},
     rule,
     table::{FilterTable, List, RuleTable},
     threshold::{self, Meter, Words},
@@ -97,28 +98,31 @@ impl<P: PacketBytes, W: Words + ?Sized> Prefilter for Local<'_, P, W> {
         request::read(self);
     }
 
-    fn read_line(&mut self, line: Place) -> Place {
+    fn read_line(&mut self, line: Place<Order>) -> Place<Order> {
         request::read_line(line, self).unwrap_or(line)
     }
 
-    fn head(&mut self, from: Place) -> Place {
-        request::head::<P>(from, self.workspace)
+    fn head(&mut self, from: Place<Stage>) -> Place<Stage> {
+        line::head::<P>(from, self.workspace)
     }
 
-    fn line_end(&mut self, from: u32) -> Place {
-        request::line_end::<P>(from, self.workspace)
+    fn line_end(&mut self, from: u32) -> Place<Ending> {
+        line::line_end::<P>(from, self.workspace)
     }
 
-    fn end_of_line(&mut self, from: u32) -> Place {
-        request::end_of_line(from, self)
+    fn end_of_line(&mut self, from: u32) -> Place<Ending> {
+        line::end_of_line(from, self)
     }
 
-    fn header_line(&mut self, at: u32) -> Place {
-        request::header_line(at, self).unwrap_or(Place { at, note: 0 })
+    fn header_line(&mut self, at: u32) -> Place<HeaderLine> {
+        request::header_line(at, self).unwrap_or(Place {
+            at,
+            note: HeaderLine::ONE,
+        })
     }
 
     fn trim(&mut self, begin: u32, end: u32) -> u32 {
-        request::trim::<P>(begin, end, self.workspace)
+        line::trim::<P>(begin, end, self.workspace)
     }
 
     fn decode(&mut self) {

@@ -5,7 +5,8 @@
 
 use super::{
     Records, Search,
-    request::Place,
+    line::{Ending, Place, Stage},
+    request::{HeaderLine, Order},
     table::{Group, STRIDE},
     workspace::{BLOCKS_MAX, REQUESTS_MAX},
 };
@@ -56,16 +57,16 @@ pub trait Prefilter: Records {
     /// Runs [`super::request::read`].
     fn read_requests(&mut self);
     /// Runs [`super::request::read_line`].
-    fn read_line(&mut self, line: Place) -> Place;
-    /// Runs [`request::head`].
-    fn head(&mut self, from: Place) -> Place;
-    /// Runs [`request::line_end`].
-    fn line_end(&mut self, from: u32) -> Place;
-    /// Runs [`request::end_of_line`].
-    fn end_of_line(&mut self, from: u32) -> Place;
-    /// Runs [`request::header_line`].
-    fn header_line(&mut self, at: u32) -> Place;
-    /// Runs [`request::trim`].
+    fn read_line(&mut self, line: Place<Order>) -> Place<Order>;
+    /// Runs [`super::line::head`].
+    fn head(&mut self, from: Place<Stage>) -> Place<Stage>;
+    /// Runs [`super::line::line_end`].
+    fn line_end(&mut self, from: u32) -> Place<Ending>;
+    /// Runs [`super::line::end_of_line`].
+    fn end_of_line(&mut self, from: u32) -> Place<Ending>;
+    /// Runs [`super::request::header_line`].
+    fn header_line(&mut self, at: u32) -> Place<HeaderLine>;
+    /// Runs [`super::line::trim`].
     fn trim(&mut self, begin: u32, end: u32) -> u32;
     /// Runs [`super::uri::decode`].
     fn decode(&mut self);

@@ -7,26 +7,16 @@
 use bytemuck::{Pod, Zeroable};
 
 use super::{
-    bytes::{all, first, zeros},
+    line::{Ending, Place, Stage, is_space},
     prefilter::{Prefilter, Text},
     table::PatternWord,
     uri::{self, Decoder},
-    workspace::{DECODED, Extent, JOINED, REQUESTS_MAX, Workspace},
+    workspace::{DECODED, Extent, JOINED, REQUESTS_MAX},
 };
 use crate::packet::PacketBytes;
 
-/// The longest method, in bytes.
-const METHOD_MAX: u32 = 32;
 /// The most lines that one packet is looked through for.
 const LINES_MAX: usize = 128;
-/// Words of a line in one call. VERIFIER: each is followed, so a longer line is taken up again; so with the next.
-const LINE_WORDS: u32 = 48;
-/// Bytes of a line's beginning in one call.
-const HEAD_BYTES: u32 = 16;
-/// Spaces at its end.
-const SPACES: u32 = 48;
-/// Calls for one line, that suffice for each line: all of the payload.
-const LINE_CALLS: u32 = 11;
 /// Calls for its beginning: what is spread further is not looked at, and counted.
 const HEAD_CALLS: u32 = 24;
 /// Calls for its target, that suffice for all steps that a packet is given.
@@ -67,159 +57,16 @@ pub enum View {
     AsItIs,
 }
 
-/// Where a walk along a line has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stage(pub u32);
+/// Which line it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct Order(pub u32);
 
-impl Stage {
-    /// Before the method.
-    pub const START: Self = Self(0);
-    /// In it.
-    pub const METHOD: Self = Self(1);
-    /// Behind it.
-    pub const GAP: Self = Self(2);
-    /// At the target.
-    pub const TARGET: Self = Self(3);
-    /// Behind a line that has nothing but spaces.
-    pub const BLANK: Self = Self(4);
-    /// In a line that is no request line.
-    pub const OTHER: Self = Self(5);
-}
-
-/// A place (32 bits) and what is to be said of it, as a word: the kernel gives such out of functions of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// In bytes from the start of the text.
-    pub at: u32,
-    /// What is to be said.
-    pub note: u32,
-}
-
-impl Place {
-    /// The place as a word.
-    #[inline(always)]
-    #[must_use]
-    pub fn to_word(self) -> u64 {
-        u64::from(self.at) | u64::from(self.note) << 32
-    }
-
-    /// The place that a word was made of.
-    #[inline(always)]
-    #[must_use]
-    pub fn from_word(word: u64) -> Self {
-        Self {
-            at: word as u32,
-            note: (word >> 32) as u32,
-        }
-    }
-}
-
-/// Bits of [`Place::note`] of the end of a line.
-pub mod note {
-    /// It ends here; else it goes on, and so does the search.
-    pub const END: u32 = 1;
-    /// Perhaps something is to be decoded.
-    pub const ENCODED: u32 = 2;
-}
-
-#[inline(always)]
-fn is_space(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t' || byte == b'\r'
-}
-
-/// Goes on along the beginning of a line, from a place in a stage.
-#[inline(always)]
-pub fn head<P: PacketBytes>(from: Place, workspace: &mut Workspace) -> Place {
-    let Place {
-        mut at,
-        note: mut stage,
-    } = from;
-    let end = workspace.lines.end;
-    for _ in 0..HEAD_BYTES {
-        // VERIFIER: else it would follow each place in each stage.
-        (at, stage) = (P::forget(at), P::forget(stage));
-        if stage >= Stage::TARGET.0 {
-            break;
-        }
-        let byte = workspace.word::<P>(at) as u8;
-        let is_start = stage == Stage::START.0;
-        if at >= end || byte == b'\n' {
-            stage = if is_start {
-                Stage::BLANK.0
-            } else {
-                Stage::OTHER.0
-            };
-            break;
-        }
-        if is_space(byte) {
-            if stage == Stage::METHOD.0 {
-                workspace.method.end = at;
-                stage = Stage::GAP.0;
-            }
-        } else if stage == Stage::GAP.0 {
-            stage = Stage::TARGET.0;
-            break;
-        } else {
-            if is_start {
-                workspace.method.begin = at;
-                stage = Stage::METHOD.0;
-            }
-            let is_long = at.wrapping_sub(workspace.method.begin) >= METHOD_MAX;
-            if is_long || byte == b':' || byte.wrapping_sub(0x21) > 0x7e - 0x21 {
-                stage = Stage::OTHER.0;
-            }
-        }
-        at = at.wrapping_add(1);
-    }
-    Place { at, note: stage }
-}
-
-/// Goes on to the end of the line, from a place in it.
-#[inline(always)]
-pub fn line_end<P: PacketBytes>(from: u32, workspace: &Workspace) -> Place {
-    let end = workspace.lines.end;
-    let mut at = from;
-    let mut marks = 0;
-    let mut note = 0;
-    for _ in 0..LINE_WORDS {
-        // VERIFIER: else it would follow each place.
-        at = P::forget(at);
-        if at >= end {
-            at = end;
-            note = note::END;
-            break;
-        }
-        let word = workspace.word::<P>(at);
-        marks |= uri::marks(word);
-        let feeds = zeros(word ^ all(b'\n'));
-        if feeds != 0 {
-            let feed = at.wrapping_add(first(feeds));
-            at = if feed < end { feed } else { end };
-            note = note::END;
-            break;
-        }
-        at = at.wrapping_add(8);
-    }
-    if marks != 0 {
-        note |= note::ENCODED;
-    }
-    Place { at, note }
-}
-
-/// Where what ends before `end` ends without the spaces there, which begins at `begin` with something else; 0 if there are too many.
-#[inline(always)]
-pub fn trim<P: PacketBytes>(begin: u32, end: u32, workspace: &mut Workspace) -> u32 {
-    let mut end = end;
-    for _ in 0..SPACES {
-        end = P::forget(end);
-        let last = end.wrapping_sub(1);
-        if end <= begin || !is_space(workspace.word::<P>(last) as u8) {
-            return end;
-        }
-        end = last;
-    }
-    workspace.is_cut_short = 1;
-    0
+impl Order {
+    /// The first one that is not blank.
+    pub const FIRST: Self = Self(1);
+    /// Another one.
+    pub const LATER: Self = Self(0);
 }
 
 /// Notes the requests of the text that lines are [read from](Workspace::lines), as far as there are lines that may be request lines.
@@ -228,21 +75,21 @@ pub fn read<F: Prefilter>(prefilter: &mut F) -> Option<()> {
     let workspace = prefilter.workspace()?;
     let mut line = Place {
         at: workspace.lines.begin,
-        note: 1,
+        note: Order::FIRST,
     };
     if !workspace.begins_with_line() {
         let end = prefilter.end_of_line(line.at);
         line = Place {
             at: end.at.wrapping_add(1),
-            note: 0,
+            note: Order::LATER,
         };
     }
     for _ in 0..LINES_MAX {
         // VERIFIER: all ways to a line go on as one.
         line.at = F::Packet::forget(line.at);
-        line.note = F::Packet::forget(line.note);
+        line.note = Order(F::Packet::forget(line.note.0));
         let workspace = prefilter.workspace()?;
-        let is_first = line.note != 0;
+        let is_first = line.note != Order::LATER;
         if line.at >= workspace.lines.end || !is_first && line.at > workspace.last_version {
             return Some(());
         }
@@ -252,42 +99,42 @@ pub fn read<F: Prefilter>(prefilter: &mut F) -> Option<()> {
     Some(())
 }
 
-/// Notes the request whose line this is, if it is one; its note is 1 if it is the first one that is not blank. Gives the next one.
+/// Notes the request whose line this is, if it is one. Gives the next line.
 #[inline(always)]
-pub fn read_line<F: Prefilter>(line: Place, prefilter: &mut F) -> Option<Place> {
-    let is_first = line.note != 0;
+pub fn read_line<F: Prefilter>(line: Place<Order>, prefilter: &mut F) -> Option<Place<Order>> {
+    let is_first = line.note != Order::LATER;
     let mut head = Place {
         at: line.at,
-        note: Stage::START.0,
+        note: Stage::START,
     };
     for _ in 0..HEAD_CALLS {
-        if head.note >= Stage::TARGET.0 {
+        if head.note >= Stage::TARGET {
             break;
         }
         head = prefilter.head(head);
     }
     let workspace = prefilter.workspace()?;
-    if head.note == Stage::BLANK.0 {
+    if head.note == Stage::BLANK {
         return Some(Place {
             at: head.at.wrapping_add(1),
             note: line.note,
         });
     }
-    if head.note < Stage::TARGET.0 {
+    if head.note < Stage::TARGET {
         workspace.is_cut_short = 1;
     }
     let byte = workspace.word::<F::Packet>(head.at) as u8;
     let may_lack_version =
-        is_first && head.note == Stage::TARGET.0 && (byte == b'/' || byte == b'\\' || byte == b'%');
+        is_first && head.note == Stage::TARGET && (byte == b'/' || byte == b'\\' || byte == b'%');
     // Nothing comes that could be the end of a request line.
     if workspace.last_version <= head.at && !may_lack_version {
         return Some(Place {
             at: workspace.lines.end,
-            note: 0,
+            note: Order::LATER,
         });
     }
     let end = prefilter.end_of_line(head.at);
-    if head.note == Stage::TARGET.0 {
+    if head.note == Stage::TARGET {
         let target = Extent {
             begin: head.at,
             end: end.at,
@@ -296,7 +143,7 @@ pub fn read_line<F: Prefilter>(line: Place, prefilter: &mut F) -> Option<Place> 
     }
     Some(Place {
         at: end.at.wrapping_add(1),
-        note: 0,
+        note: Order::LATER,
     })
 }
 
@@ -306,7 +153,7 @@ fn note_request<F: Prefilter>(
     rest: Extent,
     line_end: u32,
     may_lack_version: bool,
-    notes: u32,
+    ending: Ending,
     prefilter: &mut F,
 ) -> Option<()> {
     let Extent { begin, end } = rest;
@@ -327,7 +174,7 @@ fn note_request<F: Prefilter>(
     } else if !may_lack_version {
         return Some(());
     }
-    let decoded = if notes & note::ENCODED != 0 {
+    let decoded = if ending.has(Ending::ENCODED) {
         decode(Extent { begin, end }, prefilter)?
     } else {
         [0; 2]
@@ -384,14 +231,18 @@ fn decode<F: Prefilter>(target: Extent, prefilter: &mut F) -> Option<[u16; 2]> {
     Some([(DECODED | begin) as u16, (DECODED | end) as u16])
 }
 
-/// What is to be said of the next line of headers.
-mod header {
-    /// There is one.
-    pub(super) const GOES_ON: u32 = 0;
-    /// The headers end here.
-    pub(super) const ENDS: u32 = 1;
+/// What a line of headers is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[repr(transparent)]
+pub struct HeaderLine(pub u32);
+
+impl HeaderLine {
+    /// One of them.
+    pub const ONE: Self = Self(0);
+    /// The end of them.
+    pub const END: Self = Self(1);
     /// Where they end is not known.
-    pub(super) const LOST: u32 = 2;
+    pub const LOST: Self = Self(2);
 }
 
 /// Notes how far the headers of the request of this index go: up to a line that is blank. If that is not found, their end is not known.
@@ -407,72 +258,54 @@ pub fn read_headers<F: Prefilter>(index: u32, prefilter: &mut F) -> Option<()> {
     });
     let mut line = Place {
         at: begin.into(),
-        note: header::GOES_ON,
+        note: HeaderLine::ONE,
     };
     for _ in 0..LINES_MAX {
         // VERIFIER: all ways to a line go on as one.
         line.at = F::Packet::forget(line.at);
-        line.note = F::Packet::forget(line.note);
-        if line.note != header::GOES_ON {
+        line.note = HeaderLine(F::Packet::forget(line.note.0));
+        if line.note != HeaderLine::ONE {
             break;
         }
         line = prefilter.header_line(line.at);
     }
     let request = prefilter.workspace()?.requests.get_mut(index)?;
     request.headers = [begin, line.at as u16];
-    request.are_headers_open = u16::from(line.note != header::ENDS);
+    request.are_headers_open = u16::from(line.note != HeaderLine::END);
     Some(())
 }
 
 /// Goes on behind the line of headers that begins here, if it is one.
 #[inline(always)]
-pub fn header_line<F: Prefilter>(at: u32, prefilter: &mut F) -> Option<Place> {
+pub fn header_line<F: Prefilter>(at: u32, prefilter: &mut F) -> Option<Place<HeaderLine>> {
     let head = prefilter.head(Place {
         at,
-        note: Stage::START.0,
+        note: Stage::START,
     });
     let workspace = prefilter.workspace()?;
     let lines_end = workspace.lines.end;
     if at >= lines_end {
         let note = if workspace.are_lines_open == 0 {
-            header::ENDS
+            HeaderLine::END
         } else {
-            header::LOST
+            HeaderLine::LOST
         };
         return Some(Place {
             at: lines_end,
             note,
         });
     }
-    if head.note == Stage::BLANK.0 || head.note == Stage::START.0 {
-        let note = if head.note == Stage::BLANK.0 {
-            header::ENDS
+    if head.note == Stage::BLANK || head.note == Stage::START {
+        let note = if head.note == Stage::BLANK {
+            HeaderLine::END
         } else {
-            header::LOST
+            HeaderLine::LOST
         };
         return Some(Place { at, note });
     }
     let end = prefilter.end_of_line(at);
     Some(Place {
         at: end.at.wrapping_add(1),
-        note: header::GOES_ON,
+        note: HeaderLine::ONE,
     })
-}
-
-/// Goes on to the end of the line, however long it is.
-#[inline(always)]
-pub fn end_of_line<F: Prefilter>(from: u32, prefilter: &mut F) -> Place {
-    let mut end = Place { at: from, note: 0 };
-    let mut notes = 0;
-    for _ in 0..LINE_CALLS {
-        if end.note & note::END != 0 {
-            break;
-        }
-        end = prefilter.line_end(end.at);
-        notes |= end.note;
-    }
-    Place {
-        at: end.at,
-        note: notes,
-    }
 }
