@@ -14,7 +14,11 @@ use detector_common::{
     packet::Frame,
     verdict::Verdict,
 };
-use detector_tests::{builder::Route, kernel::TestKernel, requirements::kernel_or_skip};
+use detector_tests::{
+    builder::{Route, SYN},
+    kernel::TestKernel,
+    requirements::kernel_or_skip,
+};
 
 /// The number of a client's first byte; the longest stream here goes over the end of numbers.
 const START: u32 = u32::MAX - 20;
@@ -81,6 +85,26 @@ const CASES: &[Case] = &[
     (
         "http.uri; content:\"/default.ida\";",
         &[LONG, b"\r\nGET /%64ef", b"ault.ida HTTP/1.0\r\n\r\n"],
+        Some(2),
+    ),
+    // Cut far from what the rule is found by, behind what is not known any more.
+    (
+        "http.uri; content:\"/default.ida\";",
+        &[
+            LONG,
+            b"Host: x\r\n\r\nGET /default.ida?NNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNNN",
+            b"NN HTTP/1.0\r\n\r\n",
+        ],
+        Some(2),
+    ),
+    (
+        "content:\"first one\"; content:\"second\"; distance:0;",
+        &[LONG, b"the first one, xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", b"the second"],
+        Some(2),
+    ),
+    (
+        "http.method; content:\"PUT\";",
+        &[LONG, b"x\r\n\r\nPUT /x HTT", b"P/1.0\r\n\r\n"],
         Some(2),
     ),
     (
@@ -308,7 +332,31 @@ fn what_is_out_of_order_is_counted_and_what_is_dropped_is_dropped_again() -> Res
         // The second one first, a gap, an overlap.
         (&[(7, 4, b"efgh"), (7, 0, b"abcd")], &[PASS, PASS], 1),
         (&[(8, 0, b"abcd"), (8, 5, b"efgh")], &[PASS, PASS], 1),
-        (&[(9, 0, b"abcd"), (9, 3, b"defgh")], &[PASS, PASS], 1),
+        (&[(9, 0, b"abcd"), (9, 6, b"gh")], &[PASS, PASS], 1),
+        // Of what overlaps, what came first counts.
+        (&[(12, 0, b"abcd"), (12, 3, b"defgh")], &[PASS, DROP], 0),
+        (&[(13, 0, b"abcd"), (13, 3, b"xefgh")], &[PASS, DROP], 0),
+        (
+            &[(14, 0, b"abcx"), (14, 3, b"def"), (14, 6, b"gh")],
+            &[PASS, PASS, PASS],
+            1,
+        ),
+        // What comes behind it brings no segment through that was dropped, as it was or in other parts.
+        (
+            &[
+                (11, 0, b"abcd"),
+                (11, 4, b"efgh"),
+                (11, 8, b"xxxx"),
+                (11, 4, b"efgh"),
+                (11, 2, b"cdefgh"),
+                (11, 12, b"xxxx"),
+                (11, 4, b"ef"),
+                (11, 8, b"xxxx"),
+                (11, 6, b"gh"),
+            ],
+            &[PASS, DROP, PASS, DROP, DROP, PASS, PASS, PASS, DROP],
+            3,
+        ),
         // From where it was lost it is followed again.
         (
             &[(10, 0, b"xxxx"), (10, 9, b"abcd"), (10, 13, b"efgh")],
@@ -359,4 +407,68 @@ fn what_passes_all_the_same_is_found_once_and_followed_on() -> Result<()> {
         "what_passes_all_the_same_is_found_once_and_followed_on",
         &[monitored],
     )
+}
+
+/// A segment that begins a connection whose first byte has the number `START`, with what comes behind it.
+fn opening(port: u16, payload: &[u8]) -> Vec<u8> {
+    let packet = Route::default().ipv4().tcp(port, 80).flags(SYN);
+    let sequence = START.wrapping_sub(1);
+    packet.seq(sequence).payload(payload).build()
+}
+
+#[test]
+fn what_came_before_a_connection_began_hides_nothing_of_it() -> Result<()> {
+    let options = "content:\"GET /default.ida\"; startswith;";
+    let ghost = |port: u16, payload: &[u8]| {
+        let packet = Route::default().ipv4().tcp(port, 80);
+        let before = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        let sequence = START.wrapping_sub(before);
+        packet.seq(sequence).payload(payload).build()
+    };
+    let mut all = Vec::new();
+    for (port, before, with_syn) in [
+        (32_000, LONG, b"".as_slice()),
+        (32_001, b"x: y ", b""),
+        (32_002, LONG, b"GET"),
+        (32_003, b"x", b"GET"),
+    ] {
+        let parts: &[&[u8]] = &[b"GET /def", b"ault.ida HTTP/1.0\r\n\r\n"];
+        let mut frames = vec![ghost(port, before), opening(port, with_syn)];
+        let behind = in_order(port, parts);
+        let from = with_syn.len();
+        frames.push(segment(
+            port,
+            from,
+            parts[0].get(from..).unwrap_or_default(),
+        ));
+        frames.extend(behind.into_iter().skip(1));
+        let told = Told::new(tables(Mode::Enforce, "drop", options)?, frames);
+        assert_eq!(first_dropped(&told.host.0), Some(3), "{port}");
+        assert_eq!(told.host.1, 0, "{port}");
+        all.push(told);
+    }
+    check_kernel(
+        "what_came_before_a_connection_began_hides_nothing_of_it",
+        &all,
+    )
+}
+
+#[test]
+fn a_request_that_stands_whole_in_a_segment_is_not_asked_about_behind_another() -> Result<()> {
+    let options = "http.uri; content:\"/cgi-bin/\"; http.header; content:!\"Referer\";";
+    let first = b"GET / HTTP/1.1\r\n\r\n".as_slice();
+    let mut second = b"GET /cgi-bin/a HTTP/1.1\r\nCookie: ".to_vec();
+    second.resize(400, b'c');
+    second.extend_from_slice(b"\r\nReferer: x\r\n\r\n");
+    let tables = tables(Mode::Enforce, "drop", &format!("flow:to_server; {options}"))?;
+    let mut replay = Replay::new(&tables);
+    for frame in in_order(33_000, &[first, &second]) {
+        let decision = replay.classify(&Frame::whole(&frame), 0, 1);
+        assert_eq!(decision.verdict, Verdict::PASS);
+    }
+    let undecided = replay
+        .tallies()
+        .find(|(tally, _)| *tally == Tally::RulesCutShort);
+    assert_eq!(undecided, Some((Tally::RulesCutShort, 0)));
+    Ok(())
 }

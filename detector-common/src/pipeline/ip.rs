@@ -3,7 +3,11 @@
 use super::{Runtime, contact, headers::Headers};
 use crate::{
     config::Config,
-    detect::{Detector, signature::Search},
+    detect::{
+        Detector,
+        signature::{Search, watch::Watched},
+    },
+    net::TcpFlags,
     packet::PacketBytes,
     reason::Reason,
     verdict::Decision,
@@ -27,13 +31,17 @@ where
     } else {
         Decision::pass(Reason::Clean)
     };
-    let search = if config.response(Detector::Signature).runs() {
-        Search::of(&ip, runtime.watch())
-    } else {
-        None
-    };
-    match search {
-        Some(search) => runtime.inspect(packet, headers, search, decision),
-        None => decision,
+    if !config.response(Detector::Signature).runs() {
+        return decision;
     }
+    let watch = runtime.watch();
+    if let Some(search) = Search::of(&ip, watch) {
+        return runtime.inspect(packet, headers, search, decision);
+    }
+    // Nothing of a connection before is carried on into one that begins.
+    let Watched { to, from, .. } = watch.of(&ip.transport);
+    if ip.transport.tcp().flags.0 & TcpFlags::SYN.0 != 0 && to | from != 0 {
+        runtime.carry_on(packet, headers);
+    }
+    decision
 }

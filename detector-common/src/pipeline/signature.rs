@@ -53,8 +53,25 @@ where
     // What is dropped does not come, and when it is sent again it comes behind the same.
     if decision.verdict.passes() {
         runtime.carry_on(packet, headers);
+    } else {
+        hold_back::<P, R>(headers, runtime);
     }
     decision
+}
+
+/// Takes note of a segment that is dropped.
+#[inline(always)]
+fn hold_back<'t, P, R>(headers: &Headers, runtime: &mut R)
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    let seed = runtime.config().hash_seed;
+    let segment = headers.segment(runtime.interface(), seed);
+    let carry = segment.and_then(|segment| Some((segment, runtime.carry(segment.slot)?)));
+    if let Some((segment, carry)) = carry {
+        carry.hold::<P>(&segment);
+    }
 }
 
 /// Takes note of a segment that passes, for what comes behind it.

@@ -10,7 +10,7 @@ use super::{
     workspace::{BLOCK, JOINED, TEXT_MAX, Workspace},
 };
 use crate::{
-    net::Vlan,
+    net::{TcpFlags, Vlan},
     packet::{MAX_OFFSET, PacketBytes},
     parse::{Ip, PAYLOAD_OFFSET_MAX, Protocol},
 };
@@ -28,8 +28,8 @@ const LEN_BITS: u32 = 2 * CARRIED_MAX as u32 - 1;
 /// A segment that lies whole within so many bytes before the next one is one that was sent again.
 const AGAIN_MAX: u32 = 1 << 16;
 /// TCP flags that take a sequence number, RFC 9293 §3.4.
-const FIN: u8 = 0x01;
-const SYN: u8 = 0x02;
+const FIN: u8 = TcpFlags::FIN.0;
+const SYN: u8 = TcpFlags::SYN.0;
 
 /// What is kept of one side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
@@ -39,15 +39,20 @@ pub struct Carry {
     tag: u64,
     /// The sequence number of the segment that comes next.
     next: u32,
+    /// What was dropped ends before this number. Until that has come again, in whatever parts, what is ahead reaches nobody.
+    held: u32,
     /// How many bytes are kept.
     len: u16,
     /// 1 while these are all that came since the beginning.
-    is_whole: u16,
+    is_whole: u8,
+    /// 1 while something that was dropped is awaited.
+    is_held: u8,
+    reserved: u32,
     /// They, and room to read and write a word behind them.
     tail: [u64; WORDS + 1],
 }
 
-/// A segment of TCP that has a payload.
+/// A segment of TCP that has a payload, or begins a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// Where what is kept of its connection is.
@@ -60,16 +65,20 @@ pub struct Segment {
     start: u32,
     /// Its length.
     len: u32,
+    /// Whether it begins a connection.
+    is_first: bool,
 }
 
 impl Segment {
-    /// The segment that `ip` is, which came in by this interface; `None` if it is none, or has no payload. `seed` is secret, so that nobody
+    /// The segment that `ip` is, which came in by this interface; `None` if it is none, or has no payload and begins no connection. `seed` is secret, so that nobody
     /// can choose connections that share a place.
     #[inline(always)]
     #[must_use]
     pub fn of(ip: &Ip, interface: u8, vlan: Vlan, seed: u64) -> Option<Self> {
         let transport = &ip.transport;
-        if transport.protocol != Protocol::Tcp || ip.payload_len == 0 {
+        let flags = transport.tcp().flags.0;
+        let is_first = flags & SYN != 0;
+        if transport.protocol != Protocol::Tcp || ip.payload_len == 0 && !is_first {
             return None;
         }
         let context = u64::from(transport.source_port())
@@ -80,7 +89,6 @@ impl Segment {
         let hash = ip.source.hash(ip.destination.hash(context, seed), seed);
         let tcp = transport.tcp();
         let len = ip.payload_len as u32;
-        let flags = tcp.flags.0;
         let others = u32::from(flags & FIN).wrapping_add(u32::from(flags & SYN) >> 1);
         Some(Self {
             slot: hash as u32 & SLOTS.wrapping_sub(1),
@@ -90,15 +98,38 @@ impl Segment {
             takes: len.wrapping_add(others),
             start: ip.payload_offset as u32 & PAYLOAD_OFFSET_MAX as u32,
             len,
+            is_first,
+        })
+    }
+
+    /// What of it comes behind this sequence number, if it begins at most [`AGAIN_MAX`] before that and ends behind it: who receives it
+    /// does not take again what it has.
+    #[inline(always)]
+    fn behind<P: PacketBytes>(&self, next: u32) -> Option<Self> {
+        let back = next.wrapping_sub(self.sequence);
+        if self.is_first || back >= AGAIN_MAX || back >= self.len {
+            return None;
+        }
+        let back = P::forget(back);
+        Some(Self {
+            sequence: next,
+            takes: self.takes.wrapping_sub(back),
+            start: self.start.wrapping_add(back),
+            len: self.len.wrapping_sub(back),
+            ..*self
         })
     }
 }
 
 impl Carry {
-    /// Whether the segment is the next one behind what is kept.
+    /// What of the segment comes behind what is kept: all of the next one; nothing of one that is not.
     #[inline(always)]
-    fn is_before(&self, segment: &Segment) -> bool {
-        self.tag == segment.tag && self.next == segment.sequence
+    fn next<P: PacketBytes>(&self, segment: &Segment) -> Option<Segment> {
+        if self.tag == segment.tag {
+            segment.behind::<P>(self.next)
+        } else {
+            None
+        }
     }
 
     /// Whether all that the segment brings came before.
@@ -111,7 +142,10 @@ impl Carry {
     /// Leaves in `workspace` what is kept with the beginning of the segment behind it, if that is the next one.
     #[inline(always)]
     pub fn join<P: PacketBytes>(&self, segment: &Segment, packet: &P, workspace: &mut Workspace) {
-        if !self.is_before(segment) || self.len == 0 {
+        let Some(segment) = self.next::<P>(segment) else {
+            return;
+        };
+        if self.len == 0 {
             return;
         }
         let kept = u32::from(self.len) & LEN_BITS;
@@ -124,21 +158,49 @@ impl Carry {
         let len = P::forget(at_most(segment.len)) & LEN_BITS;
         let to = P::forget(JOINED.wrapping_add(kept));
         if copy(segment.start, len, to, packet, &mut workspace.text) {
-            workspace.joined_end = to.wrapping_add(len);
+            let end = to.wrapping_add(len);
+            workspace.joined_end = end;
+            // Nothing of the packet before is left behind it.
+            workspace.set_word::<P>(end & const { TEXT_MAX as u32 - 1 }, 0);
             workspace.seam = to;
             workspace.is_joined_whole = self.is_whole.into();
             workspace.joined_lacks_rest = u32::from(len < segment.len);
         }
     }
 
+    /// Takes note of a segment that is dropped: until it comes again, nothing is forgotten for what comes ahead of it.
+    #[inline(always)]
+    pub fn hold<P: PacketBytes>(&mut self, segment: &Segment) {
+        if self.next::<P>(segment).is_none() {
+            return;
+        }
+        let end = segment.sequence.wrapping_add(segment.takes);
+        let is_further = end.wrapping_sub(self.next) > self.held.wrapping_sub(self.next);
+        if self.is_held == 0 || is_further {
+            self.held = end;
+        }
+        self.is_held = 1;
+    }
+
     /// Takes note of a segment that passes; gives whether it is one that could not be followed.
     #[inline(always)]
     pub fn take<P: PacketBytes>(&mut self, segment: &Segment, packet: &P) -> bool {
-        let is_next = self.is_before(segment);
-        let is_other = self.tag == segment.tag && !is_next;
-        if is_other && self.has(segment) {
+        let is_known = self.tag == segment.tag;
+        if segment.len == 0 {
+            // The connection begins anew.
+            if is_known {
+                self.tag = 0;
+            }
+            return false;
+        }
+        let is_as_numbered = self.next == segment.sequence;
+        let next = self.next::<P>(segment);
+        let is_next = next.is_some();
+        let is_other = is_known && !is_as_numbered && !segment.is_first;
+        if is_other && !is_next && (self.has(segment) || self.is_held != 0) {
             return true;
         }
+        let segment = &next.unwrap_or(*segment);
         // VERIFIER: all ways go on as one, here and below.
         let is_other = P::forget(is_other.into());
         let is_next = P::forget(is_next.into()) & 1;
@@ -150,13 +212,19 @@ impl Carry {
         let is_whole = u32::from(self.is_whole) | is_next ^ 1;
         self.tag = segment.tag;
         self.next = segment.sequence.wrapping_add(segment.takes);
+        // It came whole, or the connection is another one.
+        let lacks = self.held.wrapping_sub(self.next);
+        if is_next == 0 || lacks.wrapping_sub(1) >= AGAIN_MAX {
+            self.is_held = 0;
+        }
         self.len = kept.wrapping_add(len) as u16;
-        self.is_whole = (is_all & is_whole) as u16;
+        self.is_whole = (is_all & is_whole) as u8;
         self.drop_first::<P>(P::forget(known.wrapping_sub(kept)), kept);
         let from = segment.start.wrapping_add(segment.len.wrapping_sub(len));
         if !copy(from, len, kept, packet, &mut self.tail) {
             // What is not here whole is followed by nothing.
             self.tag = 0;
+            return true;
         }
         is_other != 0
     }

@@ -157,6 +157,11 @@ fn note_request<F: Prefilter>(
     prefilter: &mut F,
 ) -> Option<()> {
     let Extent { begin, end } = rest;
+    let workspace = prefilter.workspace()?;
+    // What begins behind the seam was found in the packet by itself.
+    if workspace.junction != 0 && workspace.method.begin >= workspace.junction {
+        return Some(());
+    }
     let mut end = prefilter.trim(begin, end);
     if end == 0 {
         return Some(());

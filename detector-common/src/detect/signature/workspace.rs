@@ -254,23 +254,15 @@ impl Workspace {
         };
     }
 
-    /// What is looked through next is what came before with the beginning of the segment: as far as a pattern may reach over the seam, or all
-    /// of it while that is all that came. Then places count from its beginning.
+    /// What is looked through next is what came before, with as much of the segment's beginning as a pattern may reach into. Places count from its
+    /// beginning.
     #[inline(always)]
     pub fn look_at_joined(&mut self, group: Group) {
         self.base = JOINED;
         self.looked_at = self.joined();
-        if self.is_joined_whole != 0 {
-            return;
-        }
-        let longest = u32::from(group.longest);
-        let begin = self.seam.wrapping_sub(longest) & !IN_BLOCK;
-        if begin > JOINED {
-            self.looked_at.begin = begin;
-        }
-        let end = self.seam.wrapping_add(longest);
-        // Of a request line all may be needed.
-        if group.requests == 0 && end < self.joined_end {
+        let end = self.seam.wrapping_add(group.longest.into());
+        // What stands behind that is found in the packet by itself; of a request line, and of a place from the beginning, all may be needed.
+        if group.requests == 0 && self.is_joined_whole == 0 && end < self.joined_end {
             self.looked_at.end = end;
         }
     }
