@@ -21,7 +21,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 
-/// The program that [`random_sender`] and [`random_host`] hand the packet to.
+/// The program that [`random_sender`], [`random_host`] and [`next_segment`] hand the packet to.
 #[btf_map]
 static NEXT: ProgramArray<1> = ProgramArray::new();
 
@@ -101,6 +101,26 @@ pub fn random_host(ctx: XdpContext) -> u32 {
     unsafe {
         let host = bpf_get_prandom_u32() & SENDERS_MASK.load() | 10 << 24;
         (source as *mut [u8; 4]).write(host.to_be_bytes());
+        NEXT.tail_call(&ctx, 0);
+    }
+    XDP_ABORTED
+}
+
+/// Makes the packet the segment that comes behind the one before it, of IPv4 without options or VLAN tags, and goes on as [`random_sender`].
+#[xdp]
+pub fn next_segment(ctx: XdpContext) -> u32 {
+    let header = ctx.data().wrapping_add(14);
+    if header.wrapping_add(20 + 20) > ctx.data_end() {
+        return XDP_ABORTED;
+    }
+    // SAFETY: all that is read and written was just found to lie inside the packet.
+    unsafe {
+        let total_len = u16::from_be_bytes((header.wrapping_add(2) as *const [u8; 2]).read());
+        let offset = (header.wrapping_add(32) as *const u8).read() >> 4;
+        let payload_len = u32::from(total_len).wrapping_sub(20 + 4 * u32::from(offset));
+        let sequence = header.wrapping_add(24) as *mut [u8; 4];
+        let next = u32::from_be_bytes(sequence.read()).wrapping_add(payload_len);
+        sequence.write(next.to_be_bytes());
         NEXT.tail_call(&ctx, 0);
     }
     XDP_ABORTED

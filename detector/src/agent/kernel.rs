@@ -34,7 +34,7 @@ use crate::tables::Tables;
 pub const OBJECT: &[u8] = aya::include_bytes_aligned!(env!("DETECTOR_OBJECT"));
 
 /// The programs that the kernel program is measured against: `floor_drop`, `floor_pass`, `yardstick`,
-/// `random_sender`, `random_host` and `send`.
+/// `random_sender`, `random_host`, `next_segment` and `send`.
 pub const BENCH_OBJECT: &[u8] = aya::include_bytes_aligned!(env!("BENCH_OBJECT"));
 
 /// The loaded program.

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::{
     clock::on_first_cpu,
-    packets::{HTTP, Random, http_request},
+    packets::{HTTP, Varied, http_request, http_requests},
     programs::{Detector, Floor, enforced, run_to},
     statistic::{Spread, ratios},
 };
@@ -56,6 +56,7 @@ pub(crate) fn measure(rounds: u32) -> Result<Vec<Growth>> {
     let growth = on_first_cpu(|| {
         Ok(vec![
             rules(rounds).context("growth with rules")?,
+            request_rules(rounds).context("growth with rules of requests")?,
             sources(rounds).context("growth with sources")?,
             payload(rounds).context("growth with the payload")?,
         ])
@@ -65,14 +66,17 @@ pub(crate) fn measure(rounds: u32) -> Result<Vec<Growth>> {
     Ok(growth)
 }
 
+/// How many rules there are.
+const RULES: [u32; 5] = [1, 10, 100, 1000, 10_000];
+
 /// Rules that look for something anywhere in a payload to the HTTP port.
 fn rules(rounds: u32) -> Result<Growth> {
     let mut detector = Detector::load(&enforced(&Config::DEFAULT))?;
-    let floor = Floor::load(0)?;
+    let mut floor = Floor::load(0)?;
     let route = Route::default();
     let clean = http_request(&route, FULL_SEGMENT);
     let (mut searched, mut found, mut attacked) = (Vec::new(), Vec::new(), Vec::new());
-    for count in [1_u32, 10, 100, 1000, 10_000] {
+    for count in RULES {
         let tables = with_rules(count)?;
         detector.kernel.maps_mut().set_tables(&tables)?;
         let worm = worms::nimda(&route, &path(count - 1));
@@ -82,11 +86,11 @@ fn rules(rounds: u32) -> Result<Growth> {
             (&mut found, &worm, Verdict::DROP),
             (&mut attacked, &attack, Verdict::PASS),
         ] {
-            points.push(point(
+            points.push(in_order(
                 count,
                 rounds,
                 &mut detector,
-                &floor,
+                &mut floor,
                 packet,
                 verdict,
             )?);
@@ -94,7 +98,7 @@ fn rules(rounds: u32) -> Result<Growth> {
     }
     Ok(Growth {
         of: "rules",
-        note: "each looks for a path anywhere in a payload of 1460 bytes; an attacker sends nothing but beginnings of such paths".to_owned(),
+        note: "each looks for a path anywhere in a payload of 1460 bytes, segments in order; an attacker sends nothing but beginnings of such paths".to_owned(),
         curves: vec![
             curve("HTTP request, none found", searched),
             curve("probe of the last rule", found),
@@ -103,14 +107,51 @@ fn rules(rounds: u32) -> Result<Growth> {
     })
 }
 
-/// The tables of so many rules that look for a path each, enforced.
+/// Rules that look for something in the targets of requests.
+fn request_rules(rounds: u32) -> Result<Growth> {
+    let mut detector = Detector::load(&enforced(&Config::DEFAULT))?;
+    let mut floor = Floor::load(0)?;
+    let route = Route::default();
+    let (one, eight) = (http_request(&route, FULL_SEGMENT), http_requests(&route));
+    let (mut of_one, mut of_eight) = (Vec::new(), Vec::new());
+    for count in RULES {
+        let tables = with_each(count, "http.uri; ")?;
+        detector.kernel.maps_mut().set_tables(&tables)?;
+        for (points, packet) in [(&mut of_one, &one), (&mut of_eight, &eight)] {
+            let verdict = Verdict::PASS;
+            points.push(in_order(
+                count,
+                rounds,
+                &mut detector,
+                &mut floor,
+                packet,
+                verdict,
+            )?);
+        }
+    }
+    Ok(Growth {
+        of: "rules of requests",
+        note: "each looks for a path in `http.uri`, segments in order; none is found".to_owned(),
+        curves: vec![
+            curve("one HTTP request, 1460 bytes", of_one),
+            curve("eight requests, all encoded", of_eight),
+        ],
+    })
+}
+
+/// The tables of so many rules that look for a path each anywhere in a payload, enforced.
 pub(crate) fn with_rules(count: u32) -> Result<Tables> {
+    with_each(count, "")
+}
+
+/// The tables of so many rules that look for a path each in a buffer, enforced.
+fn with_each(count: u32, buffer: &str) -> Result<Tables> {
     let mut text = String::new();
     for number in 0..count {
         let (path, sid) = (path(number), number + 1);
         writeln!(
             text,
-            "drop tcp any any -> any 80 (content:\"{path}\"; sid:{sid};)"
+            "drop tcp any any -> any 80 ({buffer}content:\"{path}\"; sid:{sid};)"
         )?;
     }
     let set = RuleSet::from_bytes(Path::new("synthetic.rules"), text.as_bytes());
@@ -164,7 +205,7 @@ fn sources(rounds: u32) -> Result<Growth> {
         let (mut costs, mut bases) = (Vec::new(), Vec::new());
         for round in 0..=rounds {
             let base = run_to(floor.of(Verdict::DROP)?, &frame, Verdict::DROP)?;
-            let (cost, _) = floor.run_random(Random::Mac, detector.program()?, &frame, base)?;
+            let (cost, _) = floor.run_varied(Varied::Mac, detector.program()?, &frame, base)?;
             // The first fills the table.
             if round > 0 {
                 costs.push(cost);
@@ -284,6 +325,33 @@ fn point(
     for _ in 0..rounds {
         bases.push(run_to(floor.of(verdict)?, &frame, verdict)?);
         costs.push(run_to(program, &frame, verdict)?);
+    }
+    Ok(Point::new(x, &costs, &bases))
+}
+
+/// As [`point`], of segments that come in order.
+fn in_order(
+    x: u32,
+    rounds: u32,
+    detector: &mut Detector,
+    floor: &mut Floor,
+    packet: &PacketBuilder,
+    verdict: Verdict,
+) -> Result<Point> {
+    let frame = packet.build();
+    let (mut costs, mut bases) = (Vec::new(), Vec::new());
+    for _ in 0..rounds {
+        let base = run_to(floor.of(verdict)?, &frame, verdict)?;
+        let (cost, found) =
+            floor.run_varied(Varied::Sequence, detector.program()?, &frame, base)?;
+        ensure!(
+            found == verdict,
+            "the verdict is {} where {} was expected",
+            found.name(),
+            verdict.name()
+        );
+        bases.push(base);
+        costs.push(cost);
     }
     Ok(Point::new(x, &costs, &bases))
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     clock::on_first_cpu,
-    packets::{MANY_SENDERS_MASK, Packet},
+    packets::{MANY_SENDERS_MASK, Packet, Varied},
     programs::{Detector, Floor, enforced, entry_of, run, run_to},
     statistic::{Spread, ratios},
     xdp_filter::{Features, XdpFilter},
@@ -167,8 +167,8 @@ impl Samples {
         let before = run_to(floor.of(*verdict)?, frame, *verdict)?;
         self.yardstick
             .push(run_to(floor.yardstick()?, frame, Verdict::PASS)?);
-        let mut cost = |program: &Xdp| match self.packet.random {
-            Some(random) => floor.run_random(random, program, frame, before),
+        let mut cost = |program: &Xdp| match self.packet.varied {
+            Some(varied) => floor.run_varied(varied, program, frame, before),
             None => run(program, frame),
         };
         let (ours, found) = cost(detector.program()?)?;
@@ -204,7 +204,7 @@ impl Samples {
             packet: self.packet.name,
             bytes: self.packet.frame.len(),
             goal: self.packet.goal,
-            random_senders: self.packet.random.is_some(),
+            random_senders: matches!(self.packet.varied, Some(Varied::Mac | Varied::Host)),
             floor_ns: Spread::of(self.floor.iter().copied()),
             yardstick_ns: Spread::of(self.yardstick.iter().copied()),
             work: Spread::of(ratios(

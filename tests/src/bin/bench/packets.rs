@@ -17,21 +17,24 @@ const DNS: u16 = 53;
 /// The shortest frame on the wire, without its check sequence.
 const SHORTEST: usize = 60;
 
-/// What is drawn of a source.
+/// What each packet has another of.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Random {
-    /// Its MAC.
+pub(crate) enum Varied {
+    /// The source's MAC, by chance.
     Mac,
-    /// Its IPv4 address.
+    /// Its IPv4 address, by chance.
     Host,
+    /// The sequence number: each is the segment that comes behind the one before.
+    Sequence,
 }
 
-impl Random {
+impl Varied {
     /// The program that does it.
     pub(crate) fn program(self) -> &'static str {
         match self {
             Self::Mac => "random_sender",
             Self::Host => "random_host",
+            Self::Sequence => "next_segment",
         }
     }
 }
@@ -45,8 +48,8 @@ pub(crate) struct Packet {
     pub(crate) verdict: Verdict,
     /// What the operator decided.
     pub(crate) config: Config,
-    /// Whether each packet comes from a source of its own, and how that is drawn.
-    pub(crate) random: Option<Random>,
+    /// What differs from one to the next.
+    pub(crate) varied: Option<Varied>,
     /// Whether its source is blocked.
     pub(crate) is_blocked: bool,
     /// The most it may cost, as a ratio to the empty program.
@@ -60,7 +63,7 @@ impl Packet {
             frame: packet.build(),
             verdict,
             config: Config::DEFAULT,
-            random: None,
+            varied: None,
             is_blocked: false,
             goal: None,
         }
@@ -92,12 +95,12 @@ pub(crate) fn all() -> Vec<Packet> {
         },
         Packet::new("ARP request above its limit", &arp, Verdict::DROP).goal(2.0),
         Packet {
-            random: Some(Random::Mac),
+            varied: Some(Varied::Mac),
             ..Packet::new("ARP request, 1,048,576 senders", &arp, Verdict::DROP).goal(2.5)
         },
         Packet::new("SYN to port 80", &syn, Verdict::PASS).goal(2.5),
         Packet {
-            random: Some(Random::Host),
+            varied: Some(Varied::Host),
             ..Packet::new("SYN to port 80, 1,048,576 sources", &syn, Verdict::PASS).goal(3.0)
         },
         Packet {
@@ -138,6 +141,14 @@ pub(crate) fn all() -> Vec<Packet> {
             &http_request(&route, FULL_SEGMENT),
             Verdict::PASS,
         ),
+        Packet {
+            varied: Some(Varied::Sequence),
+            ..Packet::new(
+                "HTTP request, segments in order",
+                &http_request(&route, FULL_SEGMENT),
+                Verdict::PASS,
+            )
+        },
         Packet::new(
             "IPv6 SYN behind two extensions",
             &opening(
@@ -170,6 +181,18 @@ pub(crate) fn arp_request(route: &Route) -> PacketBuilder {
         src_mac: ARP_SENDER,
         ..*route
     })
+}
+
+/// A segment of eight requests, the most that are looked at, of whose targets every letter is encoded as far as there is room.
+pub(crate) fn http_requests(route: &Route) -> PacketBuilder {
+    let mut requests = Vec::new();
+    for number in 0..8 {
+        requests.extend_from_slice(b"GET /");
+        requests.extend_from_slice("%61".repeat(50).as_bytes());
+        requests.extend_from_slice(format!("{number} HTTP/1.1\r\nHost: a\r\n\r\n").as_bytes());
+    }
+    let packet = route.ipv4().tcp(route.src_port, HTTP);
+    packet.flags(ACK).payload(&requests)
 }
 
 /// An ordinary request with `payload_bytes` in all, most of them a cookie, as browsers send them.

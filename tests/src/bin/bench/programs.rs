@@ -23,7 +23,7 @@ use detector_tests::lab::{Host, PrivateBpffs};
 
 use crate::{
     clock::{cpu_time, nanoseconds_each},
-    packets::Random,
+    packets::Varied,
 };
 
 /// The ports where HTTP worms are looked for: the default.
@@ -102,6 +102,7 @@ impl Floor {
             "yardstick",
             "random_sender",
             "random_host",
+            "next_segment",
         ];
         for name in names {
             load(&mut object, name)?;
@@ -123,21 +124,21 @@ impl Floor {
         self.program("yardstick")
     }
 
-    /// What `program` costs for a packet with a source by chance, without what drawing the source costs; and what becomes of
+    /// What `program` costs for a packet that is another one each time, without what making it so costs; and what becomes of
     /// the packet. `base` is the cost of the empty program.
-    pub(crate) fn run_random(
+    pub(crate) fn run_varied(
         &mut self,
-        random: Random,
+        varied: Varied,
         program: &Xdp,
         frame: &[u8],
         base: f64,
     ) -> Result<(f64, Verdict)> {
         self.next.set(0, program.fd()?, 0)?;
         let (with_program, verdict) =
-            repeat(self.program(random.program())?, frame, REPEAT_SENDERS)?;
+            repeat(self.program(varied.program())?, frame, REPEAT_SENDERS)?;
         let floor = self.of(verdict)?.fd()?.try_clone()?;
         self.next.set(0, &floor, 0)?;
-        let (alone, _) = repeat(self.program(random.program())?, frame, REPEAT_SENDERS)?;
+        let (alone, _) = repeat(self.program(varied.program())?, frame, REPEAT_SENDERS)?;
         Ok((with_program - alone + base, verdict))
     }
 
