@@ -1,6 +1,6 @@
 //! The way of an IP packet of a source that is not blocked: does it deserve a closer look?
 
-use super::{Runtime, contact, headers::Headers};
+use super::{Runtime, contact, headers::Headers, signature};
 use crate::{
     config::Config,
     detect::{
@@ -38,10 +38,9 @@ where
     if let Some(search) = Search::of(&ip, watch) {
         return runtime.inspect(packet, headers, search, decision);
     }
-    // Nothing of a connection before is carried on into one that begins.
     let Watched { to, from, .. } = watch.of(&ip.transport);
     if ip.transport.tcp().flags.0 & TcpFlags::SYN.0 != 0 && to | from != 0 {
-        runtime.carry_on(packet, headers);
+        signature::begin::<P, R>(headers, runtime);
     }
     decision
 }

@@ -5,7 +5,10 @@ use crate::{
     abi::Tally,
     detect::{
         Detector,
-        signature::{Found, Search},
+        signature::{
+            Found, Search,
+            carry::{Carry, Segment},
+        },
     },
     event::{Event, Head, Reach},
     net::IpAddress,
@@ -59,6 +62,16 @@ where
     decision
 }
 
+/// Takes note of a segment without payload on watched ports that begins a connection: nothing of one before is carried on into it.
+#[inline(always)]
+pub(super) fn begin<'t, P, R>(headers: &Headers, runtime: &mut R)
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    carried::<P, R, _>(headers, runtime, |segment, carry| carry.begin(segment));
+}
+
 /// Takes note of a segment that is dropped.
 #[inline(always)]
 fn hold_back<'t, P, R>(headers: &Headers, runtime: &mut R)
@@ -66,12 +79,23 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
+    carried::<P, R, _>(headers, runtime, |segment, carry| carry.hold::<P>(segment));
+}
+
+/// Gives `note` the segment and what is kept where its connection has its place; nothing if there is none.
+#[inline(always)]
+fn carried<'t, P, R, N>(
+    headers: &Headers,
+    runtime: &mut R,
+    note: impl FnOnce(&Segment, &mut Carry) -> N,
+) -> Option<N>
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
     let seed = runtime.config().hash_seed;
-    let segment = headers.segment(runtime.interface(), seed);
-    let carry = segment.and_then(|segment| Some((segment, runtime.carry(segment.slot)?)));
-    if let Some((segment, carry)) = carry {
-        carry.hold::<P>(&segment);
-    }
+    let segment = headers.segment(runtime.interface(), seed)?;
+    Some(note(&segment, runtime.carry(segment.slot)?))
 }
 
 /// Takes note of a segment that passes, for what comes behind it.
@@ -81,14 +105,10 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    let seed = runtime.config().hash_seed;
-    let Some(segment) = headers.segment(runtime.interface(), seed) else {
-        return;
-    };
-    let Some(carry) = runtime.carry(segment.slot) else {
-        return;
-    };
-    if carry.take(&segment, packet) {
+    let is_lost = carried::<P, R, _>(headers, runtime, |segment, carry| {
+        carry.take(segment, packet)
+    });
+    if is_lost == Some(true) {
         runtime.tally(Tally::SegmentsNotFollowed);
     }
 }

@@ -102,34 +102,31 @@ impl Segment {
         })
     }
 
-    /// What of it comes behind this sequence number, if it begins at most [`AGAIN_MAX`] before that and ends behind it: who receives it
-    /// does not take again what it has.
+    /// It without its first `back` bytes, at most its length.
+    ///
+    /// VERIFIER: of it nothing is known then, so that all ways go on as one.
     #[inline(always)]
-    fn behind<P: PacketBytes>(&self, next: u32) -> Option<Self> {
-        let back = next.wrapping_sub(self.sequence);
-        if self.is_first || back >= AGAIN_MAX || back >= self.len {
-            return None;
-        }
-        let back = P::forget(back);
-        Some(Self {
-            sequence: next,
-            takes: self.takes.wrapping_sub(back),
-            start: self.start.wrapping_add(back),
-            len: self.len.wrapping_sub(back),
+    fn without_first<P: PacketBytes>(&self, back: u32) -> Self {
+        Self {
+            sequence: P::forget(self.sequence.wrapping_add(back)),
+            takes: P::forget(self.takes.wrapping_sub(back)),
+            start: P::forget(self.start.wrapping_add(back)),
+            len: P::forget(self.len.wrapping_sub(back)),
             ..*self
-        })
+        }
     }
 }
 
 impl Carry {
-    /// What of the segment comes behind what is kept: all of the next one; nothing of one that is not.
+    /// Whether the segment comes behind what is kept, and as much of it as does: who receives it does not take again what it has. All of one
+    /// that does not.
     #[inline(always)]
-    fn next<P: PacketBytes>(&self, segment: &Segment) -> Option<Segment> {
-        if self.tag == segment.tag {
-            segment.behind::<P>(self.next)
-        } else {
-            None
-        }
+    fn next<P: PacketBytes>(&self, segment: &Segment) -> (bool, Segment) {
+        let back = self.next.wrapping_sub(segment.sequence);
+        let is_known = self.tag == segment.tag && !segment.is_first;
+        let is_next = is_known && back < AGAIN_MAX && back < segment.len;
+        let back = if is_next { back } else { 0 };
+        (is_next, segment.without_first::<P>(back))
     }
 
     /// Whether all that the segment brings came before.
@@ -142,10 +139,8 @@ impl Carry {
     /// Leaves in `workspace` what is kept with the beginning of the segment behind it, if that is the next one.
     #[inline(always)]
     pub fn join<P: PacketBytes>(&self, segment: &Segment, packet: &P, workspace: &mut Workspace) {
-        let Some(segment) = self.next::<P>(segment) else {
-            return;
-        };
-        if self.len == 0 {
+        let (is_next, segment) = self.next::<P>(segment);
+        if !is_next || self.len == 0 {
             return;
         }
         let kept = u32::from(self.len) & LEN_BITS;
@@ -168,10 +163,19 @@ impl Carry {
         }
     }
 
+    /// Forgets what came before the segment, which begins a connection.
+    #[inline(always)]
+    pub fn begin(&mut self, segment: &Segment) {
+        if self.tag == segment.tag {
+            self.tag = 0;
+        }
+    }
+
     /// Takes note of a segment that is dropped: until it comes again, nothing is forgotten for what comes ahead of it.
     #[inline(always)]
     pub fn hold<P: PacketBytes>(&mut self, segment: &Segment) {
-        if self.next::<P>(segment).is_none() {
+        let (is_next, _) = self.next::<P>(segment);
+        if !is_next {
             return;
         }
         let end = segment.sequence.wrapping_add(segment.takes);
@@ -185,22 +189,13 @@ impl Carry {
     /// Takes note of a segment that passes; gives whether it is one that could not be followed.
     #[inline(always)]
     pub fn take<P: PacketBytes>(&mut self, segment: &Segment, packet: &P) -> bool {
-        let is_known = self.tag == segment.tag;
-        if segment.len == 0 {
-            // The connection begins anew.
-            if is_known {
-                self.tag = 0;
-            }
-            return false;
-        }
         let is_as_numbered = self.next == segment.sequence;
-        let next = self.next::<P>(segment);
-        let is_next = next.is_some();
-        let is_other = is_known && !is_as_numbered && !segment.is_first;
+        let is_other = self.tag == segment.tag && !is_as_numbered && !segment.is_first;
+        let (is_next, new) = self.next::<P>(segment);
         if is_other && !is_next && (self.has(segment) || self.is_held != 0) {
             return true;
         }
-        let segment = &next.unwrap_or(*segment);
+        let segment = new;
         // VERIFIER: all ways go on as one, here and below.
         let is_other = P::forget(is_other.into());
         let is_next = P::forget(is_next.into()) & 1;
@@ -214,9 +209,8 @@ impl Carry {
         self.next = segment.sequence.wrapping_add(segment.takes);
         // It came whole, or the connection is another one.
         let lacks = self.held.wrapping_sub(self.next);
-        if is_next == 0 || lacks.wrapping_sub(1) >= AGAIN_MAX {
-            self.is_held = 0;
-        }
+        let is_awaited = u32::from(lacks.wrapping_sub(1) < AGAIN_MAX) & is_next;
+        self.is_held &= P::forget(is_awaited) as u8;
         self.len = kept.wrapping_add(len) as u16;
         self.is_whole = (is_all & is_whole) as u8;
         self.drop_first::<P>(P::forget(known.wrapping_sub(kept)), kept);
