@@ -57,6 +57,7 @@ impl Draft {
             Keyword::Priority => once(&mut self.priority, value.number(255)?, keyword)?,
             Keyword::Flow => {
                 let flow = value.some(Flow::of(value.text()?), Flow::EXPECTED)?;
+                let flow = flow.map_err(|why| value.refused(why))?;
                 once(&mut self.flow, flow, keyword)?;
                 self.flow_at = option.at;
             }
@@ -68,6 +69,7 @@ impl Draft {
                     Threshold::of_filter(text)
                 };
                 let threshold = value.some(threshold, Threshold::EXPECTED)?;
+                let threshold = threshold.map_err(|why| value.refused(why))?;
                 once(&mut self.threshold, threshold, keyword)?;
             }
             Keyword::Content | Keyword::UriContent => self.add_pattern(option.at, &value)?,

@@ -36,6 +36,16 @@ pub enum Problem {
         /// Why.
         why: &'static str,
     },
+    /// A packet filter cannot honour the keyword with this value.
+    #[error("{keyword}: \"{value}\": {why}")]
+    RefusedValue {
+        /// The keyword.
+        keyword: &'static str,
+        /// What was found.
+        value: Shown,
+        /// Why.
+        why: &'static str,
+    },
     /// The value is not one of the keyword.
     #[error("{keyword}: \"{value}\": expected {expected}")]
     Value {
@@ -96,9 +106,11 @@ impl Problem {
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         match self {
-            Self::Action(_) | Self::Protocol(_) | Self::Refused { .. } | Self::Duplicate { .. } => {
-                false
-            }
+            Self::Action(_)
+            | Self::Protocol(_)
+            | Self::Refused { .. }
+            | Self::RefusedValue { .. }
+            | Self::Duplicate { .. } => false,
             Self::NotUtf8
             | Self::Expected(_)
             | Self::TooDeep
@@ -123,6 +135,7 @@ impl Problem {
     pub fn topic(&self) -> &'static str {
         match self {
             Self::Refused { keyword, .. }
+            | Self::RefusedValue { keyword, .. }
             | Self::Value { keyword, .. }
             | Self::NoPattern(keyword)
             | Self::NoPatternBehind(keyword)

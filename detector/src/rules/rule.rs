@@ -105,14 +105,30 @@ impl Rule {
     pub(super) fn read(text: &str, origin: Origin) -> Result<Self, Fault> {
         let (header, from) = Header::read(text)?;
         let mut draft = Draft::default();
+        let mut refused: Option<Fault> = None;
         for option in options(text, from) {
-            let option = option?;
-            let at = |problem| Fault::new(option.at, problem);
-            if let Some(keyword) = keyword::known(option.name).map_err(at)? {
-                draft.take(keyword, &option).map_err(at)?;
+            let taken = option.and_then(|option| {
+                let at = |problem| Fault::new(option.at, problem);
+                if let Some(keyword) = keyword::known(option.name).map_err(at)? {
+                    draft.take(keyword, &option).map_err(at)?;
+                }
+                Ok(())
+            });
+            let Err(fault) = taken else {
+                continue;
+            };
+            match &mut refused {
+                None if fault.problem.is_wrong() => return Err(fault),
+                None => refused = Some(fault),
+                // What is left out may make other things wrong, which are not: only what is not honoured is told besides.
+                Some(_) if fault.problem.is_wrong() => {}
+                Some(first) => first.add(&fault.problem),
             }
         }
-        draft.finish(header, origin)
+        match refused {
+            Some(fault) => Err(fault),
+            None => draft.finish(header, origin),
+        }
     }
 }
 
@@ -152,10 +168,13 @@ impl Test {
 }
 
 impl Flow {
-    pub(super) const EXPECTED: &'static str = "to_server or to_client, established or stateless, each once; a reassembled stream is not looked at";
+    pub(super) const EXPECTED: &'static str =
+        "to_server or to_client, established or stateless, each once";
 
-    pub(super) fn of(text: &str) -> Option<Self> {
+    /// The value of `flow`; fails with the reason if it is one that is not honoured.
+    pub(super) fn of(text: &str) -> Option<Result<Self, &'static str>> {
         let (mut to_server, mut established) = (None, None);
+        let mut refused = None;
         for word in text.split(',') {
             let said_before = match &*word.trim().to_ascii_lowercase() {
                 "to_server" | "from_client" => to_server.replace(true).is_some(),
@@ -164,16 +183,31 @@ impl Flow {
                 "stateless" => established.replace(false).is_some(),
                 // Suricata's word for what a packet filter does anyway.
                 "no_stream" => false,
+                "only_stream" => {
+                    refused = Some("a reassembled stream is not looked at");
+                    false
+                }
+                "not_established" => {
+                    refused = Some("whether a connection does not stand yet is not known");
+                    false
+                }
+                "no_frag" | "only_frag" => {
+                    refused = Some("fragments are not put together");
+                    false
+                }
                 _ => return None,
             };
             if said_before {
                 return None;
             }
         }
-        Some(Self {
-            to_server,
-            established: established.unwrap_or_default(),
-        })
+        Some(refused.map_or(
+            Ok(Self {
+                to_server,
+                established: established.unwrap_or_default(),
+            }),
+            Err,
+        ))
     }
 
     /// Refuses what only a segment of TCP says by itself.
@@ -338,6 +372,45 @@ mod tests {
         let unnumbered = "alert ip any any -> any any (msg:\"a\";)";
         let fault = Rule::read(unnumbered, Origin::default()).unwrap_err();
         assert!(matches!(fault.problem, Problem::NoSid));
+    }
+
+    #[test]
+    fn what_another_program_can_do_is_not_wrong() {
+        for options in [
+            "threshold:type limit, track by_dst, count 1, seconds 60;",
+            "detection_filter:track by_rule, count 1, seconds 60;",
+            "threshold:type limit, track by_src, count 1, seconds 86401;",
+            "flow:to_server,only_stream;",
+            "flow:not_established;",
+            "flow:no_frag;",
+            "flow:from_server; uricontent:\"a\";",
+            "resp:rst_all;",
+            "session:printable;",
+            "content-list:\"x\";",
+            "activates:1;",
+        ] {
+            let text = format!("alert tcp any any -> any 80 ({options} sid:7;)");
+            let fault = Rule::read(&text, Origin::default()).unwrap_err();
+            assert!(!fault.problem.is_wrong(), "{options}: {}", fault.problem);
+        }
+        for header in ["ip any any -> any 80", "udp any any -> any 80"] {
+            let text = format!("alert {header} (uricontent:\"a\"; sid:7;)");
+            let fault = Rule::read(&text, Origin::default()).unwrap_err();
+            assert!(!fault.problem.is_wrong(), "{header}: {}", fault.problem);
+        }
+        assert!(read("ipopts:lsrre;").is_ok());
+    }
+
+    #[test]
+    fn all_that_a_rule_is_refused_for_is_told() {
+        let text = "alert tcp any any -> any 80 (pcre:\"/a/\"; flowbits:set,a; pcre:\"/b/\"; depth:1; tag:host; sid:7;)";
+        let fault = Rule::read(text, Origin::default()).unwrap_err();
+        assert_eq!(fault.problem.topic(), "pcre");
+        assert_eq!(fault.others, ["flowbits", "tag"]);
+        // What is wrong before anything else is.
+        let text = "alert tcp any any -> any 80 (depth:1; pcre:\"/a/\"; sid:7;)";
+        let fault = Rule::read(text, Origin::default()).unwrap_err();
+        assert!(fault.problem.is_wrong() && fault.others.is_empty());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{
     Search,
     filter::within_reach,
-    table::{ANY_OPTION, Field, protocol, trait_bit},
+    table::{ANY_OPTION, Field, option_bit, protocol, trait_bit},
     workspace::{BLOCK, BLOCKS_MAX, Workspace},
 };
 use crate::{
@@ -67,10 +67,10 @@ pub fn headers<P: PacketBytes>(ip: &Ip, packet: &P, workspace: &mut Workspace) -
     found
 }
 
-/// Whether it is the type of an option of IPv4 that rules can name (RFC 791, RFC 1108). The lower five bits of these differ.
+/// Whether it is the type of an option of IPv4 that rules can name.
 #[inline(always)]
 fn is_named(kind: u8) -> bool {
-    matches!(kind, 0 | 1 | 7 | 68 | 130 | 131 | 133 | 136 | 137)
+    matches!(kind, 0 | 1 | 7 | 68 | 130..=133 | 136 | 137)
 }
 
 /// The most options of a header: of one byte each.
@@ -95,7 +95,7 @@ pub fn options<P: PacketBytes>(options: Options, packet: &P, workspace: &mut Wor
         }
         let [option] = packet.word(options.from.wrapping_add(at) as usize).words;
         let (kind, len) = (option.u8(0), option.u8(1));
-        let index = kind & 31;
+        let index = option_bit(kind);
         found |= ANY_OPTION;
         if is_named(kind) {
             found |= 1 << index;

@@ -329,8 +329,16 @@ pub mod trait_bit {
     pub const IPV4: u32 = 4;
 }
 
-/// The bit of any IPv4 option, in [`Field::IpOptions`]. An option of RFC 791 or 1108 has that of the lower five bits of its type.
+/// The bit of any IPv4 option, in [`Field::IpOptions`]; others have that of [`option_bit`].
 pub const ANY_OPTION: u32 = 1 << 31;
+
+/// The number of the bit of an option of IPv4, by its type: the lower five bits of that, which differ among all that rules can name (RFC 791,
+/// RFC 1108), but for Snort's 132, which has one that is nobody's.
+#[inline(always)]
+#[must_use]
+pub fn option_bit(kind: u8) -> u8 {
+    kind & 31 ^ (u8::from(kind == 132) << 1)
+}
 
 /// Where the word of this number begins in a pattern of `len` bytes.
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! What must hold of a packet for a rule to match, one after the other: tests of headers first, then patterns in their order.
 
 use detector_common::detect::signature::{
-    table::{ANY_OPTION, Field, protocol, trait_bit},
+    table::{ANY_OPTION, Field, option_bit, protocol, trait_bit},
     workspace::SLOTS,
 };
 
@@ -241,7 +241,9 @@ fn header_test(test: Test, stages: &mut Vec<Stage<'_>>) {
             ));
         }
         Test::IpOption(option) => {
-            let mask = option.0.map_or(ANY_OPTION, |number| 1 << (number & 31));
+            let mask = option
+                .0
+                .map_or(ANY_OPTION, |number| 1 << option_bit(number));
             stages.push(Stage::field(Field::IpOptions, mask, 1, u32::MAX));
         }
         Test::Trait(bit) => stages.push(Stage::field(Field::Traits, bit, bit, bit)),
