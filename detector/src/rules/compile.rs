@@ -256,10 +256,17 @@ fn asks_no_payload(rule: &Rule) -> bool {
     let asks_length = rule.tests.iter().any(|test| match test {
         Test::DataSize(numbers) => numbers.negated == (numbers.first == 0),
         Test::DataAt { negated, bytes, .. } => !negated && *bytes > 0,
+        Test::ByteTest(_) => true,
         Test::IcmpType(_)
         | Test::IcmpCode(_)
         | Test::TimeToLive(_)
         | Test::Identification(_)
+        | Test::Acknowledgement(_)
+        | Test::Sequence(_)
+        | Test::Window(_)
+        | Test::IcmpId(_)
+        | Test::IcmpSequence(_)
+        | Test::IpProtocol(_)
         | Test::Flags(_)
         | Test::IpOption(_)
         | Test::FragmentBits(_)

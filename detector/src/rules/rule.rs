@@ -4,6 +4,7 @@ use detector_common::detect::signature::table::trait_bit;
 
 use super::{
     Number,
+    byte_test::ByteTest,
     draft::Draft,
     header::{Header, Protocol},
     keyword::{self, Keyword},
@@ -72,6 +73,18 @@ pub enum Test {
     TimeToLive(Numbers),
     /// Of the identification of an IPv4 packet.
     Identification(u16),
+    /// Of the acknowledgement number of a TCP segment.
+    Acknowledgement(u32),
+    /// Of its sequence number.
+    Sequence(u32),
+    /// Of its window.
+    Window(Numbers),
+    /// Of the identifier of an ICMP message, which not all have.
+    IcmpId(u16),
+    /// Of its sequence number.
+    IcmpSequence(u16),
+    /// Of the number of the protocol behind the IP header.
+    IpProtocol(Numbers),
     /// Of the flags of a TCP segment.
     Flags(Flags),
     /// An option of an IPv4 header.
@@ -91,6 +104,8 @@ pub enum Test {
         /// Whether it must have fewer.
         negated: bool,
     },
+    /// Of a number in the payload.
+    ByteTest(ByteTest),
 }
 
 impl Rule {
@@ -148,6 +163,29 @@ impl Rule {
 }
 
 impl Test {
+    /// The number of the pattern behind which it is asked; `None` if it is asked behind none.
+    #[must_use]
+    pub fn after(&self) -> Option<usize> {
+        match self {
+            Self::DataAt { after, .. } | Self::ByteTest(ByteTest { after, .. }) => *after,
+            Self::DataSize(_)
+            | Self::IcmpType(_)
+            | Self::IcmpCode(_)
+            | Self::TimeToLive(_)
+            | Self::Identification(_)
+            | Self::Acknowledgement(_)
+            | Self::Sequence(_)
+            | Self::Window(_)
+            | Self::IcmpId(_)
+            | Self::IcmpSequence(_)
+            | Self::IpProtocol(_)
+            | Self::Flags(_)
+            | Self::IpOption(_)
+            | Self::FragmentBits(_)
+            | Self::Trait(_) => None,
+        }
+    }
+
     /// The keyword that asks it.
     #[must_use]
     pub fn keyword(&self) -> &'static str {
@@ -157,12 +195,20 @@ impl Test {
             Self::IcmpCode(_) => Keyword::IcmpCode.name(),
             Self::TimeToLive(_) => Keyword::TimeToLive.name(),
             Self::Identification(_) => Keyword::Identification.name(),
+            Self::Acknowledgement(_) => Keyword::Acknowledgement.name(),
+            Self::Sequence(_) => Keyword::Sequence.name(),
+            Self::Window(_) => Keyword::Window.name(),
+            Self::IcmpId(_) => Keyword::IcmpId.name(),
+            Self::IcmpSequence(_) => Keyword::IcmpSequence.name(),
+            Self::IpProtocol(_) => Keyword::IpProtocol.name(),
             Self::Flags(_) => Keyword::Flags.name(),
             Self::IpOption(_) => Keyword::IpOptions.name(),
             Self::FragmentBits(_) => Keyword::FragmentBits.name(),
             Self::Trait(bit) if *bit == trait_bit::NO_TCP_OPTIONS => Keyword::NoTcpOptions.name(),
+            Self::Trait(bit) if *bit == trait_bit::SAME_ADDRESS => Keyword::SameAddress.name(),
             Self::Trait(_) => Keyword::SequenceIsDestination.name(),
             Self::DataAt { .. } => Keyword::IsDataAt.name(),
+            Self::ByteTest(_) => Keyword::ByteTest.name(),
         }
     }
 }
