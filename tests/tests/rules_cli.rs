@@ -492,7 +492,7 @@ fn a_rule_of_another_generator_is_told_with_it() -> Result<()> {
     for line in [
         format!("{name}:1:43: rule 3:7: pcre: "),
         format!("{name}:2:36: rule 8: pcre: "),
-        format!("{name}:3:1: rule 3:9: $NO: no such ports"),
+        format!("{name}:3:1: wrong: rule 3:9: $NO: no such ports"),
         format!("{name}:4: warning: rule 4:10: can never match"),
         format!("{name}:5:41: pcre: "),
     ] {

@@ -119,7 +119,7 @@ impl ByteTest {
         };
         let offset = offset.parse::<i32>().ok();
         let offset = offset.filter(|offset| (-65_535..=65_535).contains(offset));
-        let test = Self {
+        let asked = Self {
             bytes,
             is_little,
             bitmask,
@@ -129,10 +129,10 @@ impl ByteTest {
             offset: offset.ok_or(Misread::Wrong)?,
             after: None,
         };
-        if test.mask() == 0 {
+        if asked.mask() == 0 {
             return Err(Misread::Wrong);
         }
-        Ok((test, is_relative))
+        Ok((asked, is_relative))
     }
 
     /// The bits that count.
@@ -264,10 +264,10 @@ mod tests {
                 for (name, operator) in Operator::ALL {
                     for not in ["", "!"] {
                         let text = format!("1,{not}{name},{value},0{mask}");
-                        let test = read(&text).unwrap();
+                        let asked = read(&text).unwrap();
                         for number in numbers {
-                            let masked = number & test.bitmask.unwrap_or(0xff);
-                            let shift = test.bitmask.map_or(0, u32::trailing_zeros);
+                            let masked = number & asked.bitmask.unwrap_or(0xff);
+                            let shift = asked.bitmask.map_or(0, u32::trailing_zeros);
                             let number_of_it = u64::from(masked >> shift);
                             let is_so = match operator {
                                 Operator::Less => number_of_it < value,
@@ -279,7 +279,11 @@ mod tests {
                                 Operator::Xor => number_of_it ^ value != 0,
                             };
                             let expected = is_so == not.is_empty();
-                            assert_eq!(holds(test.range(), number), expected, "{text} of {number}");
+                            assert_eq!(
+                                holds(asked.range(), number),
+                                expected,
+                                "{text} of {number}"
+                            );
                         }
                     }
                 }

@@ -225,14 +225,14 @@ impl Draft {
             }
         }
         self.buffer_is_used = true;
-        let test = Test::DataAt {
+        let asked = Test::DataAt {
             buffer: self.buffer.map_or(Buffer::Payload, |(_, _, buffer)| buffer),
             // A byte at 9 is the tenth; nine bytes behind a pattern are nine.
             bytes: at + u32::from(!is_relative),
             after: None,
             negated,
         };
-        Ok((test, is_relative))
+        Ok((asked, is_relative))
     }
 
     /// The value of `byte_test`, and whether it is relative.
@@ -373,7 +373,12 @@ impl DraftTest {
             }
         };
         match self.test {
-            Test::Trait(trait_bit::SAME_ADDRESS) => Ok(self.test),
+            Test::Trait(trait_bit::SAME_ADDRESS)
+            | Test::TimeToLive(_)
+            | Test::Identification(_)
+            | Test::IpProtocol(_)
+            | Test::IpOption(_)
+            | Test::FragmentBits(_) => Ok(self.test),
             Test::Flags(_)
             | Test::Trait(_)
             | Test::Acknowledgement(_)
@@ -411,11 +416,6 @@ impl DraftTest {
                         .and_then(|before| last_of(patterns, buffer, before)),
                 })
             }
-            Test::TimeToLive(_)
-            | Test::Identification(_)
-            | Test::IpProtocol(_)
-            | Test::IpOption(_)
-            | Test::FragmentBits(_) => Ok(self.test),
         }
     }
 }

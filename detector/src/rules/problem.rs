@@ -28,21 +28,11 @@ pub enum Problem {
     /// There is no such keyword.
     #[error("unknown keyword \"{0}\"{1}")]
     UnknownKeyword(Shown, Hint),
-    /// A packet filter cannot honour it.
+    /// A packet filter cannot honour it, or not with such a value.
     #[error("{keyword}: {why}")]
     Refused {
         /// The keyword.
         keyword: &'static str,
-        /// Why.
-        why: &'static str,
-    },
-    /// A packet filter cannot honour the keyword with this value.
-    #[error("{keyword}: \"{value}\": {why}")]
-    RefusedValue {
-        /// The keyword.
-        keyword: &'static str,
-        /// What was found.
-        value: Shown,
         /// Why.
         why: &'static str,
     },
@@ -106,11 +96,9 @@ impl Problem {
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         match self {
-            Self::Action(_)
-            | Self::Protocol(_)
-            | Self::Refused { .. }
-            | Self::RefusedValue { .. }
-            | Self::Duplicate { .. } => false,
+            Self::Action(_) | Self::Protocol(_) | Self::Refused { .. } | Self::Duplicate { .. } => {
+                false
+            }
             Self::NotUtf8
             | Self::Expected(_)
             | Self::TooDeep
@@ -135,7 +123,6 @@ impl Problem {
     pub fn topic(&self) -> &'static str {
         match self {
             Self::Refused { keyword, .. }
-            | Self::RefusedValue { keyword, .. }
             | Self::Value { keyword, .. }
             | Self::NoPattern(keyword)
             | Self::NoPatternBehind(keyword)

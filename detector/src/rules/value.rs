@@ -27,9 +27,8 @@ impl<'t> Value<'t> {
 
     /// It is one of the keyword, and a packet filter cannot honour it.
     pub(super) fn refused(&self, why: &'static str) -> Problem {
-        Problem::RefusedValue {
+        Problem::Refused {
             keyword: self.keyword.name(),
-            value: self.text.unwrap_or_default().into(),
             why,
         }
     }
