@@ -16,7 +16,7 @@ pub mod udp;
 
 use crate::{
     net::{EtherType, IpAddress, IpProtocol},
-    packet::{PacketBytes, Word},
+    packet::{PacketBytes, Word, is_zero},
     reason::Reason,
 };
 use arp::Arp;
@@ -145,6 +145,27 @@ impl Transport {
         } else {
             0
         }
+    }
+
+    /// The window of a TCP header; of another protocol nothing.
+    #[inline(always)]
+    #[must_use]
+    pub fn tcp_window(&self) -> u16 {
+        self.last.u16(2)
+    }
+
+    /// The identifier and the sequence number of an ICMP message; [`u32::MAX`] each of one that has none. Those are of types 0, 8 and 13 to 18
+    /// (RFC 792, RFC 950), and of `ICMPv6` 128 and 129 (RFC 4443).
+    #[inline(always)]
+    #[must_use]
+    pub fn icmp_numbers(&self) -> [u32; 2] {
+        // VERIFIER: without a branch: bits by the type, of which only the lower five are taken, and whether the others are as they must be.
+        const OF_ICMP: u32 = 1 | 1 << 8 | 0x3f << 13;
+        let kind = u32::from(self.first.u8(0));
+        let is_icmp = OF_ICMP.wrapping_shr(kind & 31) & is_zero(u64::from(kind >> 5)) as u32;
+        let is_v6 = is_zero(u64::from(kind >> 1 ^ 64)) as u32;
+        let missing = ((is_icmp | is_v6) & 1).wrapping_sub(1);
+        [4, 6].map(|at| u32::from(self.first.u16(at)) | missing)
     }
 
     /// What only ICMP and `ICMPv6` have.

@@ -112,6 +112,13 @@ pub trait Runtime<'t, P: PacketBytes> {
     }
     /// What `packet`, of which these are the headers, matches; see [`crate::detect::signature::inspect`].
     fn search(&mut self, packet: &P, headers: &Headers, search: Search) -> Option<Found>;
+    /// Takes note of a segment that begins a connection, see [`signature::begin`].
+    fn begin(&mut self, headers: &Headers)
+    where
+        Self: Sized,
+    {
+        signature::begin::<P, Self>(headers, self);
+    }
     /// Takes note of a segment on watched ports that passes, see [`signature::carry_on`].
     fn carry_on(&mut self, packet: &P, headers: &Headers)
     where

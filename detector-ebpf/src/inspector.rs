@@ -14,6 +14,7 @@ use detector_common::{
         prefilter::Text,
         rule,
         table::{FilterTable, List, RuleTable},
+        test,
         threshold::{self, Meter, Words},
         workspace::Workspace,
     },
@@ -57,10 +58,10 @@ pub extern "C" fn gather_headers(ctx: *mut xdp_md, search: u64) -> u64 {
     let Some(parsed) = maps::PARSED.get_ptr(0) else {
         return 0;
     };
-    with(search, |_, _, workspace| {
+    with(search, |search, _, workspace| {
         // SAFETY: the record is this CPU's, and XDP is not re-entered on a CPU.
         let headers = unsafe { &*parsed }.headers();
-        let options = gather::headers(&headers.ip(), &XdpPacket::new(ctx), workspace);
+        let options = gather::headers(search, &headers.ip(), &XdpPacket::new(ctx), workspace);
         u64::from(options.from) | u64::from(options.len) << 32
     })
 }
@@ -142,11 +143,16 @@ pub extern "C" fn ask(search: u64, row: u32) -> u64 {
             written(workspace);
             sought
         };
+        let test = |exit, workspace: &mut Workspace| {
+            let is_so = test_buffer(search, exit);
+            written(workspace);
+            is_so != 0
+        };
         let note = |workspace: &mut Workspace| {
             hold(search, row);
             written(workspace);
         };
-        rule::ask::<XdpPacket>(row, table, workspace, find, note);
+        rule::ask::<XdpPacket>(row, table, workspace, find, test, note);
         0
     })
 }
@@ -206,6 +212,15 @@ impl Words for KernelWords {
 pub extern "C" fn find_pattern(search: u64, exit: u32) -> u64 {
     with(search, |_, table, workspace| {
         find::run::<XdpPacket>(exit, table, workspace) as u64
+    })
+}
+
+/// 1 if the operation holds that this exit leads to, see [`test::is_so`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn test_buffer(search: u64, exit: u32) -> u64 {
+    with(search, |_, table, workspace| {
+        test::is_so::<XdpPacket>(exit, table, workspace).into()
     })
 }
 

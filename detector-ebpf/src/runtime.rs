@@ -94,6 +94,16 @@ pub extern "C" fn prove(first: u64, second: u64, claim: u64, now_ns: u64) -> u64
     signature::prove(client, claim, now_ns, &mut KernelRuntime::new()).word()
 }
 
+/// Takes note of the packet in `PARSED`, which begins a connection, see [`signature::begin`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn begin() -> u64 {
+    if let Some(parsed) = parsed() {
+        signature::begin::<XdpPacket, _>(parsed.headers(), &mut KernelRuntime::new());
+    }
+    0
+}
+
 /// Takes note of the packet of `ctx`, which is in `PARSED` and passes, see [`signature::carry_on`].
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -225,6 +235,11 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     ) -> Decision {
         program::hand_over(packet.ctx, search, so_far);
         so_far
+    }
+
+    #[inline(always)]
+    fn begin(&mut self, _: &Headers) {
+        begin();
     }
 
     #[inline(always)]

@@ -4,6 +4,7 @@
 //! is read all the same. `docs/rules.md` lists every keyword.
 
 mod book;
+mod byte_test;
 pub mod check;
 mod compile;
 mod draft;
@@ -34,6 +35,7 @@ use serde::Serialize;
 pub(crate) use self::statement::is_finished;
 pub use self::{
     book::{Book, Entry, Severity},
+    byte_test::{ByteTest, Operator},
     compile::{Compiled, Variables, compile},
     explain::{Explained, FoundBy, Group, Way, explain},
     header::{Action, AddressRange, Endpoint, Header, PortRange, Protocol, Set},
@@ -77,8 +79,11 @@ pub struct RuleSet {
     pub refusals: Vec<Refusal>,
     /// How many others there are besides.
     pub refusals_left_out: u64,
-    /// How many rules were refused for what, those that are not kept too; see [`Problem::topic`].
+    /// How many rules were refused for what, those that are not kept too; see [`Problem::topic`]. A rule that is refused for several things
+    /// counts for each.
     pub topics: BTreeMap<&'static str, u64>,
+    /// How many of those that are refused are wrong, see [`Problem::is_wrong`].
+    pub wrong: u64,
     /// Files that were named already under another name, or under the same; each is read once.
     pub same_files: Vec<SameFile>,
     /// The first of those that is for what is wrong, if none that is kept is.
@@ -134,6 +139,29 @@ pub struct Refusal {
     pub number: Option<Number>,
     /// Why.
     pub problem: Problem,
+    /// What it would be refused for besides, see [`Problem::topic`].
+    pub others: Vec<&'static str>,
+}
+
+impl Refusal {
+    /// All that it is refused for, see [`Problem::topic`].
+    pub fn topics(&self) -> impl Iterator<Item = &'static str> {
+        let others = self.others.iter().copied();
+        std::iter::once(self.problem.topic()).chain(others)
+    }
+
+    /// Why, in one line.
+    #[must_use]
+    pub fn why(&self) -> String {
+        let Self {
+            problem, others, ..
+        } = self;
+        if others.is_empty() {
+            problem.to_string()
+        } else {
+            format!("{problem}; and for {}", others.join(", "))
+        }
+    }
 }
 
 /// A file of rules cannot be read.
@@ -201,6 +229,7 @@ impl RuleSet {
                     column: 1,
                     number: Some(rule.number()),
                     problem: problem.clone(),
+                    others: Vec::new(),
                 };
                 self.refuse(refusal);
             }
@@ -220,15 +249,11 @@ impl RuleSet {
         const TOLD: usize = 10;
         let told = self.refusals.iter().take(TOLD).filter_map(|refusal| {
             let file = self.files.get(refusal.origin.file)?;
-            let Refusal {
-                origin,
-                column,
-                problem,
-                ..
-            } = refusal;
+            let Refusal { origin, column, .. } = refusal;
             Some(format!(
-                "{file}:{}:{column}: {problem}; this rule is not in force",
-                origin.line
+                "{file}:{}:{column}: {}; this rule is not in force",
+                origin.line,
+                refusal.why()
             ))
         });
         let more =
@@ -242,7 +267,7 @@ impl RuleSet {
 
     /// The first refusal that is not for what a packet filter cannot honour, but for what is wrong.
     #[must_use]
-    pub fn wrong(&self) -> Option<&Refusal> {
+    pub fn first_wrong(&self) -> Option<&Refusal> {
         self.refusals
             .iter()
             .find(|refusal| refusal.problem.is_wrong())
@@ -272,13 +297,18 @@ impl RuleSet {
             };
             match read {
                 Ok(rule) => self.rules.push(rule),
-                Err(Fault { at, problem }) => {
+                Err(Fault {
+                    at,
+                    problem,
+                    others,
+                }) => {
                     let Place { line, column } = statement.place(at);
                     self.refuse(Refusal {
                         origin: Origin { file, line },
                         column,
                         number,
                         problem,
+                        others,
                     });
                 }
             }
@@ -286,7 +316,10 @@ impl RuleSet {
     }
 
     fn refuse(&mut self, refusal: Refusal) {
-        *self.topics.entry(refusal.problem.topic()).or_default() += 1;
+        for topic in refusal.topics() {
+            *self.topics.entry(topic).or_default() += 1;
+        }
+        self.wrong += u64::from(refusal.problem.is_wrong());
         if self.refusals.len() < REFUSALS_MAX {
             self.refusals.push(refusal);
         } else {
@@ -322,6 +355,7 @@ impl RuleSet {
                         file: file.clone(),
                         line: kept.line,
                     },
+                    others: Vec::new(),
                 });
             }
         }

@@ -46,7 +46,12 @@ fn a_rule_that_cannot_be_honoured_is_refused_with_its_file_line_and_option() -> 
     let rule =
         |sid: u32, options: &str| format!("alert tcp any any -> any 80 ({options} sid:{sid};)\n");
     let whole = rule(1, "content:\"GET\";") + &rule(2, "");
-    let broken = format!("# two\n{}{}", rule(3, "pcre:\"/a/\";"), rule(4, ""));
+    let broken = format!(
+        "# two\n{}{}{}",
+        rule(3, "pcre:\"/a/\"; tag:host;"),
+        rule(4, ""),
+        rule(5, "depth:1;")
+    );
     let whole = file_with(&folder, "whole.rules", whole.as_bytes())?;
     let broken = file_with(&folder, "broken.rules", broken.as_bytes())?;
     let check = |files: &[&Path], output: &str| {
@@ -63,10 +68,16 @@ fn a_rule_that_cannot_be_honoured_is_refused_with_its_file_line_and_option() -> 
     let ended = check(&[&whole, &broken], "human")?;
     assert_eq!(ended.code, Some(10));
     let why = "rule 3: pcre: regular expressions are not matched";
-    let line = format!("{}:2:30: {why}\n", broken.display());
+    let line = format!("{}:2:30: {why}; and for tag\n", broken.display());
     assert!(ended.stdout.starts_with(&line), "{ended:?}");
     assert!(
-        ended.stdout.contains("3 rules taken, 1 refused: 1 pcre"),
+        ended.stdout.contains(
+            "3 rules taken, 2 refused: 1 depth, 1 pcre, 1 tag; 1 wrong, with which the agent does not start"
+        ),
+        "{ended:?}"
+    );
+    assert!(
+        ended.stdout.contains(":4:30: wrong: rule 5: depth: tells"),
         "{ended:?}"
     );
     let report = check(&[&whole, &broken], "json")?;
@@ -75,6 +86,13 @@ fn a_rule_that_cannot_be_honoured_is_refused_with_its_file_line_and_option() -> 
         (&report["taken"], &report["refused"][0]["sid"]),
         (&3.into(), &3.into())
     );
+    assert_eq!(report["wrong"], 1);
+    let of = |index: usize, field: &str| report["refused"][index][field].clone();
+    assert_eq!(
+        (of(0, "wrong"), of(1, "wrong")),
+        (json!(false), json!(true))
+    );
+    assert_eq!(of(0, "topics"), json!(["pcre", "tag"]));
     let ended = check(&[Path::new("/nowhere.rules")], "human")?;
     assert_eq!(ended.code, Some(1));
     assert!(
@@ -474,7 +492,7 @@ fn a_rule_of_another_generator_is_told_with_it() -> Result<()> {
     for line in [
         format!("{name}:1:43: rule 3:7: pcre: "),
         format!("{name}:2:36: rule 8: pcre: "),
-        format!("{name}:3:1: rule 3:9: $NO: no such ports"),
+        format!("{name}:3:1: wrong: rule 3:9: $NO: no such ports"),
         format!("{name}:4: warning: rule 4:10: can never match"),
         format!("{name}:5:41: pcre: "),
     ] {

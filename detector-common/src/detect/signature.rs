@@ -16,6 +16,7 @@ pub mod prefilter;
 pub mod request;
 pub mod rule;
 pub mod table;
+pub mod test;
 pub mod threshold;
 pub mod uri;
 pub mod watch;

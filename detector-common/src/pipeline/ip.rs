@@ -1,12 +1,9 @@
 //! The way of an IP packet of a source that is not blocked: does it deserve a closer look?
 
-use super::{Runtime, contact, headers::Headers, signature};
+use super::{Runtime, contact, headers::Headers};
 use crate::{
     config::Config,
-    detect::{
-        Detector,
-        signature::{Search, watch::Watched},
-    },
+    detect::{Detector, signature::Search},
     net::TcpFlags,
     packet::PacketBytes,
     reason::Reason,
@@ -26,21 +23,21 @@ where
     R: Runtime<'t, P>,
 {
     let ip = headers.ip();
+    if ip.transport.tcp().flags.0 & TcpFlags::SYN.0 != 0 {
+        runtime.begin(headers);
+    }
     let decision = if contact::is_made(headers, &ip.transport) {
         contact::decide(headers, runtime)
     } else {
         Decision::pass(Reason::Clean)
     };
-    if !config.response(Detector::Signature).runs() {
-        return decision;
+    let search = if config.response(Detector::Signature).runs() {
+        Search::of(&ip, runtime.watch())
+    } else {
+        None
+    };
+    match search {
+        Some(search) => runtime.inspect(packet, headers, search, decision),
+        None => decision,
     }
-    let watch = runtime.watch();
-    if let Some(search) = Search::of(&ip, watch) {
-        return runtime.inspect(packet, headers, search, decision);
-    }
-    let Watched { to, from, .. } = watch.of(&ip.transport);
-    if ip.transport.tcp().flags.0 & TcpFlags::SYN.0 != 0 && to | from != 0 {
-        signature::begin::<P, R>(headers, runtime);
-    }
-    decision
 }

@@ -8,6 +8,7 @@ use crate::{
         signature::{
             Found, Search,
             carry::{Carry, Segment},
+            watch::Watched,
         },
     },
     event::{Event, Head, Reach},
@@ -62,13 +63,17 @@ where
     decision
 }
 
-/// Takes note of a segment without payload on watched ports that begins a connection: nothing of one before is carried on into it.
+/// Takes note of a segment that begins a connection: on watched ports nothing of one before is carried on into it.
 #[inline(always)]
-pub(super) fn begin<'t, P, R>(headers: &Headers, runtime: &mut R)
+pub fn begin<'t, P, R>(headers: &Headers, runtime: &mut R)
 where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
+    let Watched { to, from, .. } = runtime.watch().of(&headers.transport());
+    if to | from == 0 {
+        return;
+    }
     carried::<P, R, _>(headers, runtime, |segment, carry| carry.begin(segment));
 }
 

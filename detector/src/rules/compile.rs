@@ -286,7 +286,9 @@ fn joins(rule: &Rule) -> Joins {
         } => distance != 0 || within.is_some(),
         Anchor::Relative { after: Some(_), .. } => false,
     };
-    if of_payload().any(counts_from_start) {
+    let tests_from_start =
+        |test: &Test| matches!(test, Test::ByteTest(test) if test.after.is_none());
+    if of_payload().any(counts_from_start) || rule.tests.iter().any(tests_from_start) {
         Joins::Whole
     } else {
         Joins::Always
@@ -299,10 +301,17 @@ fn asks_no_payload(rule: &Rule) -> bool {
     let asks_length = rule.tests.iter().any(|test| match test {
         Test::DataSize(numbers) => numbers.negated == (numbers.first == 0),
         Test::DataAt { negated, bytes, .. } => !negated && *bytes > 0,
+        Test::ByteTest(_) => true,
         Test::IcmpType(_)
         | Test::IcmpCode(_)
         | Test::TimeToLive(_)
         | Test::Identification(_)
+        | Test::Acknowledgement(_)
+        | Test::Sequence(_)
+        | Test::Window(_)
+        | Test::IcmpId(_)
+        | Test::IcmpSequence(_)
+        | Test::IpProtocol(_)
         | Test::Flags(_)
         | Test::IpOption(_)
         | Test::FragmentBits(_)

@@ -6,6 +6,7 @@ use detector_common::detect::signature::table::trait_bit;
 
 use self::pattern::{DraftPattern, have_buffer};
 use super::{
+    byte_test::{ByteTest, Misread},
     header::{Header, Protocol},
     keyword::Keyword,
     option::{Fault, RawOption},
@@ -57,6 +58,7 @@ impl Draft {
             Keyword::Priority => once(&mut self.priority, value.number(255)?, keyword)?,
             Keyword::Flow => {
                 let flow = value.some(Flow::of(value.text()?), Flow::EXPECTED)?;
+                let flow = flow.map_err(|why| value.refused(why))?;
                 once(&mut self.flow, flow, keyword)?;
                 self.flow_at = option.at;
             }
@@ -68,6 +70,7 @@ impl Draft {
                     Threshold::of_filter(text)
                 };
                 let threshold = value.some(threshold, Threshold::EXPECTED)?;
+                let threshold = threshold.map_err(|why| value.refused(why))?;
                 once(&mut self.threshold, threshold, keyword)?;
             }
             Keyword::Content | Keyword::UriContent => self.add_pattern(option.at, &value)?,
@@ -106,6 +109,17 @@ impl Draft {
             | Keyword::Identification
             | Keyword::IpOptions
             | Keyword::FragmentBits
+            | Keyword::ByteTest
+            | Keyword::Acknowledgement
+            | Keyword::TcpAcknowledgement
+            | Keyword::Sequence
+            | Keyword::TcpSequence
+            | Keyword::Window
+            | Keyword::TcpWindow
+            | Keyword::SameAddress
+            | Keyword::IcmpId
+            | Keyword::IcmpSequence
+            | Keyword::IpProtocol
             | Keyword::NoTcpOptions
             | Keyword::SequenceIsDestination => self.add_test(option.at, &value)?,
         }
@@ -147,6 +161,23 @@ impl Draft {
                 value.none()?;
                 Test::Trait(trait_bit::SEQUENCE_IS_DESTINATION)
             }
+            Keyword::SameAddress => {
+                value.none()?;
+                Test::Trait(trait_bit::SAME_ADDRESS)
+            }
+            Keyword::ByteTest => {
+                let (test, is_relative) = self.byte_test(value)?;
+                relative_to = is_relative.then_some(self.patterns.len());
+                Test::ByteTest(test)
+            }
+            Keyword::Acknowledgement | Keyword::TcpAcknowledgement => {
+                Test::Acknowledgement(value.number(u32::MAX)?)
+            }
+            Keyword::Sequence | Keyword::TcpSequence => Test::Sequence(value.number(u32::MAX)?),
+            Keyword::Window | Keyword::TcpWindow => Test::Window(value.numbers(65_535)?),
+            Keyword::IcmpId => Test::IcmpId(value.number(65_535)? as u16),
+            Keyword::IcmpSequence => Test::IcmpSequence(value.number(65_535)? as u16),
+            Keyword::IpProtocol => Test::IpProtocol(ip_protocol(value)?),
             Keyword::IcmpType => Test::IcmpType(value.numbers(255)?),
             Keyword::IcmpCode => Test::IcmpCode(value.numbers(255)?),
             Keyword::TimeToLive => Test::TimeToLive(value.numbers(255)?),
@@ -160,26 +191,9 @@ impl Draft {
                 Test::IpOption(value.some(known, IpOption::EXPECTED)?)
             }
             Keyword::IsDataAt => {
-                let expected = "a number, perhaps behind a !, and perhaps \",relative\"";
-                let (negated, text) = value.negatable()?;
-                let mut parts = text.split(',').map(str::trim);
-                let at = parts.next().and_then(|at| at.parse::<u16>().ok());
-                let at = u32::from(value.some(at, expected)?);
-                for part in parts {
-                    match part {
-                        "relative" => relative_to = Some(self.patterns.len()),
-                        "rawbytes" => {}
-                        _ => return Err(value.wrong(expected)),
-                    }
-                }
-                self.buffer_is_used = true;
-                Test::DataAt {
-                    buffer: self.buffer.map_or(Buffer::Payload, |(_, _, buffer)| buffer),
-                    // A byte at 9 is the tenth; nine bytes behind a pattern are nine.
-                    bytes: at + u32::from(relative_to.is_none()),
-                    after: None,
-                    negated,
-                }
+                let (test, is_relative) = self.data_at(value)?;
+                relative_to = is_relative.then_some(self.patterns.len());
+                test
             }
             _ => {
                 let flags = Flags::of(value.text()?);
@@ -193,6 +207,57 @@ impl Draft {
             test,
         });
         Ok(())
+    }
+
+    /// The value of `isdataat`, and whether it is relative.
+    fn data_at(&mut self, value: &Value<'_>) -> Result<(Test, bool), Problem> {
+        let expected = "a number, perhaps behind a !, and perhaps \",relative\"";
+        let (negated, text) = value.negatable()?;
+        let mut parts = text.split(',').map(str::trim);
+        let at = parts.next().and_then(|at| at.parse::<u16>().ok());
+        let at = u32::from(value.some(at, expected)?);
+        let mut is_relative = false;
+        for part in parts {
+            match part {
+                "relative" => is_relative = true,
+                "rawbytes" => {}
+                _ => return Err(value.wrong(expected)),
+            }
+        }
+        self.buffer_is_used = true;
+        let asked = Test::DataAt {
+            buffer: self.buffer.map_or(Buffer::Payload, |(_, _, buffer)| buffer),
+            // A byte at 9 is the tenth; nine bytes behind a pattern are nine.
+            bytes: at + u32::from(!is_relative),
+            after: None,
+            negated,
+        };
+        Ok((asked, is_relative))
+    }
+
+    /// The value of `byte_test`, and whether it is relative.
+    fn byte_test(&self, value: &Value<'_>) -> Result<(ByteTest, bool), Problem> {
+        let (test, is_relative) = ByteTest::of(value.text()?).map_err(|misread| match misread {
+            Misread::Wrong => value.wrong(ByteTest::EXPECTED),
+            Misread::Refused(why) => value.refused(why),
+        })?;
+        // Without a buffer before it, it counts from the content before it, in whatever that is looked for.
+        let last = self.patterns.last().filter(|_| is_relative);
+        let buffer = match (self.buffer, last) {
+            (Some((_, _, buffer)), _) => buffer,
+            (None, Some(last)) => last.pattern.buffer,
+            (None, None) => Buffer::Payload,
+        };
+        if buffer != Buffer::Payload {
+            return Err(value.refused("numbers are read out of the payload alone"));
+        }
+        if test.range().is_none() {
+            return Err(Problem::Never(
+                value.keyword.name(),
+                "no number of so many bytes is so",
+            ));
+        }
+        Ok((test, is_relative))
     }
 
     /// Fails if a buffer was named that nothing is looked for in.
@@ -267,6 +332,23 @@ fn buffer_of(keyword: Keyword) -> Buffer {
     }
 }
 
+/// The value of `ip_proto`: one of the protocols that rules are for, or all but one.
+fn ip_protocol(value: &Value<'_>) -> Result<Numbers, Problem> {
+    let (negated, text) = value.negatable()?;
+    let number = match &*text.to_ascii_lowercase() {
+        "1" | "icmp" => 1,
+        "6" | "tcp" => 6,
+        "17" | "udp" => 17,
+        "58" | "icmp6" | "icmpv6" | "ipv6-icmp" => 58,
+        _ => return Err(value.refused("only packets of tcp, udp and icmp are looked at")),
+    };
+    Ok(Numbers {
+        first: number,
+        last: number,
+        negated,
+    })
+}
+
 /// Says something that may be said once.
 fn once<T>(place: &mut Option<T>, value: T, keyword: Keyword) -> Result<(), Problem> {
     match place.replace(value) {
@@ -291,8 +373,26 @@ impl DraftTest {
             }
         };
         match self.test {
-            Test::Flags(_) | Test::Trait(_) => only_of(Protocol::Tcp, "tcp"),
-            Test::IcmpType(_) | Test::IcmpCode(_) => only_of(Protocol::Icmp, "icmp"),
+            Test::Trait(trait_bit::SAME_ADDRESS)
+            | Test::TimeToLive(_)
+            | Test::Identification(_)
+            | Test::IpProtocol(_)
+            | Test::IpOption(_)
+            | Test::FragmentBits(_) => Ok(self.test),
+            Test::Flags(_)
+            | Test::Trait(_)
+            | Test::Acknowledgement(_)
+            | Test::Sequence(_)
+            | Test::Window(_) => only_of(Protocol::Tcp, "tcp"),
+            Test::IcmpType(_) | Test::IcmpCode(_) | Test::IcmpId(_) | Test::IcmpSequence(_) => {
+                only_of(Protocol::Icmp, "icmp")
+            }
+            Test::ByteTest(test) => Ok(Test::ByteTest(ByteTest {
+                after: self
+                    .relative_to
+                    .and_then(|before| last_of(patterns, Buffer::Payload, before)),
+                ..test
+            })),
             Test::DataSize(Numbers { last, negated, .. }) => {
                 let mut there = patterns.iter().filter(|pattern| !pattern.negated);
                 if !negated && there.any(|pattern| pattern.bytes.len() as u64 > u64::from(last)) {
@@ -316,10 +416,6 @@ impl DraftTest {
                         .and_then(|before| last_of(patterns, buffer, before)),
                 })
             }
-            Test::TimeToLive(_)
-            | Test::Identification(_)
-            | Test::IpOption(_)
-            | Test::FragmentBits(_) => Ok(self.test),
         }
     }
 }

@@ -149,7 +149,11 @@ impl Header {
         })?;
         let has_ports = source.1 != Set::Any || destination.1 != Set::Any;
         if has_ports && matches!(protocol, Protocol::Icmp | Protocol::Ip) {
-            return Err(Fault::new(after, Problem::OnlyOf("ports", "tcp or udp")));
+            let problem = Problem::Refused {
+                keyword: "ports",
+                why: "only tcp and udp have them: write a rule of each",
+            };
+            return Err(Fault::new(after, problem));
         }
         let header = Self {
             action,
@@ -367,7 +371,7 @@ mod tests {
     }
 
     fn refusal(text: &str) -> (usize, String) {
-        let Fault { at, problem } = Header::read(text).unwrap_err();
+        let Fault { at, problem, .. } = Header::read(text).unwrap_err();
         (at, problem.to_string())
     }
 
@@ -433,7 +437,10 @@ mod tests {
             assert_eq!(refusal(text), (at, message.to_owned()), "{text}");
         }
         let ports = refusal("alert icmp any 80 -> any any (").1;
-        assert_eq!(ports, "ports: only in rules of tcp or udp");
+        assert_eq!(
+            ports,
+            "ports: only tcp and udp have them: write a rule of each"
+        );
         assert_eq!(
             header("ALERT TCP Any any -> any any (").protocol,
             Protocol::Tcp

@@ -7,11 +7,25 @@ use super::{Number, keyword::Keyword, problem::Problem, test::number};
 pub(super) struct Fault {
     pub(super) at: usize,
     pub(super) problem: Problem,
+    /// What the rule would be refused for besides, see [`Problem::topic`].
+    pub(super) others: Vec<&'static str>,
 }
 
 impl Fault {
     pub(super) fn new(at: usize, problem: Problem) -> Self {
-        Self { at, problem }
+        Self {
+            at,
+            problem,
+            others: Vec::new(),
+        }
+    }
+
+    /// Tells that the rule would be refused for this too.
+    pub(super) fn add(&mut self, problem: &Problem) {
+        let topic = problem.topic();
+        if topic != self.problem.topic() && !self.others.contains(&topic) {
+            self.others.push(topic);
+        }
     }
 }
 

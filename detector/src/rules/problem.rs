@@ -28,7 +28,7 @@ pub enum Problem {
     /// There is no such keyword.
     #[error("unknown keyword \"{0}\"{1}")]
     UnknownKeyword(Shown, Hint),
-    /// A packet filter cannot honour it.
+    /// A packet filter cannot honour it, or not with such a value.
     #[error("{keyword}: {why}")]
     Refused {
         /// The keyword.

@@ -4,6 +4,7 @@ use detector_common::detect::signature::table::trait_bit;
 
 use super::{
     Number,
+    byte_test::ByteTest,
     draft::Draft,
     header::{Header, Protocol},
     keyword::{self, Keyword},
@@ -74,6 +75,18 @@ pub enum Test {
     TimeToLive(Numbers),
     /// Of the identification of an IPv4 packet.
     Identification(u16),
+    /// Of the acknowledgement number of a TCP segment.
+    Acknowledgement(u32),
+    /// Of its sequence number.
+    Sequence(u32),
+    /// Of its window.
+    Window(Numbers),
+    /// Of the identifier of an ICMP message, which not all have.
+    IcmpId(u16),
+    /// Of its sequence number.
+    IcmpSequence(u16),
+    /// Of the number of the protocol behind the IP header.
+    IpProtocol(Numbers),
     /// Of the flags of a TCP segment.
     Flags(Flags),
     /// An option of an IPv4 header.
@@ -93,6 +106,8 @@ pub enum Test {
         /// Whether it must have fewer.
         negated: bool,
     },
+    /// Of a number in the payload.
+    ByteTest(ByteTest),
 }
 
 impl Rule {
@@ -107,14 +122,30 @@ impl Rule {
     pub(super) fn read(text: &str, origin: Origin) -> Result<Self, Fault> {
         let (header, from) = Header::read(text)?;
         let mut draft = Draft::default();
+        let mut refused: Option<Fault> = None;
         for option in options(text, from) {
-            let option = option?;
-            let at = |problem| Fault::new(option.at, problem);
-            if let Some(keyword) = keyword::known(option.name).map_err(at)? {
-                draft.take(keyword, &option).map_err(at)?;
+            let taken = option.and_then(|option| {
+                let at = |problem| Fault::new(option.at, problem);
+                if let Some(keyword) = keyword::known(option.name).map_err(at)? {
+                    draft.take(keyword, &option).map_err(at)?;
+                }
+                Ok(())
+            });
+            let Err(fault) = taken else {
+                continue;
+            };
+            match &mut refused {
+                None if fault.problem.is_wrong() => return Err(fault),
+                None => refused = Some(fault),
+                // What is left out may make other things wrong, which are not: only what is not honoured is told besides.
+                Some(_) if fault.problem.is_wrong() => {}
+                Some(first) => first.add(&fault.problem),
             }
         }
-        draft.finish(header, origin)
+        match refused {
+            Some(fault) => Err(fault),
+            None => draft.finish(header, origin),
+        }
     }
 }
 
@@ -134,6 +165,29 @@ impl Rule {
 }
 
 impl Test {
+    /// The number of the pattern behind which it is asked; `None` if it is asked behind none.
+    #[must_use]
+    pub fn after(&self) -> Option<usize> {
+        match self {
+            Self::DataAt { after, .. } | Self::ByteTest(ByteTest { after, .. }) => *after,
+            Self::DataSize(_)
+            | Self::IcmpType(_)
+            | Self::IcmpCode(_)
+            | Self::TimeToLive(_)
+            | Self::Identification(_)
+            | Self::Acknowledgement(_)
+            | Self::Sequence(_)
+            | Self::Window(_)
+            | Self::IcmpId(_)
+            | Self::IcmpSequence(_)
+            | Self::IpProtocol(_)
+            | Self::Flags(_)
+            | Self::IpOption(_)
+            | Self::FragmentBits(_)
+            | Self::Trait(_) => None,
+        }
+    }
+
     /// The keyword that asks it.
     #[must_use]
     pub fn keyword(&self) -> &'static str {
@@ -143,21 +197,32 @@ impl Test {
             Self::IcmpCode(_) => Keyword::IcmpCode.name(),
             Self::TimeToLive(_) => Keyword::TimeToLive.name(),
             Self::Identification(_) => Keyword::Identification.name(),
+            Self::Acknowledgement(_) => Keyword::Acknowledgement.name(),
+            Self::Sequence(_) => Keyword::Sequence.name(),
+            Self::Window(_) => Keyword::Window.name(),
+            Self::IcmpId(_) => Keyword::IcmpId.name(),
+            Self::IcmpSequence(_) => Keyword::IcmpSequence.name(),
+            Self::IpProtocol(_) => Keyword::IpProtocol.name(),
             Self::Flags(_) => Keyword::Flags.name(),
             Self::IpOption(_) => Keyword::IpOptions.name(),
             Self::FragmentBits(_) => Keyword::FragmentBits.name(),
             Self::Trait(bit) if *bit == trait_bit::NO_TCP_OPTIONS => Keyword::NoTcpOptions.name(),
+            Self::Trait(bit) if *bit == trait_bit::SAME_ADDRESS => Keyword::SameAddress.name(),
             Self::Trait(_) => Keyword::SequenceIsDestination.name(),
             Self::DataAt { .. } => Keyword::IsDataAt.name(),
+            Self::ByteTest(_) => Keyword::ByteTest.name(),
         }
     }
 }
 
 impl Flow {
-    pub(super) const EXPECTED: &'static str = "to_server or to_client, established or stateless, each once; a reassembled stream is not looked at";
+    pub(super) const EXPECTED: &'static str =
+        "to_server or to_client, established or stateless, each once";
 
-    pub(super) fn of(text: &str) -> Option<Self> {
+    /// The value of `flow`; fails with the reason if it is one that is not honoured.
+    pub(super) fn of(text: &str) -> Option<Result<Self, &'static str>> {
         let (mut to_server, mut established, mut packets_only) = (None, None, None);
+        let mut refused = None;
         for word in text.split(',') {
             let said_before = match &*word.trim().to_ascii_lowercase() {
                 "to_server" | "from_client" => to_server.replace(true).is_some(),
@@ -165,17 +230,32 @@ impl Flow {
                 "established" => established.replace(true).is_some(),
                 "stateless" => established.replace(false).is_some(),
                 "no_stream" => packets_only.replace(true).is_some(),
+                "only_stream" => {
+                    refused = Some("a reassembled stream is not looked at");
+                    false
+                }
+                "not_established" => {
+                    refused = Some("whether a connection does not stand yet is not known");
+                    false
+                }
+                "no_frag" | "only_frag" => {
+                    refused = Some("fragments are not put together");
+                    false
+                }
                 _ => return None,
             };
             if said_before {
                 return None;
             }
         }
-        Some(Self {
-            to_server,
-            established: established.unwrap_or_default(),
-            packets_only: packets_only.unwrap_or_default(),
-        })
+        Some(refused.map_or(
+            Ok(Self {
+                to_server,
+                established: established.unwrap_or_default(),
+                packets_only: packets_only.unwrap_or_default(),
+            }),
+            Err,
+        ))
     }
 
     /// Refuses what only a segment of TCP says by itself.
@@ -341,6 +421,45 @@ mod tests {
         let unnumbered = "alert ip any any -> any any (msg:\"a\";)";
         let fault = Rule::read(unnumbered, Origin::default()).unwrap_err();
         assert!(matches!(fault.problem, Problem::NoSid));
+    }
+
+    #[test]
+    fn what_another_program_can_do_is_not_wrong() {
+        for options in [
+            "threshold:type limit, track by_dst, count 1, seconds 60;",
+            "detection_filter:track by_rule, count 1, seconds 60;",
+            "threshold:type limit, track by_src, count 1, seconds 86401;",
+            "flow:to_server,only_stream;",
+            "flow:not_established;",
+            "flow:no_frag;",
+            "flow:from_server; uricontent:\"a\";",
+            "resp:rst_all;",
+            "session:printable;",
+            "content-list:\"x\";",
+            "activates:1;",
+        ] {
+            let text = format!("alert tcp any any -> any 80 ({options} sid:7;)");
+            let fault = Rule::read(&text, Origin::default()).unwrap_err();
+            assert!(!fault.problem.is_wrong(), "{options}: {}", fault.problem);
+        }
+        for header in ["ip any any -> any 80", "udp any any -> any 80"] {
+            let text = format!("alert {header} (uricontent:\"a\"; sid:7;)");
+            let fault = Rule::read(&text, Origin::default()).unwrap_err();
+            assert!(!fault.problem.is_wrong(), "{header}: {}", fault.problem);
+        }
+        assert!(read("ipopts:lsrre;").is_ok());
+    }
+
+    #[test]
+    fn all_that_a_rule_is_refused_for_is_told() {
+        let text = "alert tcp any any -> any 80 (pcre:\"/a/\"; flowbits:set,a; pcre:\"/b/\"; depth:1; tag:host; sid:7;)";
+        let fault = Rule::read(text, Origin::default()).unwrap_err();
+        assert_eq!(fault.problem.topic(), "pcre");
+        assert_eq!(fault.others, ["flowbits", "tag"]);
+        // What is wrong before anything else is.
+        let text = "alert tcp any any -> any 80 (depth:1; pcre:\"/a/\"; sid:7;)";
+        let fault = Rule::read(text, Origin::default()).unwrap_err();
+        assert!(fault.problem.is_wrong() && fault.others.is_empty());
     }
 
     #[test]

@@ -28,8 +28,14 @@ impl fmt::Display for Test {
             Self::DataSize(numbers)
             | Self::IcmpType(numbers)
             | Self::IcmpCode(numbers)
-            | Self::TimeToLive(numbers) => write!(out, ":{numbers}"),
-            Self::Identification(id) => write!(out, ":{id}"),
+            | Self::TimeToLive(numbers)
+            | Self::Window(numbers)
+            | Self::IpProtocol(numbers) => write!(out, ":{numbers}"),
+            Self::Identification(number) | Self::IcmpId(number) | Self::IcmpSequence(number) => {
+                write!(out, ":{number}")
+            }
+            Self::Acknowledgement(number) | Self::Sequence(number) => write!(out, ":{number}"),
+            Self::ByteTest(test) => write!(out, ":{test}"),
             Self::Flags(flags) => write!(out, ":{flags}"),
             Self::IpOption(option) => write!(out, ":{option}"),
             Self::FragmentBits(bits) => write!(out, ":{bits}"),

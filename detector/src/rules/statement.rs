@@ -48,10 +48,8 @@ pub(super) fn statements(bytes: &[u8]) -> impl Iterator<Item = Statement> {
                 bytes.extend(more);
                 text.extend(more);
             }
-            let text = String::from_utf8(text).map_err(|error| Fault {
-                at: error.utf8_error().valid_up_to(),
-                problem: Problem::NotUtf8,
-            });
+            let text = String::from_utf8(text)
+                .map_err(|error| Fault::new(error.utf8_error().valid_up_to(), Problem::NotUtf8));
             return Some(Statement { line, text, bytes });
         }
     })

@@ -57,8 +57,8 @@ pub fn steps(rule: &Rule) -> Vec<Step> {
         so_far.flow = rule.flow;
         push(&rule.flow.to_string(), &so_far);
     }
-    // Where a buffer ends may count from a pattern, which has to be there first.
-    let is_late = |test: &Test| matches!(test, Test::DataAt { .. });
+    // These may count from a pattern, which has to be there first.
+    let is_late = |test: &Test| matches!(test, Test::DataAt { .. } | Test::ByteTest(_));
     for test in rule.tests.iter().filter(|test| !is_late(test)) {
         so_far.tests.push(*test);
         push(&test.to_string(), &so_far);

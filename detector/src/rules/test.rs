@@ -157,10 +157,10 @@ pub struct IpOption(pub Option<u8>);
 
 impl IpOption {
     pub(super) const EXPECTED: &'static str =
-        "one of rr, eol, nop, ts, sec, esec, lsrr, ssrr, satid and any";
+        "one of rr, eol, nop, ts, sec, esec, lsrr, lsrre, ssrr, satid and any";
 
     /// The numbers of the registry of IP options; `any` is any at all.
-    pub(super) const NAMES: [(&str, Option<u8>); 10] = [
+    pub(super) const NAMES: [(&str, Option<u8>); 11] = [
         ("any", None),
         ("eol", Some(0)),
         ("nop", Some(1)),
@@ -168,6 +168,8 @@ impl IpOption {
         ("ts", Some(68)),
         ("sec", Some(130)),
         ("lsrr", Some(131)),
+        // Snort's: a number that nobody ever had, one above the one before.
+        ("lsrre", Some(132)),
         ("esec", Some(133)),
         ("satid", Some(136)),
         ("ssrr", Some(137)),

@@ -32,10 +32,10 @@ pub struct Threshold {
 }
 
 impl Threshold {
-    pub(super) const EXPECTED: &'static str = "type limit, threshold or both (of threshold only), track by_src, count up to 65534 and seconds up to 86400";
+    pub(super) const EXPECTED: &'static str = "type limit, threshold or both (of threshold only), track by_src, count and seconds, from 1 each";
 
-    /// The value of `threshold`.
-    pub(super) fn of(text: &str) -> Option<Self> {
+    /// The value of `threshold`; fails with the reason if it is one that is not honoured.
+    pub(super) fn of(text: &str) -> Option<Result<Self, &'static str>> {
         let kind = match parameter(text, "type")? {
             "limit" => Kind::Limit,
             "threshold" => Kind::Threshold,
@@ -45,8 +45,8 @@ impl Threshold {
         Self::read(kind, text, 4)
     }
 
-    /// The value of `detection_filter`.
-    pub(super) fn of_filter(text: &str) -> Option<Self> {
+    /// The value of `detection_filter`, as [`Self::of`].
+    pub(super) fn of_filter(text: &str) -> Option<Result<Self, &'static str>> {
         Self::read(Kind::Filter, text, 3)
     }
 
@@ -80,17 +80,27 @@ impl Threshold {
         Limits::new(least, told, self.seconds)
     }
 
-    fn read(kind: Kind, text: &str, parameters: usize) -> Option<Self> {
-        let number = |name, most: u32| {
-            let number = parameter(text, name)?.parse().ok();
-            number.filter(|number| (1..=most).contains(number))
+    fn read(kind: Kind, text: &str, parameters: usize) -> Option<Result<Self, &'static str>> {
+        if text.split(',').count() != parameters {
+            return None;
+        }
+        let number = |name| {
+            let number = parameter(text, name)?.parse::<u32>().ok();
+            number.filter(|number| *number > 0)
         };
-        let is_whole = text.split(',').count() == parameters;
-        let is_by_source = parameter(text, "track")? == "by_src";
-        (is_whole && is_by_source).then_some(Self {
-            kind,
-            count: number("count", COUNT_MAX)?,
-            seconds: number("seconds", SECONDS_MAX)?,
+        let (count, seconds) = (number("count")?, number("seconds")?);
+        Some(match parameter(text, "track")? {
+            "by_src" if count > COUNT_MAX => Err("count is 65534 at most"),
+            "by_src" if seconds > SECONDS_MAX => Err("seconds are 86400 at most, a day"),
+            "by_src" => Ok(Self {
+                kind,
+                count,
+                seconds,
+            }),
+            "by_dst" | "by_rule" | "by_both" | "by_flow" => {
+                Err("packets are counted by source alone")
+            }
+            _ => return None,
         })
     }
 }
@@ -127,42 +137,48 @@ mod tests {
     #[test]
     fn a_threshold_is_by_source_and_has_all_its_parts() {
         let text = "type both, track by_src, count 5, seconds 60";
-        let read = Threshold::of(text).unwrap();
+        let read = Threshold::of(text).unwrap().unwrap();
         assert_eq!((read.kind, read.count, read.seconds), (Kind::Both, 5, 60));
         let filter = "track by_src,count 5,seconds 60";
         assert_eq!(
-            Threshold::of_filter(filter).map(|read| read.kind),
-            Some(Kind::Filter)
+            Threshold::of_filter(filter).map(|read| read.map(|read| read.kind)),
+            Some(Ok(Kind::Filter))
         );
         for (said, read) in [
             (text, Threshold::of(text)),
             (filter, Threshold::of_filter(filter)),
         ] {
-            let shown = read.unwrap().to_string().replace(", ", ",");
+            let shown = read.unwrap().unwrap().to_string().replace(", ", ",");
             assert!(shown.ends_with(&said.replace(", ", ",")), "{shown}");
         }
         for wrong in [
-            "type both, track by_dst, count 5, seconds 60",
+            "type both, track by_no, count 5, seconds 60",
             "type both, track by_src, count 5",
             "type both, track by_src, count 0, seconds 60",
             "type all, track by_src, count 5, seconds 60",
             "type both, track by_src, count 5, seconds 60, more 1",
-            "type both, track by_src, count 65535, seconds 60",
-            "type both, track by_src, count 5, seconds 86401",
             "",
         ] {
             assert_eq!(Threshold::of(wrong), None, "{wrong}");
+        }
+        for refused in [
+            "type both, track by_dst, count 5, seconds 60",
+            "type both, track by_rule, count 5, seconds 60",
+            "type both, track by_src, count 65535, seconds 60",
+            "type both, track by_src, count 5, seconds 86401",
+        ] {
+            assert!(Threshold::of(refused).unwrap().is_err(), "{refused}");
         }
     }
 
     #[test]
     fn only_a_limit_matches_whatever_it_holds_for() {
-        let awaited = |text| Threshold::of(text).unwrap().is_awaited();
+        let awaited = |text| Threshold::of(text).unwrap().unwrap().is_awaited();
         assert!(!awaited("type limit, track by_src, count 5, seconds 60"));
         assert!(!awaited("type both, track by_src, count 1, seconds 60"));
         assert!(awaited("type both, track by_src, count 2, seconds 60"));
         assert!(awaited("type threshold, track by_src, count 2, seconds 60"));
         let filter = Threshold::of_filter("track by_src, count 1, seconds 60");
-        assert!(filter.unwrap().is_awaited());
+        assert!(filter.unwrap().unwrap().is_awaited());
     }
 }

@@ -25,6 +25,14 @@ impl<'t> Value<'t> {
         }
     }
 
+    /// It is one of the keyword, and a packet filter cannot honour it.
+    pub(super) fn refused(&self, why: &'static str) -> Problem {
+        Problem::Refused {
+            keyword: self.keyword.name(),
+            why,
+        }
+    }
+
     pub(super) fn some<T>(&self, value: Option<T>, expected: &'static str) -> Result<T, Problem> {
         value.ok_or_else(|| self.wrong(expected))
     }

@@ -49,7 +49,7 @@ impl RulesSettings {
 impl Problem {
     /// Of the files of rules, as far as they are to blame.
     pub(super) fn of_rules(set: &crate::rules::RuleSet) -> Option<Self> {
-        let wrong = set.wrong()?;
+        let wrong = set.first_wrong()?;
         Some(Self::Rule {
             file: set.files.get(wrong.origin.file)?.clone(),
             line: wrong.origin.line,

@@ -44,7 +44,7 @@ const PORTS: [&str; 12] = [
     "[!80,!8000:]",
     "53",
 ];
-const TESTS: [&str; 16] = [
+const TESTS: [&str; 22] = [
     "dsize:0;",
     "dsize:<300;",
     "dsize:>8;",
@@ -61,8 +61,14 @@ const TESTS: [&str; 16] = [
     "ipopts:rr;",
     "isdataat:20;",
     "isdataat:!20;",
+    "sameip;",
+    "ip_proto:6;",
+    "ip_proto:!udp;",
+    "ip_proto:58;",
+    "byte_test:1,>,96,0;",
+    "byte_test:4,!&,0x80,8,little;",
 ];
-const TCP_TESTS: [&str; 12] = [
+const TCP_TESTS: [&str; 18] = [
     "flags:A;",
     "flags:S;",
     "flags:+A;",
@@ -75,6 +81,12 @@ const TCP_TESTS: [&str; 12] = [
     "flow:to_server,established;",
     "detector.no_tcp_options;",
     "detector.seq_is_destination;",
+    "ack:2147483655;",
+    "ack:0;",
+    "seq:3221225993;",
+    "tcp.seq:1;",
+    "window:17185;",
+    "window:!17185;",
 ];
 /// Of rules of HTTP requests, which are never to the client.
 const HTTP_TESTS: [&str; 8] = [
@@ -87,7 +99,16 @@ const HTTP_TESTS: [&str; 8] = [
     "",
     "",
 ];
-const ICMP_TESTS: [&str; 4] = ["itype:8;", "itype:>8;", "icode:0;", "icode:!0;"];
+const ICMP_TESTS: [&str; 8] = [
+    "itype:8;",
+    "itype:>8;",
+    "icode:0;",
+    "icode:!0;",
+    "icmp_id:258;",
+    "icmp_id:0;",
+    "icmp_seq:772;",
+    "icmp_seq:0;",
+];
 /// What contents are made of: few letters in both cases, what bounds words, and bytes of which case says nothing.
 const LETTERS: &[u8] = b"aaAbBcd/.@`\0 \xc1\xe1\xff";
 
@@ -197,9 +218,29 @@ fn rule(sid: usize, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut C
                 is_of_method: false,
             };
             content.write(text, known, choices);
+            if choices.one_in(4) {
+                byte_test(text, choices);
+            }
         }
     }
     let _ = writeln!(text, " sid:{sid};)");
+}
+
+/// A number behind a content, or anywhere; most are as letters are.
+fn byte_test(text: &mut String, choices: &mut Choices<'_>) {
+    let bytes = 1 + choices.below(4);
+    let not = choices.one_of(&["", "", "!"]);
+    let operator = choices.one_of(&["<", ">", "=", "<=", ">=", "&", "^"]);
+    let byte = u32::from(choices.one_of(LETTERS));
+    let value = (0..bytes).fold(0, |value, _| value << 8 | byte) | 1;
+    let offset = choices.one_of(&[0, 0, 1, 3, -1, -4, -9, 20, 300]);
+    let relative = choices.one_of(&["", ",relative", ",relative"]);
+    let order = choices.one_of(&["", ",little", ",big"]);
+    let mask = choices.one_of(&["", "", ",bitmask 0x60", ",bitmask 0x7"]);
+    let _ = write!(
+        text,
+        " byte_test:{bytes},{not}{operator},{value},{offset}{relative}{order}{mask};"
+    );
 }
 
 /// Contents of buffers: some that are named behind a content, then some that are named before.

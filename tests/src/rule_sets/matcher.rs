@@ -11,8 +11,8 @@
 use std::net::IpAddr;
 
 use detector::rules::{
-    Action, AddressRange, Anchor, Buffer, Endpoint, How, Numbers, Pattern, PortRange, Protocol,
-    Rule, Set, Test,
+    Action, AddressRange, Anchor, Buffer, ByteTest, Endpoint, How, Numbers, Operator, Pattern,
+    PortRange, Protocol, Rule, Set, Test,
 };
 use detector_common::detect::signature::table::trait_bit;
 
@@ -45,10 +45,17 @@ pub fn matches(rule: &Rule, packet: &Packet) -> bool {
     let has_size = rule.tests.iter().all(|test| match test {
         Test::DataSize(numbers) => is_one_of(*numbers, len),
         Test::DataAt { .. }
+        | Test::ByteTest(_)
         | Test::IcmpType(_)
         | Test::IcmpCode(_)
         | Test::TimeToLive(_)
         | Test::Identification(_)
+        | Test::Acknowledgement(_)
+        | Test::Sequence(_)
+        | Test::Window(_)
+        | Test::IcmpId(_)
+        | Test::IcmpSequence(_)
+        | Test::IpProtocol(_)
         | Test::Flags(_)
         | Test::IpOption(_)
         | Test::FragmentBits(_)
@@ -139,11 +146,32 @@ fn header_holds(test: Test, packet: &Packet) -> bool {
         Transport::Tcp { .. } | Transport::Udp { .. } => None,
     };
     let is_v4 = packet.source.is_ipv4();
+    let is_tcp = matches!(packet.transport, Transport::Tcp { .. });
+    let has_id = |kind| [0, 8, 13, 14, 15, 16, 17, 18, 128, 129].contains(&kind);
     match test {
         Test::IcmpType(numbers) => icmp.is_some_and(|(kind, _)| is_one_of(numbers, kind.into())),
         Test::IcmpCode(numbers) => icmp.is_some_and(|(_, code)| is_one_of(numbers, code.into())),
         Test::TimeToLive(numbers) => is_one_of(numbers, packet.ttl.into()),
         Test::Identification(id) => is_v4 && packet.id == id,
+        Test::Acknowledgement(number) => is_tcp && number == Packet::ACKNOWLEDGEMENT,
+        Test::Sequence(number) => is_tcp && number == Packet::SEQUENCE,
+        Test::Window(numbers) => is_tcp && is_one_of(numbers, Packet::WINDOW.into()),
+        Test::IcmpId(number) => {
+            icmp.is_some_and(|(kind, _)| has_id(kind)) && number == Packet::ICMP_ID
+        }
+        Test::IcmpSequence(number) => {
+            icmp.is_some_and(|(kind, _)| has_id(kind)) && number == Packet::ICMP_SEQUENCE
+        }
+        Test::IpProtocol(numbers) => {
+            let number = match packet.transport {
+                Transport::Tcp { .. } => 6,
+                Transport::Udp { .. } => 17,
+                Transport::Icmp { .. } if is_v4 => 1,
+                Transport::Icmp { .. } => 58,
+            };
+            is_one_of(numbers, number)
+        }
+        Test::Trait(trait_bit::SAME_ADDRESS) => packet.source == packet.destination,
         Test::Flags(flags) => {
             let counted = !flags.ignored;
             bits_are(
@@ -176,7 +204,7 @@ fn header_holds(test: Test, packet: &Packet) -> bool {
             Transport::Udp { .. } | Transport::Icmp { .. } => false,
         },
         // These are of the payload.
-        Test::DataSize(_) | Test::DataAt { .. } => true,
+        Test::DataSize(_) | Test::DataAt { .. } | Test::ByteTest(_) => true,
     }
 }
 
@@ -296,11 +324,48 @@ fn hanging_holds(
         parent(pattern) != after || places.any(|at| is_within(pattern, *at, end)) != pattern.negated
     });
     let tests = || rule.tests.iter().filter_map(|test| data_at(*test));
+    let numbers = rule.tests.iter().all(|test| {
+        if let Test::ByteTest(test) = test {
+            test.after != after || number_is_so(test, buffers.payload, end)
+        } else {
+            true
+        }
+    });
     contents
+        && numbers
         && tests().all(|test| {
             let len = buffers.get(test.buffer).len();
             test.after != after || (end + test.bytes <= len) != test.negated
         })
+}
+
+/// Whether a number that counts from `from` is in the payload, and as a test asks.
+fn number_is_so(test: &ByteTest, payload: &[u8], from: usize) -> bool {
+    let Some(at) = from.checked_add_signed(test.offset as isize) else {
+        return false;
+    };
+    let Some(bytes) = payload.get(at..at + usize::from(test.bytes)) else {
+        return false;
+    };
+    let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+    let mut number = if test.is_little {
+        bytes.iter().rev().fold(0, add)
+    } else {
+        bytes.iter().fold(0, add)
+    };
+    if let Some(mask) = test.bitmask {
+        number = (number & u64::from(mask)) >> mask.trailing_zeros();
+    }
+    let is_so = match test.operator {
+        Operator::Less => number < test.value,
+        Operator::Greater => number > test.value,
+        Operator::Equal => number == test.value,
+        Operator::AtMost => number <= test.value,
+        Operator::AtLeast => number >= test.value,
+        Operator::And => number & test.value != 0,
+        Operator::Xor => number != test.value,
+    };
+    is_so != test.negated
 }
 
 /// That a buffer must have so many bytes more.
@@ -325,10 +390,17 @@ fn data_at(test: Test) -> Option<DataAt> {
             negated,
         }),
         Test::DataSize(_)
+        | Test::ByteTest(_)
         | Test::IcmpType(_)
         | Test::IcmpCode(_)
         | Test::TimeToLive(_)
         | Test::Identification(_)
+        | Test::Acknowledgement(_)
+        | Test::Sequence(_)
+        | Test::Window(_)
+        | Test::IcmpId(_)
+        | Test::IcmpSequence(_)
+        | Test::IpProtocol(_)
         | Test::Flags(_)
         | Test::IpOption(_)
         | Test::FragmentBits(_)

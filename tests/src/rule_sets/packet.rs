@@ -74,6 +74,15 @@ impl Packet {
     /// The sequence number of every TCP segment.
     pub const SEQUENCE: u32 = 0xc000_0209;
 
+    /// The acknowledgement number of every TCP segment.
+    pub const ACKNOWLEDGEMENT: u32 = 0x8000_0007;
+    /// The window of every TCP segment.
+    pub const WINDOW: u16 = 0x4321;
+    /// The identifier of every ICMP message that has one.
+    pub const ICMP_ID: u16 = 0x0102;
+    /// The sequence number of every ICMP message that has one.
+    pub const ICMP_SEQUENCE: u16 = 0x0304;
+
     /// A segment to a web server.
     #[must_use]
     pub fn to_web(payload: Vec<u8>) -> Self {
@@ -121,6 +130,7 @@ impl Packet {
                 has_options,
             } => {
                 let packet = packet.tcp(from, to).flags(flags).seq(Self::SEQUENCE);
+                let packet = packet.ack(Self::ACKNOWLEDGEMENT).window(Self::WINDOW);
                 if has_options {
                     packet.tcp_options(TIMESTAMP_OPTIONS)
                 } else {
@@ -128,8 +138,8 @@ impl Packet {
                 }
             }
             Transport::Udp { ports: [from, to] } => packet.udp(from, to),
-            Transport::Icmp { kind, code } if is_v6 => packet.icmpv6(kind, code, [0; 4]),
-            Transport::Icmp { kind, code } => packet.icmp(kind, code, [0; 4]),
+            Transport::Icmp { kind, code } if is_v6 => packet.icmpv6(kind, code, [1, 2, 3, 4]),
+            Transport::Icmp { kind, code } => packet.icmp(kind, code, [1, 2, 3, 4]),
         };
         packet.payload(&self.payload).build()
     }

@@ -3,26 +3,34 @@
 use super::{
     Search,
     filter::within_reach,
-    table::{ANY_OPTION, Field, protocol, trait_bit},
+    table::{ANY_OPTION, Field, option_bit, protocol, trait_bit},
     workspace::{BLOCK, BLOCKS_MAX, Workspace},
 };
 use crate::{
     net::{EtherType, IpAddress},
-    packet::{PacketBytes, Word},
+    packet::{PacketBytes, Word, is_zero},
     parse::{Ip, PAYLOAD_OFFSET_MAX, Protocol, ethernet, ipv4},
 };
 
 /// Gathers what the headers of `ip` say; gives where its IPv4 options are, if it has any, for [`options`].
 #[inline(always)]
-pub fn headers<P: PacketBytes>(ip: &Ip, packet: &P, workspace: &mut Workspace) -> Options {
+pub fn headers<P: PacketBytes>(
+    search: Search,
+    ip: &Ip,
+    packet: &P,
+    workspace: &mut Workspace,
+) -> Options {
+    let acknowledgement = P::forget(search.acknowledged(packet));
     let transport = &ip.transport;
     let tcp = transport.tcp();
     let icmp = transport.icmp();
-    let protocol = match transport.protocol {
-        Protocol::Tcp => protocol::TCP,
-        Protocol::Udp => protocol::UDP,
-        Protocol::Icmp | Protocol::Icmpv6 => protocol::ICMP,
-    };
+    // VERIFIER: both in one number, and all ways go on as one.
+    let protocol = P::forget(match transport.protocol {
+        Protocol::Tcp => protocol::TCP | 6 << 8,
+        Protocol::Udp => protocol::UDP | 17 << 8,
+        Protocol::Icmp => protocol::ICMP | 1 << 8,
+        Protocol::Icmpv6 => protocol::ICMP | 58 << 8,
+    });
     let mut traits = 0;
     if !tcp.has_options {
         traits |= trait_bit::NO_TCP_OPTIONS;
@@ -30,18 +38,31 @@ pub fn headers<P: PacketBytes>(ip: &Ip, packet: &P, workspace: &mut Workspace) -
     if ip.destination.is_v4_number(tcp.sequence) {
         traits |= trait_bit::SEQUENCE_IS_DESTINATION;
     }
+    let addresses = [ip.source, ip.destination].map(IpAddress::to_numbers);
+    let [[source, source_end], [destination, destination_end]] = addresses;
+    let is_same = is_zero(source ^ destination | source_end ^ destination_end);
+    traits |= (is_same as u32).wrapping_mul(trait_bit::SAME_ADDRESS);
+    // VERIFIER: all ways go on as one.
+    let mut traits = P::forget(traits);
+    let [id, sequence] = transport.icmp_numbers();
     let mut set = |field: Field, value: u32| {
         if let Some(place) = workspace.fields.get_mut(field as usize) {
             *place = value;
         }
     };
-    set(Field::Protocol, protocol);
+    set(Field::Protocol, protocol & protocol::IP);
+    set(Field::IpProtocol, protocol >> 8);
     set(Field::SourcePort, transport.source_port().into());
     set(Field::DestinationPort, transport.destination_port().into());
     set(Field::PayloadLen, ip.payload_len as u32);
     set(Field::TcpFlags, tcp.flags.0.into());
     set(Field::IcmpType, icmp.kind.into());
     set(Field::IcmpCode, icmp.code.into());
+    set(Field::Acknowledgement, acknowledgement);
+    set(Field::Sequence, tcp.sequence);
+    set(Field::Window, transport.tcp_window().into());
+    set(Field::IcmpId, id);
+    set(Field::IcmpSequence, sequence);
     set(Field::Identification, u32::MAX);
     set(Field::FragmentBits, 0);
     set(Field::IpOptions, 0);
@@ -63,14 +84,14 @@ pub fn headers<P: PacketBytes>(ip: &Ip, packet: &P, workspace: &mut Workspace) -
         }
     }
     set(Field::Traits, traits);
-    workspace.addresses = [ip.source, ip.destination].map(IpAddress::to_numbers);
+    workspace.addresses = addresses;
     found
 }
 
-/// Whether it is the type of an option of IPv4 that rules can name (RFC 791, RFC 1108). The lower five bits of these differ.
+/// Whether it is the type of an option of IPv4 that rules can name.
 #[inline(always)]
 fn is_named(kind: u8) -> bool {
-    matches!(kind, 0 | 1 | 7 | 68 | 130 | 131 | 133 | 136 | 137)
+    matches!(kind, 0 | 1 | 7 | 68 | 130..=133 | 136 | 137)
 }
 
 /// The most options of a header: of one byte each.
@@ -95,7 +116,7 @@ pub fn options<P: PacketBytes>(options: Options, packet: &P, workspace: &mut Wor
         }
         let [option] = packet.word(options.from.wrapping_add(at) as usize).words;
         let (kind, len) = (option.u8(0), option.u8(1));
-        let index = kind & 31;
+        let index = option_bit(kind);
         found |= ANY_OPTION;
         if is_named(kind) {
             found |= 1 << index;

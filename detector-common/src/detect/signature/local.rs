@@ -11,6 +11,7 @@ use super::{
     request::{self, HeaderLine, Order},
     rule,
     table::{FilterTable, List, RuleTable},
+    test,
     threshold::{self, Meter, Words},
     uri,
     workspace::Workspace,
@@ -140,7 +141,7 @@ impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
     }
 
     fn gather(&mut self, search: Search) {
-        let options = gather::headers(&self.ip, self.packet, self.workspace);
+        let options = gather::headers(search, &self.ip, self.packet, self.workspace);
         gather::options(options, self.packet, self.workspace);
         gather::payload(search, self.packet, self.workspace);
     }
@@ -161,8 +162,9 @@ impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
         let table = self.rules;
         rule::each(list, table, |row| {
             let find = |exit, workspace: &mut Workspace| find::run::<P>(exit, table, workspace);
+            let test = |exit, workspace: &mut Workspace| test::is_so::<P>(exit, table, workspace);
             let hold = |workspace: &mut Workspace| workspace.hold(row, table);
-            rule::ask::<P>(row, table, self.workspace, find, hold);
+            rule::ask::<P>(row, table, self.workspace, find, test, hold);
         });
     }
 

@@ -4,9 +4,9 @@ use super::{
     find::Sought,
     table::{
         FIELDS, FOUND, Kind, LIST_LEN_MAX, LISTS_MAX, List, NONE, OPERATIONS_MAX, Operation,
-        RESUME, Row, RuleTable, flag,
+        RESUME, Row, RuleTable,
     },
-    workspace::{SLOTS, Workspace},
+    workspace::Workspace,
 };
 use crate::packet::PacketBytes;
 
@@ -28,14 +28,15 @@ pub fn each(list: List, table: &RuleTable, mut ask: impl FnMut(u32)) {
     }
 }
 
-/// Asks the rule of a row, and keeps it if it holds and is the first one; `find` looks for the pattern that an exit leads to, and `hold`
-/// runs [`Workspace::hold`].
+/// Asks the rule of a row, and keeps it if it holds and is the first one; `find` looks for the pattern that an exit leads to, `test`
+/// runs [`super::test::is_so`], and `hold` [`Workspace::hold`].
 #[inline(always)]
 pub fn ask<P: PacketBytes>(
     row: u32,
     table: &RuleTable,
     workspace: &mut Workspace,
     find: impl FnMut(u32, &mut Workspace) -> Sought,
+    test: impl FnMut(u32, &mut Workspace) -> bool,
     hold: impl FnOnce(&mut Workspace),
 ) {
     // One that comes later would change nothing, unless it is counted.
@@ -60,7 +61,7 @@ pub fn ask<P: PacketBytes>(
     workspace.budget = workspace.budget.saturating_sub(COST);
     workspace.is_unsure = 0;
     workspace.is_new = workspace.starts_new;
-    let holds = holds::<P>(first, table, workspace, find);
+    let holds = holds::<P>(first, table, workspace, find, test);
     if workspace.is_unsure != 0 {
         workspace.is_cut_short = 1;
         return;
@@ -82,6 +83,7 @@ fn holds<P: PacketBytes>(
     table: &RuleTable,
     workspace: &mut Workspace,
     mut find: impl FnMut(u32, &mut Workspace) -> Sought,
+    mut test: impl FnMut(u32, &mut Workspace) -> bool,
 ) -> bool {
     let mut exit = first;
     for _ in 0..STEPS {
@@ -90,7 +92,7 @@ fn holds<P: PacketBytes>(
         if exit & (FOUND | NONE) != 0 {
             return exit & FOUND != 0;
         }
-        exit = step::<P>(exit, table, workspace, &mut find);
+        exit = step::<P>(exit, table, workspace, &mut find, &mut test);
     }
     workspace.is_cut_short = 1;
     false
@@ -103,6 +105,7 @@ fn step<P: PacketBytes>(
     table: &RuleTable,
     workspace: &mut Workspace,
     find: &mut impl FnMut(u32, &mut Workspace) -> Sought,
+    test: &mut impl FnMut(u32, &mut Workspace) -> bool,
 ) -> u32 {
     let index = exit as usize & (OPERATIONS_MAX - 1);
     let Some(operation) = table.operations.get(index) else {
@@ -118,8 +121,11 @@ fn step<P: PacketBytes>(
             Sought::Absent => false,
             Sought::Unfinished => return index as u32 | RESUME,
         }
-    } else {
+    } else if operation.kind <= Kind::Address as u8 {
         is_so(operation, workspace)
+    } else {
+        // VERIFIER: a function of its own, for few rules ask so, and each operation is followed many times.
+        test(exit, workspace)
     };
     // VERIFIER: as in `holds`.
     if P::forget(holds.into()) != 0 {
@@ -129,9 +135,9 @@ fn step<P: PacketBytes>(
     }
 }
 
-/// Whether an operation holds that looks for no pattern.
+/// Whether an operation holds that asks of headers.
 #[inline(always)]
-fn is_so(operation: &Operation, workspace: &mut Workspace) -> bool {
+fn is_so(operation: &Operation, workspace: &Workspace) -> bool {
     let [first, second, third, fourth] = operation.numbers;
     if operation.kind == Kind::Field as u8 {
         let field = workspace
@@ -139,22 +145,11 @@ fn is_so(operation: &Operation, workspace: &mut Workspace) -> bool {
             .get(usize::from(operation.subject) & (FIELDS - 1));
         let value = field.map_or(0, |field| field & first);
         value.wrapping_sub(second) <= third
-    } else if operation.kind == Kind::Address as u8 {
+    } else {
         let address = workspace.addresses.get(usize::from(operation.subject & 1));
         let [high, low] = address.copied().unwrap_or_default();
         let least_high = u64::from(first) << 32 | u64::from(second);
         let least_low = u64::from(third) << 32 | u64::from(fourth);
         high > least_high || high == least_high && low >= least_low
-    } else {
-        let buffer = workspace.buffer(operation.subject);
-        let mut from = buffer.begin;
-        if operation.flags & flag::RELATIVE != 0 {
-            let after = operation.after as usize & (SLOTS - 1);
-            from = workspace.ends.get(after).copied().unwrap_or_default();
-        }
-        let end = workspace.whole_end(operation.subject, buffer);
-        let lacks = u64::from(from).wrapping_add(first.into()) > end.into();
-        workspace.is_unsure |= workspace.is_open(operation.subject) & u32::from(lacks);
-        !lacks
     }
 }

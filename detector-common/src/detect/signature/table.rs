@@ -213,10 +213,12 @@ pub enum Kind {
     Field = 0,
     /// Whether an address is at least this one.
     Address = 1,
-    /// Looks for a pattern.
+    /// Looks for a pattern, see [`super::find::run`].
     Content = 2,
-    /// Whether a buffer has so many bytes more.
+    /// Whether a buffer has so many bytes more, see [`super::test::is_so`].
     DataAt = 3,
+    /// Whether a number in a buffer, under a mask, is at least one number and at most another, see [`super::test::is_so`].
+    ByteTest = 4,
 }
 
 /// One operation of a rule, with two exits: an operation each, or [`FOUND`], or [`NONE`].
@@ -227,7 +229,7 @@ pub struct Operation {
     pub kind: u8,
     /// The field, see [`Field`], or the address: 0 the source, 1 the destination; or the buffer, see [`Buffer`].
     pub subject: u8,
-    /// Where the end of what is found is kept.
+    /// Where the end of what is found is kept; of a number in a buffer how many bytes it has, 1 to 4.
     pub slot: u8,
     /// Bits of [`flag`].
     pub flags: u8,
@@ -236,9 +238,10 @@ pub struct Operation {
     /// The exit if it does not.
     pub otherwise: u32,
     /// What it asks: of a field the mask, the first and the span; of a content where its words begin, how many bytes it has,
-    /// how far from its anchor it begins, and how many bytes are looked at.
+    /// how far from its anchor it begins, and how many bytes are looked at; of a number in a buffer the mask, the first, the span, and how far from
+    /// its anchor it begins.
     pub numbers: [u32; 4],
-    /// Of a relative content or [`Kind::DataAt`]: the slot of what it is relative to.
+    /// Of a relative content, [`Kind::DataAt`] or [`Kind::ByteTest`]: the slot of what it is relative to.
     pub after: u32,
 }
 
@@ -250,6 +253,8 @@ pub mod flag {
     pub const ENDS: u8 = 2;
     /// It is what the rule was found by: where it stands first is known.
     pub const SIGN: u8 = 4;
+    /// The lowest byte of the number comes first.
+    pub const LITTLE: u8 = 8;
 }
 
 /// What a pattern is looked for in.
@@ -321,10 +326,22 @@ pub enum Field {
     FragmentBits = 10,
     /// A bit for each option of an IPv4 header, see [`ANY_OPTION`].
     IpOptions = 11,
+    /// The acknowledgement number of TCP.
+    Acknowledgement = 12,
+    /// The sequence number of TCP.
+    Sequence = 13,
+    /// The window of TCP.
+    Window = 14,
+    /// The identifier of ICMP; [`u32::MAX`] of a message that has none.
+    IcmpId = 15,
+    /// The sequence number of ICMP; [`u32::MAX`] of a message that has none.
+    IcmpSequence = 16,
+    /// The number of the protocol that the IP header carries.
+    IpProtocol = 17,
 }
 
 /// How many fields there is room for.
-pub const FIELDS: usize = 16;
+pub const FIELDS: usize = 32;
 
 /// Bits of [`Field::Protocol`].
 pub mod protocol {
@@ -346,10 +363,20 @@ pub mod trait_bit {
     pub const SEQUENCE_IS_DESTINATION: u32 = 2;
     /// An IPv4 packet.
     pub const IPV4: u32 = 4;
+    /// A source that is the destination.
+    pub const SAME_ADDRESS: u32 = 8;
 }
 
-/// The bit of any IPv4 option, in [`Field::IpOptions`]. An option of RFC 791 or 1108 has that of the lower five bits of its type.
+/// The bit of any IPv4 option, in [`Field::IpOptions`]; others have that of [`option_bit`].
 pub const ANY_OPTION: u32 = 1 << 31;
+
+/// The number of the bit of an option of IPv4, by its type: the lower five bits of that, which differ among all that rules can name (RFC 791,
+/// RFC 1108), but for Snort's 132, which has one that is nobody's.
+#[inline(always)]
+#[must_use]
+pub fn option_bit(kind: u8) -> u8 {
+    kind & 31 ^ (u8::from(kind == 132) << 1)
+}
 
 /// Where the word of this number begins in a pattern of `len` bytes.
 #[inline(always)]

@@ -42,10 +42,11 @@ const JSON_HELP: &str = "\
 The JSON object:
   schema_version  1
   taken           rules that are taken
-  refused         [{file, line, column, sid, gid, topic, why}]: sid and gid are null where no sid can be read; topic is the keyword, or a word for
-                  what is wrong
+  refused         [{file, line, column, sid, gid, topic, topics, wrong, why}]: sid and gid are null where no sid can be read; topic is the keyword, or a
+                  word for what is wrong, topics all of them, that one first; with one that is wrong the agent does not start
   left_out        rules that were refused besides, of which nothing more is told
-  topics          [{topic, rules}]: how many were refused for what, those left out too, the most first
+  wrong           how many of both are wrong
+  topics          [{topic, rules}]: how many were refused for what, those left out too, the most first; a rule counts for all that it is refused for
   same_files      [{file, first}]: files that were named already, as first, and read once
   warnings        [{sid, gid, file, line, kind, why, by}]: kind is never, or shadowed by the rule {sid, gid, file, line}; by is null of another
   not_compared    rules that were not compared with all others, because too many are alike

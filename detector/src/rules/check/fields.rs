@@ -94,12 +94,19 @@ impl Fields {
 /// Every value that a field may have.
 fn domain(field: Field) -> Ranges {
     let last = match field {
-        Field::Protocol | Field::Traits | Field::FragmentBits => 7,
-        Field::TcpFlags | Field::IcmpType | Field::IcmpCode | Field::TimeToLive => 255,
-        // What is not IPv4 has none.
-        Field::Identification => return vec![(0, 0xffff), (u32::MAX.into(), u32::MAX.into())],
-        Field::SourcePort | Field::DestinationPort | Field::PayloadLen => 0xffff,
-        Field::IpOptions => u32::MAX.into(),
+        Field::Protocol | Field::FragmentBits => 7,
+        Field::Traits => 15,
+        Field::TcpFlags
+        | Field::IcmpType
+        | Field::IcmpCode
+        | Field::TimeToLive
+        | Field::IpProtocol => 255,
+        // What is not IPv4 has none, nor have all messages.
+        Field::Identification | Field::IcmpId | Field::IcmpSequence => {
+            return vec![(0, 0xffff), (u32::MAX.into(), u32::MAX.into())];
+        }
+        Field::SourcePort | Field::DestinationPort | Field::PayloadLen | Field::Window => 0xffff,
+        Field::IpOptions | Field::Acknowledgement | Field::Sequence => u32::MAX.into(),
     };
     vec![(0, last)]
 }

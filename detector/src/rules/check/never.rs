@@ -88,9 +88,16 @@ pub(super) fn fields(rule: &Rule, way: &Way) -> Result<Fields, Never> {
         | Test::IcmpCode(_)
         | Test::TimeToLive(_)
         | Test::Identification(_)
+        | Test::Acknowledgement(_)
+        | Test::Sequence(_)
+        | Test::Window(_)
+        | Test::IcmpId(_)
+        | Test::IcmpSequence(_)
+        | Test::IpProtocol(_)
         | Test::Flags(_)
         | Test::IpOption(_)
-        | Test::DataAt { .. } => false,
+        | Test::DataAt { .. }
+        | Test::ByteTest(_) => false,
     };
     if fields.are_of_ipv4() || rule.tests.iter().any(asks_ipv4) {
         let has_ipv4 = |ranges: &[Range]| {
@@ -119,6 +126,12 @@ fn keywords(field: Field) -> &'static str {
         Field::Identification => "id",
         Field::FragmentBits => "fragbits",
         Field::IpOptions => "ipopts",
+        Field::Acknowledgement => "ack",
+        Field::Sequence => "seq",
+        Field::Window => "window",
+        Field::IcmpId => "icmp_id",
+        Field::IcmpSequence => "icmp_seq",
+        Field::IpProtocol => "ip_proto",
     }
 }
 

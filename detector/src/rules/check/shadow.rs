@@ -223,12 +223,20 @@ fn patterns_cover(outer: &Rule, inner: &Asked<'_>) -> bool {
             };
             inner.rule.tests.contains(&wanted)
         }
+        // Whether one number is so where another one is, is not looked at.
+        Test::ByteTest(_) => false,
         // Fields, which are compared as such.
         Test::DataSize(_)
         | Test::IcmpType(_)
         | Test::IcmpCode(_)
         | Test::TimeToLive(_)
         | Test::Identification(_)
+        | Test::Acknowledgement(_)
+        | Test::Sequence(_)
+        | Test::Window(_)
+        | Test::IcmpId(_)
+        | Test::IcmpSequence(_)
+        | Test::IpProtocol(_)
         | Test::Flags(_)
         | Test::IpOption(_)
         | Test::FragmentBits(_)
@@ -239,8 +247,7 @@ fn patterns_cover(outer: &Rule, inner: &Asked<'_>) -> bool {
 /// Whether the place of something else counts from the pattern of this number.
 fn is_counted_from(rule: &Rule, number: usize) -> bool {
     let by_pattern = |pattern: &Pattern| matches!(pattern.anchor, Anchor::Relative { after, .. } if after == Some(number));
-    let by_test =
-        |test: &Test| matches!(test, Test::DataAt { after, .. } if *after == Some(number));
+    let by_test = |test: &Test| test.after() == Some(number);
     rule.patterns.iter().any(by_pattern) || rule.tests.iter().any(by_test)
 }
 

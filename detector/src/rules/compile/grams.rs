@@ -78,13 +78,7 @@ pub(super) fn is_all_said(rule: &Rule, choice: usize) -> bool {
         Anchor::Relative { after, .. } => after,
         Anchor::Absolute { .. } => None,
     });
-    let tests = rule.tests.iter().map(|test| {
-        if let Test::DataAt { after, .. } = test {
-            *after
-        } else {
-            None
-        }
-    });
+    let tests = rule.tests.iter().map(Test::after);
     is_exact && !patterns.chain(tests).any(|after| after == Some(choice))
 }
 

@@ -7,6 +7,7 @@ use detector_common::detect::signature::table::{
 
 use super::{
     super::{
+        keyword::Keyword,
         pattern::{Anchor, Buffer, Pattern},
         problem::Problem,
         rule::Rule,
@@ -127,6 +128,33 @@ impl Programs {
                 }
             }
             Stage::Pattern(number, pattern) => self.pattern(*number, pattern, then, otherwise)?,
+            Stage::ByteTest(test) => {
+                let range = test.range().ok_or(Problem::Never(
+                    Keyword::ByteTest.name(),
+                    "no number of so many bytes is so",
+                ))?;
+                let relative = if test.after.is_some() {
+                    flag::RELATIVE
+                } else {
+                    0
+                };
+                let little = if test.is_little { flag::LITTLE } else { 0 };
+                self.operations.push(Operation {
+                    kind: Kind::ByteTest as u8,
+                    subject: Subject::Payload as u8,
+                    slot: test.bytes,
+                    flags: relative | little,
+                    then,
+                    otherwise,
+                    numbers: [
+                        range.mask,
+                        range.first,
+                        range.span,
+                        test.offset.cast_unsigned(),
+                    ],
+                    after: test.after.unwrap_or_default() as u32,
+                });
+            }
             Stage::DataAt {
                 buffer,
                 bytes,

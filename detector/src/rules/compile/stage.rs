@@ -1,12 +1,13 @@
 //! What must hold of a packet for a rule to match, one after the other: tests of headers first, then patterns in their order.
 
 use detector_common::detect::signature::{
-    table::{ANY_OPTION, Field, protocol, trait_bit},
+    table::{ANY_OPTION, Field, option_bit, protocol, trait_bit},
     workspace::SLOTS,
 };
 
 use super::{
     super::{
+        byte_test::ByteTest,
         header::Protocol,
         pattern::{Anchor, Buffer, Pattern},
         problem::Problem,
@@ -51,6 +52,8 @@ pub(in crate::rules) enum Stage<'r> {
         after: Option<usize>,
         negated: bool,
     },
+    /// A number in the payload is so.
+    ByteTest(ByteTest),
 }
 
 impl Stage<'_> {
@@ -61,6 +64,10 @@ impl Stage<'_> {
             ranges: vec![(first, last)],
             negated: false,
         }
+    }
+
+    fn is(field: Field, number: u32) -> Self {
+        Self::field(field, u32::MAX, number, number)
     }
 
     fn numbers(field: Field, numbers: Numbers) -> Self {
@@ -77,7 +84,7 @@ impl Stage<'_> {
         match self {
             Self::Field { ranges, .. } => ranges.len(),
             Self::Address { ranges, .. } => 2 * ranges.len(),
-            Self::Pattern(..) | Self::DataAt { .. } => 1,
+            Self::Pattern(..) | Self::DataAt { .. } | Self::ByteTest(_) => 1,
         }
     }
 
@@ -88,7 +95,7 @@ impl Stage<'_> {
                 Anchor::Relative { after, .. } => after,
                 Anchor::Absolute { .. } => None,
             },
-            Self::DataAt { after, .. } => *after,
+            Self::DataAt { after, .. } | Self::ByteTest(ByteTest { after, .. }) => *after,
             Self::Field { .. } | Self::Address { .. } => None,
         }
     }
@@ -109,6 +116,7 @@ impl Stage<'_> {
                 is_bounded || pattern.negated
             }
             Self::DataAt { negated, .. } => *negated,
+            Self::ByteTest(_) => true,
             Self::Field { .. } | Self::Address { .. } => false,
         }
     }
@@ -176,6 +184,8 @@ pub(in crate::rules) fn stages<'r>(
                 after,
                 negated,
             });
+        } else if let Test::ByteTest(test) = *test {
+            stages.push(Stage::ByteTest(test));
         }
     }
     Ok(stages)
@@ -210,13 +220,16 @@ fn header_test(test: Test, stages: &mut Vec<Stage<'_>>) {
         Test::IcmpCode(numbers) => stages.push(Stage::numbers(Field::IcmpCode, numbers)),
         Test::TimeToLive(numbers) => stages.push(Stage::numbers(Field::TimeToLive, numbers)),
         Test::Identification(id) => {
-            stages.push(Stage::field(
-                Field::Identification,
-                u32::MAX,
-                id.into(),
-                id.into(),
-            ));
+            stages.push(Stage::is(Field::Identification, id.into()));
         }
+        Test::Acknowledgement(number) => {
+            stages.push(Stage::is(Field::Acknowledgement, number));
+        }
+        Test::Sequence(number) => stages.push(Stage::is(Field::Sequence, number)),
+        Test::Window(numbers) => stages.push(Stage::numbers(Field::Window, numbers)),
+        Test::IcmpId(number) => stages.push(Stage::is(Field::IcmpId, number.into())),
+        Test::IcmpSequence(number) => stages.push(Stage::is(Field::IcmpSequence, number.into())),
+        Test::IpProtocol(numbers) => stages.push(Stage::numbers(Field::IpProtocol, numbers)),
         Test::Flags(flags) => {
             let counted = u32::from(!flags.ignored);
             stages.push(bits(
@@ -241,11 +254,13 @@ fn header_test(test: Test, stages: &mut Vec<Stage<'_>>) {
             ));
         }
         Test::IpOption(option) => {
-            let mask = option.0.map_or(ANY_OPTION, |number| 1 << (number & 31));
+            let mask = option
+                .0
+                .map_or(ANY_OPTION, |number| 1 << option_bit(number));
             stages.push(Stage::field(Field::IpOptions, mask, 1, u32::MAX));
         }
         Test::Trait(bit) => stages.push(Stage::field(Field::Traits, bit, bit, bit)),
-        Test::DataAt { .. } => {}
+        Test::DataAt { .. } | Test::ByteTest(_) => {}
     }
 }
 

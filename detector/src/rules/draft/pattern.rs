@@ -12,7 +12,7 @@ use super::{
     buffer_of, once,
 };
 
-const DIRECTED: &str = "tcp to the server: a request is looked at, and no answer";
+const DIRECTED: &str = "only in rules of tcp to the server: a request is looked at, and no answer";
 
 /// Fails if such packets have no such buffer, or an answer has it too; `keyword` named it.
 pub(super) fn have_buffer(
@@ -30,7 +30,10 @@ pub(super) fn have_buffer(
     if protocol == Protocol::Tcp && directions.contains(&flow.to_server) {
         return Ok(());
     }
-    Err(Problem::OnlyOf(keyword.name(), DIRECTED))
+    Err(Problem::Refused {
+        keyword: keyword.name(),
+        why: DIRECTED,
+    })
 }
 
 /// A pattern, with its modifiers as they were said.

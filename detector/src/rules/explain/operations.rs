@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The names of fields, by number.
-const FIELDS: [&str; 12] = [
+const FIELDS: [&str; 18] = [
     "protocol",
     "source port",
     "destination port",
@@ -25,6 +25,12 @@ const FIELDS: [&str; 12] = [
     "identification",
     "fragment bits",
     "ip options",
+    "acknowledgement number",
+    "sequence number",
+    "window",
+    "icmp identifier",
+    "icmp sequence number",
+    "ip protocol",
 ];
 
 /// The names of buffers, by number.
@@ -115,10 +121,32 @@ fn question(rule: &Rule, operation: &Operation) -> String {
             };
             there.to_string()
         })
+    } else if operation.kind == Kind::ByteTest as u8 {
+        byte_test(operation)
     } else if operation.flags & flag::RELATIVE != 0 {
         format!("{first} bytes behind content {}", operation.after + 1)
     } else {
         let buffer = BUFFERS.get(usize::from(operation.subject));
         format!("{first} bytes of {}", buffer.copied().unwrap_or("a buffer"))
     }
+}
+
+/// What is asked of a number in the payload.
+fn byte_test(operation: &Operation) -> String {
+    let [mask, first, span, offset] = operation.numbers;
+    let order = if operation.flags & flag::LITTLE == 0 {
+        "big"
+    } else {
+        "little"
+    };
+    let from = if operation.flags & flag::RELATIVE == 0 {
+        "of the payload".to_owned()
+    } else {
+        format!("behind content {}", operation.after + 1)
+    };
+    let (bytes, offset) = (operation.slot, offset.cast_signed());
+    let last = first.wrapping_add(span);
+    format!(
+        "{bytes} bytes at {offset} {from}, {order} end first, under {mask:#x} from {first} on to {last}"
+    )
 }

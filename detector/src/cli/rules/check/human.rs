@@ -27,9 +27,11 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<
             line,
             column,
             why,
+            wrong,
             ..
         } = refused;
-        writeln!(out, "{file}:{line}:{column}: {number}{why}")?;
+        let wrong = if *wrong { "wrong: " } else { "" };
+        writeln!(out, "{file}:{line}:{column}: {wrong}{number}{why}")?;
     }
     for same in &report.same_files {
         writeln!(out, "warning: {}", same.told)?;
@@ -68,6 +70,13 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<
     let topics: Vec<_> = topics.chain(not_listed).collect();
     if !topics.is_empty() {
         write!(out, ": {}", topics.join(", "))?;
+    }
+    if report.wrong > 0 {
+        write!(
+            out,
+            "; {} wrong, with which the agent does not start",
+            report.wrong
+        )?;
     }
     match report.warnings.len() {
         0 => writeln!(out)?,

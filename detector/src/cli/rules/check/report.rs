@@ -18,6 +18,7 @@ pub(super) struct Report<'s> {
     pub(super) taken: usize,
     pub(super) refused: Vec<Refused<'s>>,
     pub(super) left_out: u64,
+    pub(super) wrong: u64,
     pub(super) topics: Vec<Topic>,
     pub(super) same_files: Vec<Same<'s>>,
     pub(super) warnings: Vec<Warned<'s>>,
@@ -35,6 +36,9 @@ pub(super) struct Refused<'s> {
     sid: Option<u32>,
     gid: Option<u32>,
     topic: &'static str,
+    /// All that it is refused for, that first.
+    topics: Vec<&'static str>,
+    pub(super) wrong: bool,
     pub(super) why: String,
 }
 
@@ -109,7 +113,9 @@ impl<'s> Report<'s> {
                 sid: refusal.number.map(|number| number.sid),
                 gid: refusal.number.map(|number| number.gid),
                 topic: refusal.problem.topic(),
-                why: refusal.problem.to_string(),
+                topics: refusal.topics().collect(),
+                wrong: refusal.problem.is_wrong(),
+                why: refusal.why(),
             })
         });
         let warned = warnings.found.iter();
@@ -118,6 +124,7 @@ impl<'s> Report<'s> {
             taken: set.rules.len(),
             refused: refused.collect(),
             left_out: set.refusals_left_out,
+            wrong: set.wrong,
             topics,
             same_files: set.same_files.iter().map(Same::of).collect(),
             warnings: warned

@@ -1,0 +1,60 @@
+//! What rules ask of a buffer besides patterns: how long it is, and which number stands in it.
+
+use super::{
+    table::{Kind, OPERATIONS_MAX, Operation, RuleTable, flag},
+    workspace::{SLOTS, Workspace},
+};
+use crate::packet::PacketBytes;
+
+/// Whether the operation holds that `exit` leads to, a [`Kind::DataAt`] or a [`Kind::ByteTest`].
+#[inline(always)]
+pub fn is_so<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspace) -> bool {
+    let operation = table.operations.get(exit as usize & (OPERATIONS_MAX - 1));
+    let Some(operation) = operation else {
+        return false;
+    };
+    let mut from = workspace.buffer(operation.subject).begin;
+    if operation.flags & flag::RELATIVE != 0 {
+        let after = operation.after as usize & (SLOTS - 1);
+        from = workspace.ends.get(after).copied().unwrap_or_default();
+    }
+    let from = P::forget(from);
+    if operation.kind == Kind::ByteTest as u8 {
+        is_number::<P>(operation, from, workspace)
+    } else {
+        has_bytes(operation, from, workspace)
+    }
+}
+
+/// Whether a buffer has so many bytes behind `from`.
+#[inline(always)]
+fn has_bytes(operation: &Operation, from: u32, workspace: &mut Workspace) -> bool {
+    let [bytes, ..] = operation.numbers;
+    let buffer = workspace.buffer(operation.subject);
+    let end = workspace.whole_end(operation.subject, buffer);
+    let lacks = u64::from(from).wrapping_add(bytes.into()) > end.into();
+    workspace.is_unsure |= workspace.is_open(operation.subject) & u32::from(lacks);
+    !lacks
+}
+
+/// Whether a number that counts from `from` is as an operation asks; all of it must be there.
+#[inline(always)]
+fn is_number<P: PacketBytes>(operation: &Operation, from: u32, workspace: &mut Workspace) -> bool {
+    let [mask, first, span, offset] = operation.numbers;
+    let end = workspace.buffer(operation.subject).end;
+    // Before the start of the payload, which is zero, is far behind its end.
+    let at = from.wrapping_add(offset);
+    let len = u32::from(operation.slot);
+    let lacks = u64::from(at).wrapping_add(len.into()) > end.into();
+    workspace.is_unsure |= workspace.is_open(operation.subject) & u32::from(lacks);
+    let word = workspace.word::<P>(at);
+    // How many bits of a word are not its.
+    let others = 64_u32.wrapping_sub(len.wrapping_mul(8));
+    let high = if operation.flags & flag::LITTLE == 0 {
+        word.swap_bytes()
+    } else {
+        word.wrapping_shl(others)
+    };
+    let number = high.wrapping_shr(others) as u32;
+    !lacks & ((number & mask).wrapping_sub(first) <= span)
+}

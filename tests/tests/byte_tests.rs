@@ -1,0 +1,141 @@
+//! `byte_test` and tests of single header fields: what detector finds in a packet is what Suricata does.
+
+use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path, time::Duration};
+
+use anyhow::{Result, ensure};
+use detector::{
+    rules::{RuleSet, Variables},
+    tables::{HashSeed, Tables},
+};
+use detector_common::config::{Config, Mode};
+use detector_tests::{
+    builder::Route,
+    capture::{Link, evenly, pcap},
+    oracle::{
+        HostMaps,
+        suricata::{self, Checksums},
+    },
+    requirements::suricata_or_skip,
+};
+
+/// What is asked of datagrams with these payloads.
+const PAYLOADS: [&[u8]; 7] = [
+    b"ab\x80\x01\x02\x03\x04\xffcd",
+    b"ab\x00\x00\x00\x10\x00\x00cd\xff\xfe",
+    b"xxab\x7f\xff\xff\xffab\x81\x00\x00\x01",
+    b"ab",
+    b"ab\x01",
+    b"zz\x00\x01\x00\x20abab\x90",
+    b"\x81\x82\x83\x84ab",
+];
+
+const OPTIONS: [&str; 34] = [
+    "byte_test:1,&,128,2;",
+    "byte_test:1,!&,128,2;",
+    "content:\"ab\"; byte_test:1,&,128,0,relative;",
+    "content:\"ab\"; byte_test:1,!&,128,0,relative;",
+    "content:\"ab\"; byte_test:1,^,1,0,relative;",
+    "content:\"ab\"; byte_test:1,!^,1,0,relative;",
+    "content:\"ab\"; byte_test:2,>,32768,0,relative;",
+    "content:\"ab\"; byte_test:2,>,32768,0,relative,little;",
+    "content:\"ab\"; byte_test:4,<,0x1000000,0,relative;",
+    "content:\"ab\"; byte_test:4,<,0x1000000,0,relative,little;",
+    "content:\"ab\"; byte_test:4,=,2147483647,0,relative;",
+    "content:\"ab\"; byte_test:4,>=,2147483647,0,relative;",
+    "content:\"ab\"; byte_test:4,<=,2147483647,0,relative;",
+    "content:\"ab\"; byte_test:4,!=,2147483647,0,relative;",
+    "content:\"ab\"; byte_test:4,!>,16,0,relative;",
+    "content:\"ab\"; byte_test:3,>,1,0,relative;",
+    "content:\"ab\"; byte_test:1,>,0,-3,relative;",
+    "content:\"ab\"; byte_test:1,>,0,-4,relative;",
+    "content:\"ab\"; byte_test:4,>,0,-6,relative;",
+    "content:\"ab\"; byte_test:4,>,32,-6,relative,little;",
+    "content:\"ab\"; content:!\"z\"; byte_test:1,>,0,0,relative;",
+    "content:\"ab\"; byte_test:1,!,1,0,relative;",
+    "byte_test:2,!,1,2;",
+    "byte_test:1,>,0,0,relative;",
+    "byte_test:2,=,0xff,3,bitmask 0xff00;",
+    "byte_test:2,>,3,2,bitmask 0x00f0;",
+    "byte_test:2,&,1,2,bitmask 0xff80;",
+    "byte_test:1,=,0101,8;",
+    "byte_test:1,<,256,8;",
+    "content:\"ab\"; content:\"ab\"; distance:0; byte_test:1,&,128,0,relative;",
+    "content:\"ab\"; byte_test:1,=,0x7f,0,relative; byte_test:1,=,0xff,1,relative;",
+    "content:\"ab\"; byte_test:1,=,0x81,0,relative; byte_test:1,=,1,3,relative;",
+    "sameip;",
+    "ip_proto:17;",
+];
+
+/// The packets, from 1, and the rules, from 1, that detector finds in them.
+fn found(rules: &[String], frames: &[Vec<u8>]) -> Result<BTreeSet<(u64, u32)>> {
+    let mut found = BTreeSet::new();
+    for (sid, rule) in (1..).zip(rules) {
+        let set = RuleSet::from_bytes(Path::new("test.rules"), rule.as_bytes());
+        ensure!(set.refusals.is_empty(), "{:?}", set.refusals);
+        let config = Config::DEFAULT.with_mode(Mode::Monitor);
+        let variables = Variables::default();
+        let tables = Tables::new(config, HashSeed::FIXED, &set.rules, &variables);
+        ensure!(tables.refused.is_empty(), "{:?}", tables.refused);
+        let mut host = HostMaps::new(&tables, 1);
+        let mut before = 0;
+        for (number, frame) in (1..).zip(frames) {
+            let _decision = host.run(0, frame, number * 1_000_000_000);
+            let hits: u64 = host.state.rule_hits.iter().map(|hits| hits.packets).sum();
+            if hits != before {
+                found.insert((number, sid));
+                before = hits;
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[test]
+fn suricata_finds_the_same_numbers() -> Result<()> {
+    if !suricata_or_skip("suricata_finds_the_same_numbers") {
+        return Ok(());
+    }
+    let route = Route::default();
+    // Each is of a flow of its own, for of one Suricata tells some rules once.
+    let mut frames: Vec<_> = (1024..)
+        .zip(PAYLOADS)
+        .map(|(port, payload)| route.ipv4().udp(port, 9).payload(payload).build())
+        .collect();
+    let same = Route {
+        src_ip: route.dst_ip,
+        ..route
+    };
+    frames.push(same.ipv4().udp(1024, 9).payload(b"q").build());
+    let mut rules = Vec::new();
+    for (sid, options) in (1..).zip(OPTIONS) {
+        let mut rule = String::new();
+        let _ = writeln!(
+            rule,
+            "alert ip any any -> any any (msg:\"{sid}\"; {options} sid:{sid};)"
+        );
+        rules.push(rule);
+    }
+    let ours = found(&rules, &frames)?;
+    let folder = tempfile::tempdir()?;
+    let capture = folder.path().join("numbers.pcap");
+    fs::write(
+        &capture,
+        pcap(Link::Ethernet, evenly(frames, Duration::from_secs(1)))?,
+    )?;
+    let mut theirs = BTreeSet::new();
+    // Of one packet it tells 15 at most.
+    for rules in rules.chunks(15) {
+        let alerts = suricata::alerts(&rules.concat(), &capture, Checksums::Ignored)?;
+        theirs.extend(alerts.iter().map(|alert| (alert.packet, alert.sid)));
+    }
+    let said =
+        |(packet, sid): &(u64, u32)| format!("packet {packet}: {}", OPTIONS[*sid as usize - 1]);
+    let only_ours: Vec<_> = ours.difference(&theirs).map(said).collect();
+    let only_theirs: Vec<_> = theirs.difference(&ours).map(said).collect();
+    ensure!(
+        only_ours.is_empty() && only_theirs.is_empty(),
+        "only detector: {only_ours:#?}\nonly Suricata: {only_theirs:#?}"
+    );
+    ensure!(ours.len() > 60, "only {} were found", ours.len());
+    Ok(())
+}
