@@ -55,14 +55,27 @@ impl Kernel {
     /// Another agent uses the directory, it is not on a bpf filesystem, the process may not load programs, or the kernel
     /// refuses this one.
     pub fn load(tables: &Tables, interfaces: u32, pins: &Path) -> Result<Self, KernelError> {
+        Self::load_object(&object(has_frags()), tables, interfaces, pins)
+    }
+
+    /// The same of an [`object`]: that without frames in several pieces can be gone on with after programs that take none either, as
+    /// those of the bench.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Self::load`].
+    pub fn load_object(
+        object: &[u8],
+        tables: &Tables,
+        interfaces: u32,
+        pins: &Path,
+    ) -> Result<Self, KernelError> {
         // Linux before 5.11 counts maps as locked memory and allows next to none. If it may not be raised, the maps
         // that do not fit say so.
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
         let pins = Pins::take(pins)?;
         let tick_ns = clock::tick_ns()?;
-        let has_frags = has_frags();
-        let object = object(has_frags);
-        let has_frags = u32::from(has_frags);
+        let has_frags = u32::from(has_frags());
         let mut copies = Vec::new();
         for slot in 0..interfaces.clamp(1, abi::INTERFACES_MAX) {
             let mut loader = EbpfLoader::new();
@@ -74,7 +87,7 @@ impl Kernel {
             for name in map::ALL {
                 loader.map_pin_path(name, pins.path_of(name));
             }
-            let mut copy = loader.load(&object)?;
+            let mut copy = loader.load(object)?;
             load_program(&mut copy, abi::PROGRAM)?;
             for next in NextProgram::ALL {
                 load_program(&mut copy, next.name())?;

@@ -10,7 +10,7 @@ use aya::{
 };
 use aya_obj::programs::XdpAttachType;
 use detector::{
-    agent::kernel::{BENCH_OBJECT, BlockPlace, Kernel, ResponseMaps},
+    agent::kernel::{BENCH_OBJECT, BlockPlace, Kernel, ResponseMaps, object},
     tables::{HashSeed, Tables},
 };
 use detector_common::{
@@ -50,7 +50,8 @@ pub(crate) struct Detector {
 impl Detector {
     pub(crate) fn load(tables: &Tables) -> Result<Self> {
         let bpffs = PrivateBpffs::new()?;
-        let mut kernel = Kernel::load(tables, 1, &bpffs.path().join("bench"))?;
+        let pins = bpffs.path().join("bench");
+        let mut kernel = Kernel::load_object(&object(false), tables, 1, &pins)?;
         let response = kernel.maps_mut().take_response();
         Ok(Self {
             response: response.context("somebody has taken the maps")?,
