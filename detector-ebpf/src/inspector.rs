@@ -1,19 +1,17 @@
 //! The kernel's way through the rules: each step of `detector_common::detect::signature::inspect` is a function of its own, which is
 //! verified once and for itself, and finds rules and workspace where the maps have them.
 
-use core::ptr;
-
 use aya_ebpf::bindings::xdp_md;
 use detector_common::{
     abi::Tally,
     detect::signature::{
-        Found, Records, Search,
+        Found, Search,
         find::{self, Sought},
         gather::{self, Options},
         inspect::{self, Inspector},
         prefilter::Text,
         rule,
-        table::{FilterTable, List, RuleTable},
+        table::{List, RuleTable},
         test,
         threshold::{self, Meter, Words},
         workspace::Workspace,
@@ -27,7 +25,7 @@ use crate::{
     packet::XdpPacket,
     program,
     runtime::{KernelRuntime, parsed},
-    tables::{with, workspace, written},
+    tables::{KernelSteps, with, workspace, written},
 };
 
 /// What becomes of the packet about which rules are to be asked.
@@ -41,7 +39,7 @@ pub fn go_on(ctx: *mut xdp_md) -> Decision {
 /// What the packet of `ctx` matches.
 #[inline(always)]
 pub fn search(ctx: *mut xdp_md, search: Search) -> Option<Found> {
-    let row = inspect::run(search, &mut KernelInspector { ctx });
+    let row = inspect::run(search, &mut KernelSteps { ctx });
     // It was there before.
     let workspace = workspace()?;
     let is_untold = workspace.is_untold;
@@ -90,7 +88,7 @@ pub extern "C" fn gather_payload(ctx: *mut xdp_md, search: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn ask_about(search: u64, text: u32) -> u64 {
-    let mut inspector = KernelInspector::of_the_copy();
+    let mut inspector = KernelSteps::of_the_copy();
     inspect::ask_about(
         Search::from_word(search),
         Text::from_number(text),
@@ -103,7 +101,7 @@ pub extern "C" fn ask_about(search: u64, text: u32) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn ask_all(search: u64) -> u64 {
-    let mut inspector = KernelInspector::of_the_copy();
+    let mut inspector = KernelSteps::of_the_copy();
     inspect::ask_all(Search::from_word(search), &mut inspector);
     0
 }
@@ -112,7 +110,7 @@ pub extern "C" fn ask_all(search: u64) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn ask_candidate(search: u64, index: u32) -> u64 {
-    let mut inspector = KernelInspector::of_the_copy();
+    let mut inspector = KernelSteps::of_the_copy();
     inspect::ask_candidate(Search::from_word(search), index, &mut inspector);
     0
 }
@@ -224,38 +222,7 @@ pub extern "C" fn test_buffer(search: u64, exit: u32) -> u64 {
     })
 }
 
-/// Who inspects in the kernel.
-struct KernelInspector {
-    ctx: *mut xdp_md,
-}
-
-impl KernelInspector {
-    /// Of steps that only read what was copied of the packet.
-    ///
-    /// VERIFIER: a context that a function is given and does not use, the compiler leaves out where it calls it, and then it is refused.
-    #[inline(always)]
-    fn of_the_copy() -> Self {
-        Self {
-            ctx: ptr::null_mut(),
-        }
-    }
-}
-
-impl Records for KernelInspector {
-    type Packet = XdpPacket;
-
-    #[inline(always)]
-    fn filter_table(&self, search: Search) -> Option<&FilterTable> {
-        maps::FILTER.get(search.generation())
-    }
-
-    #[inline(always)]
-    fn workspace(&mut self) -> Option<&mut Workspace> {
-        workspace()
-    }
-}
-
-impl Inspector for KernelInspector {
+impl Inspector for KernelSteps {
     #[inline(always)]
     fn rule_table(&self, search: Search) -> Option<&RuleTable> {
         maps::RULES.get(search.generation())

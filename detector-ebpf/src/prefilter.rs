@@ -1,19 +1,16 @@
 //! The kernel's way through the prefilter: each step of `detector_common::detect::signature::prefilter` is a function of its own, which is
 //! verified once and for itself, and finds tables and workspace where the maps have them.
 
-use core::ptr;
-
 use aya_ebpf::bindings::xdp_md;
 use detector_common::{
     abi::Tally,
     detect::signature::{
-        Records, Search,
+        Search,
         confirm::{self, Step},
         filter,
         line::{self, Ending, Place, Stage},
         prefilter::{self, Prefilter, Text},
         request::{self, HeaderLine, Order},
-        table::FilterTable,
         uri,
         workspace::Workspace,
     },
@@ -26,14 +23,14 @@ use crate::{
     packet::XdpPacket,
     program::{self, Program},
     runtime::{KernelRuntime, parsed},
-    tables::{with_filter, with_workspace, workspace, written},
+    tables::{KernelSteps, with_filter, with_workspace, workspace, written},
 };
 
 /// What becomes of the packet whose ports rules watch; it goes on where rules are asked if any is to be.
 #[inline(always)]
 pub fn go_on(ctx: *mut xdp_md) -> Decision {
     program::take_over(ctx, |headers, search, so_far, runtime| {
-        if prefilter::run(search, &mut KernelPrefilter { ctx }) {
+        if prefilter::run(search, &mut KernelSteps { ctx }) {
             program::go_on_in(Program::Inspector, ctx);
         } else if workspace().is_some_and(|workspace| workspace.is_cut_short != 0) {
             runtime.tally(Tally::RulesCutShort);
@@ -76,7 +73,7 @@ pub extern "C" fn filter_again(search: u64, shift: u32, len: u32) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn confirm_each(search: u64, shift: u32) -> u64 {
-    let mut prefilter = KernelPrefilter::of_the_copy();
+    let mut prefilter = KernelSteps::of_the_copy();
     prefilter::confirm_each(Search::from_word(search), shift, &mut prefilter);
     0
 }
@@ -108,7 +105,7 @@ pub extern "C" fn join(ctx: *mut xdp_md) -> u64 {
 pub extern "C" fn look_at(ctx: *mut xdp_md, search: u64, text: u32) -> u64 {
     let search = Search::from_word(search);
     let text = Text::from_number(text);
-    prefilter::look_at(search, text, &mut KernelPrefilter { ctx });
+    prefilter::look_at(search, text, &mut KernelSteps { ctx });
     0
 }
 
@@ -118,7 +115,7 @@ pub extern "C" fn look_at(ctx: *mut xdp_md, search: u64, text: u32) -> u64 {
 pub extern "C" fn look_through(ctx: *mut xdp_md, search: u64, text: u32, shift: u32) -> u64 {
     let search = Search::from_word(search);
     let text = Text::from_number(text);
-    prefilter::look_through(search, text, shift, &mut KernelPrefilter { ctx });
+    prefilter::look_through(search, text, shift, &mut KernelSteps { ctx });
     0
 }
 
@@ -126,7 +123,7 @@ pub extern "C" fn look_through(ctx: *mut xdp_md, search: u64, text: u32, shift: 
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn read_requests() -> u64 {
-    request::read(&mut KernelPrefilter::of_the_copy());
+    request::read(&mut KernelSteps::of_the_copy());
     0
 }
 
@@ -135,7 +132,7 @@ pub extern "C" fn read_requests() -> u64 {
 #[inline(never)]
 pub extern "C" fn read_line(line: u64) -> u64 {
     let line = Place::from_word(line);
-    let next = request::read_line(line, &mut KernelPrefilter::of_the_copy());
+    let next = request::read_line(line, &mut KernelSteps::of_the_copy());
     next.unwrap_or(line).to_word()
 }
 
@@ -157,14 +154,14 @@ pub extern "C" fn line_end(from: u32) -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn end_of_line(from: u32) -> u64 {
-    line::end_of_line(from, &mut KernelPrefilter::of_the_copy()).to_word()
+    line::end_of_line(from, &mut KernelSteps::of_the_copy()).to_word()
 }
 
 /// Goes on behind a line of headers, see [`request::header_line`].
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn header_line(at: u32) -> u64 {
-    let next = request::header_line(at, &mut KernelPrefilter::of_the_copy());
+    let next = request::header_line(at, &mut KernelSteps::of_the_copy());
     next.unwrap_or(Place {
         at,
         note: HeaderLine::ONE,
@@ -193,7 +190,7 @@ pub extern "C" fn decode() -> u64 {
 #[unsafe(no_mangle)]
 #[inline(never)]
 pub extern "C" fn read_headers(index: u32) -> u64 {
-    request::read_headers(index, &mut KernelPrefilter::of_the_copy());
+    request::read_headers(index, &mut KernelSteps::of_the_copy());
     0
 }
 
@@ -238,38 +235,7 @@ pub extern "C" fn look(search: u64, number: u32, at: u32) -> u64 {
     })
 }
 
-/// The prefilter in the kernel.
-struct KernelPrefilter {
-    ctx: *mut xdp_md,
-}
-
-impl KernelPrefilter {
-    /// Of steps that only read what was copied of the packet.
-    ///
-    /// VERIFIER: a context that a function is given and does not use, the compiler leaves out where it calls it, and then it is refused.
-    #[inline(always)]
-    fn of_the_copy() -> Self {
-        Self {
-            ctx: ptr::null_mut(),
-        }
-    }
-}
-
-impl Records for KernelPrefilter {
-    type Packet = XdpPacket;
-
-    #[inline(always)]
-    fn filter_table(&self, search: Search) -> Option<&FilterTable> {
-        maps::FILTER.get(search.generation())
-    }
-
-    #[inline(always)]
-    fn workspace(&mut self) -> Option<&mut Workspace> {
-        workspace()
-    }
-}
-
-impl Prefilter for KernelPrefilter {
+impl Prefilter for KernelSteps {
     #[inline(always)]
     fn filter(&mut self, search: Search) {
         filter(self.ctx, search.to_word());

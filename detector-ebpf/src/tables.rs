@@ -1,14 +1,15 @@
 //! Where steps find the tables and this CPU's workspace.
 
-use core::arch::asm;
+use core::{arch::asm, ptr};
 
+use aya_ebpf::bindings::xdp_md;
 use detector_common::detect::signature::{
-    Search,
+    Records, Search,
     table::{FilterTable, RuleTable},
     workspace::Workspace,
 };
 
-use crate::maps;
+use crate::{maps, packet::XdpPacket};
 
 /// The same with what the filter looks for.
 #[inline(always)]
@@ -66,4 +67,36 @@ pub fn workspace() -> Option<&'static mut Workspace> {
     let workspace = maps::WORKSPACE.get_ptr_mut(0)?;
     // SAFETY: as in `with`.
     Some(unsafe { &mut *workspace })
+}
+
+/// Who takes the steps in the kernel.
+pub struct KernelSteps {
+    /// The packet.
+    pub ctx: *mut xdp_md,
+}
+
+impl KernelSteps {
+    /// Of steps that only read what was copied of the packet.
+    ///
+    /// VERIFIER: a context that a function is given and does not use, the compiler leaves out where it calls it, and then it is refused.
+    #[inline(always)]
+    pub fn of_the_copy() -> Self {
+        Self {
+            ctx: ptr::null_mut(),
+        }
+    }
+}
+
+impl Records for KernelSteps {
+    type Packet = XdpPacket;
+
+    #[inline(always)]
+    fn filter_table(&self, search: Search) -> Option<&FilterTable> {
+        maps::FILTER.get(search.generation())
+    }
+
+    #[inline(always)]
+    fn workspace(&mut self) -> Option<&mut Workspace> {
+        workspace()
+    }
 }

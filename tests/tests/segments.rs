@@ -70,6 +70,11 @@ const CASES: &[Case] = &[
     ("content:\"abcdefgh\"; dsize:<9;", &[b"xxabcd", b"efghxx"], None),
     ("content:\"abcdefgh\"; endswith;", &[b"xxabcd", b"efgh"], None),
     ("content:\"abcdefgh\"; isdataat:!9;", &[b"xabcd", b"efgh"], None),
+    (
+        "content:\"abcdefgh\"; byte_test:1,=,120,0;",
+        &[b"xxabcd", b"efghxx"],
+        None,
+    ),
     ("flow:no_stream; content:\"abcdefgh\";", &[b"xxabcd", b"efghxx"], None),
     // Requests.
     ("http.uri; content:\"/default.ida\";", &[b"GET /def", b"ault.ida HTTP/1.0\r\n\r\n"], Some(1)),

@@ -258,10 +258,11 @@ fn joins(rule: &Rule) -> Joins {
         let patterns = rule.patterns.iter();
         patterns.filter(|pattern| pattern.buffer == Buffer::Payload)
     };
-    let asks_end = rule.tests.iter().any(|test| {
+    let asks_extent = rule.tests.iter().any(|test| {
         matches!(
             test,
             Test::DataSize(_)
+                | Test::ByteTest(_)
                 | Test::DataAt {
                     buffer: Buffer::Payload,
                     ..
@@ -271,7 +272,7 @@ fn joins(rule: &Rule) -> Joins {
     let has_pattern = rule.patterns.iter().any(|pattern| !pattern.negated);
     let is_of_packets = rule.header.protocol != Protocol::Tcp || rule.flow.packets_only;
     if is_of_packets
-        || asks_end
+        || asks_extent
         || !has_pattern && !rule.is_of_requests()
         || of_payload().any(|pattern| pattern.negated || pattern.ends)
     {
@@ -286,9 +287,7 @@ fn joins(rule: &Rule) -> Joins {
         } => distance != 0 || within.is_some(),
         Anchor::Relative { after: Some(_), .. } => false,
     };
-    let tests_from_start =
-        |test: &Test| matches!(test, Test::ByteTest(test) if test.after.is_none());
-    if of_payload().any(counts_from_start) || rule.tests.iter().any(tests_from_start) {
+    if of_payload().any(counts_from_start) {
         Joins::Whole
     } else {
         Joins::Always
