@@ -11,6 +11,7 @@ pub mod find;
 pub mod gather;
 pub mod inspect;
 pub mod local;
+pub mod partial;
 pub mod prefilter;
 pub mod request;
 pub mod rule;

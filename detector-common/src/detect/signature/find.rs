@@ -42,6 +42,10 @@ pub fn run<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspa
     let Some(operation) = table.operations.get(index) else {
         return Sought::Absent;
     };
+    // Here it is not known; where it is, nobody comes here.
+    if operation.flags & flag::REGEX != 0 {
+        return Sought::Found;
+    }
     let [first_word, len, from, span] = operation.numbers;
     let buffer = workspace.buffer(operation.subject);
     let (begin, behind) = (i64::from(buffer.begin), i64::from(buffer.end));

@@ -4,12 +4,15 @@ use super::{
     Found, Records, Search,
     carry::{Carry, Segment},
     confirm::{self, Step},
-    filter, find, gather,
+    filter, find,
+    find::Sought,
+    gather,
     inspect::{self, Inspector},
+    partial::Decider,
     prefilter::{self, Prefilter, Text},
     request::{self, Place},
     rule,
-    table::{FilterTable, List, RuleTable},
+    table::{FilterTable, List, OPERATIONS_MAX, RuleTable, flag},
     threshold::{self, Meter, Words},
     uri,
     workspace::Workspace,
@@ -33,6 +36,8 @@ pub struct Local<'a, P, W: ?Sized> {
     pub workspace: &'a mut Workspace,
     /// Who counts it.
     pub meter: Meter<'a, W>,
+    /// Who decides what the kernel does not; without, that holds, as in the kernel.
+    pub decider: Option<&'a dyn Decider>,
 }
 
 impl<P: PacketBytes, W: Words + ?Sized> Records for Local<'_, P, W> {
@@ -154,9 +159,17 @@ impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
     }
 
     fn ask_each(&mut self, _: Search, list: List) {
-        let table = self.rules;
+        let (table, decider) = (self.rules, self.decider);
         rule::each(list, table, |row| {
-            let find = |exit, workspace: &mut Workspace| find::run::<P>(exit, table, workspace);
+            let find = |exit: u32, workspace: &mut Workspace| {
+                let operation = table.operations.get(exit as usize & (OPERATIONS_MAX - 1));
+                match (decider, operation) {
+                    (Some(decider), Some(operation)) if operation.flags & flag::REGEX != 0 => {
+                        Sought::from_number(decider.holds(operation, workspace).into())
+                    }
+                    _ => find::run::<P>(exit, table, workspace),
+                }
+            };
             let hold = |workspace: &mut Workspace| workspace.hold(row, table);
             rule::ask::<P>(row, table, self.workspace, find, hold);
         });

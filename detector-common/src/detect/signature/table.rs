@@ -165,8 +165,10 @@ pub struct Row {
     pub last: u16,
     /// Whether it is asked of segments that are joined, see [`Joins`].
     pub joins: u8,
+    /// 1 if a part of it is decided elsewhere, see [`super::partial`]: then that it holds here is no finding.
+    pub is_partial: u8,
     /// Zero.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
 }
 
 impl Row {
@@ -178,6 +180,15 @@ impl Row {
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.least > 1
+    }
+
+    /// Whether that it holds is noted only, and no finding yet: it is awaited, or a part of it is decided elsewhere.
+    ///
+    /// VERIFIER: one number, for one branch.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_noted(&self) -> bool {
+        u32::from(self.least) | u32::from(self.is_partial) << 16 > 1
     }
 }
 
@@ -236,7 +247,7 @@ pub struct Operation {
     /// The exit if it does not.
     pub otherwise: u32,
     /// What it asks: of a field the mask, the first and the span; of a content where its words begin, how many bytes it has,
-    /// how far from its anchor it begins, and how many bytes are looked at.
+    /// how far from its anchor it begins, and how many bytes are looked at; of a regular expression its number.
     pub numbers: [u32; 4],
     /// Of a relative content or [`Kind::DataAt`]: the slot of what it is relative to.
     pub after: u32,
@@ -250,6 +261,8 @@ pub mod flag {
     pub const ENDS: u8 = 2;
     /// It is what the rule was found by: where it stands first is known.
     pub const SIGN: u8 = 4;
+    /// It is no pattern but a regular expression, which [`super::super::partial`] decides; [`super::super::find::run`] takes it for one that matches.
+    pub const REGEX: u8 = 64;
 }
 
 /// What a pattern is looked for in.

@@ -8,6 +8,7 @@ use detector_common::detect::signature::table::{
 use super::{
     super::{
         pattern::{Anchor, Buffer, Pattern},
+        pcre::Pcre,
         problem::Problem,
         rule::Rule,
     },
@@ -23,6 +24,7 @@ const TESTS_MAX: usize = 64;
 pub(super) struct Programs {
     pub(super) operations: Vec<Operation>,
     pub(super) words: Vec<PatternWord>,
+    pub(super) regexes: Vec<Pcre>,
 }
 
 impl Programs {
@@ -126,6 +128,7 @@ impl Programs {
                     });
                 }
             }
+            Stage::Regex(pcre) => self.regex(pcre, then, otherwise),
             Stage::Pattern(number, pattern) => self.pattern(*number, pattern, then, otherwise)?,
             Stage::DataAt {
                 buffer,
@@ -151,6 +154,26 @@ impl Programs {
             }
         }
         Ok(())
+    }
+
+    /// In the kernel it holds, whatever is asked; so where it must not, that is said where it is decided.
+    fn regex(&mut self, pcre: &Pcre, then: u32, otherwise: u32) {
+        self.operations.push(Operation {
+            kind: Kind::Content as u8,
+            subject: subject(pcre.buffer) as u8,
+            flags: flag::REGEX
+                | if pcre.after.is_some() {
+                    flag::RELATIVE
+                } else {
+                    0
+                },
+            then,
+            otherwise,
+            numbers: [self.regexes.len() as u32, 0, 0, 0],
+            after: pcre.after.unwrap_or_default() as u32,
+            ..Operation::default()
+        });
+        self.regexes.push(pcre.clone());
     }
 
     fn pattern(

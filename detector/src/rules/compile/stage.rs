@@ -9,6 +9,7 @@ use super::{
     super::{
         header::Protocol,
         pattern::{Anchor, Buffer, Pattern},
+        pcre::Pcre,
         problem::Problem,
         rule::{Rule, Test},
         test::{How, Numbers},
@@ -51,6 +52,8 @@ pub(in crate::rules) enum Stage<'r> {
         after: Option<usize>,
         negated: bool,
     },
+    /// A regular expression matches, or does not.
+    Regex(&'r Pcre),
 }
 
 impl Stage<'_> {
@@ -77,7 +80,7 @@ impl Stage<'_> {
         match self {
             Self::Field { ranges, .. } => ranges.len(),
             Self::Address { ranges, .. } => 2 * ranges.len(),
-            Self::Pattern(..) | Self::DataAt { .. } => 1,
+            Self::Pattern(..) | Self::DataAt { .. } | Self::Regex(_) => 1,
         }
     }
 
@@ -89,6 +92,7 @@ impl Stage<'_> {
                 Anchor::Absolute { .. } => None,
             },
             Self::DataAt { after, .. } => *after,
+            Self::Regex(pcre) => pcre.after,
             Self::Field { .. } | Self::Address { .. } => None,
         }
     }
@@ -109,6 +113,8 @@ impl Stage<'_> {
                 is_bounded || pattern.negated
             }
             Self::DataAt { negated, .. } => *negated,
+            // It may begin with what only stands right behind.
+            Self::Regex(_) => true,
             Self::Field { .. } | Self::Address { .. } => false,
         }
     }
@@ -178,6 +184,8 @@ pub(in crate::rules) fn stages<'r>(
             });
         }
     }
+    // What costs the most comes last.
+    stages.extend(rule.pcres.iter().map(Stage::Regex));
     Ok(stages)
 }
 

@@ -4,10 +4,10 @@ use std::io;
 
 use comfy_table::Table;
 
-use super::report::{Cost, Refused, Report, Warned};
+use super::report::{Cost, Named, Refused, Report, Warned};
 use crate::{
     cli::table,
-    rules::{Number, check::FULL_PAYLOAD},
+    rules::{Number, PARTLY, check::FULL_PAYLOAD},
 };
 
 /// So many groups of ports are shown to people, and so many rules of each; `-o json` has all.
@@ -30,6 +30,9 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<
             ..
         } = refused;
         writeln!(out, "{file}:{line}:{column}: {number}{why}")?;
+    }
+    for Named { number, file, line } in &report.partial {
+        writeln!(out, "{file}:{line}: rule {number} is partial: {PARTLY}")?;
     }
     for same in &report.same_files {
         writeln!(out, "warning: {}", same.told)?;
@@ -68,6 +71,13 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<
     let topics: Vec<_> = topics.chain(not_listed).collect();
     if !topics.is_empty() {
         write!(out, ": {}", topics.join(", "))?;
+    }
+    if !report.partial.is_empty() {
+        write!(
+            out,
+            "; {} of those that are taken partial",
+            report.partial.len()
+        )?;
     }
     match report.warnings.len() {
         0 => writeln!(out)?,
