@@ -390,9 +390,11 @@ impl Draft {
             Some((pattern.buffer, number, after))
         });
         let tests = self.tests.iter().zip(tests).filter_map(|(draft, test)| {
-            let buffer = match *test {
-                Test::DataAt { buffer, .. } => buffer,
-                _ => Buffer::Payload,
+            // A number is read out of the payload alone.
+            let buffer = if let Test::DataAt { buffer, .. } = *test {
+                buffer
+            } else {
+                Buffer::Payload
             };
             Some((buffer, draft.relative_to?, test.after()))
         });

@@ -144,9 +144,11 @@ impl Pcre {
             .ignore_whitespace(flags.has(b'x'))
             .nest_limit(DEPTH_MAX)
             .build()
-            .map_err(|error| match error {
-                regex::Error::CompiledTooBig(_) => refused("the expression is too large"),
-                error => Problem::Regex(error.to_string().into()),
+            .map_err(|error| {
+                if matches!(error, regex::Error::CompiledTooBig(_)) {
+                    return refused("the expression is too large");
+                }
+                Problem::Regex(error.to_string().into())
             })?;
         let pcre = Self {
             said: said.to_owned(),
@@ -328,8 +330,6 @@ fn inline(flags: &Inline) -> Result<(), Problem> {
 
 fn one_byte(literal: &Literal) -> Result<(), Problem> {
     match literal.kind {
-        LiteralKind::Verbatim | LiteralKind::Meta | LiteralKind::Superfluous => Ok(()),
-        LiteralKind::HexFixed(HexLiteralKind::X) => Ok(()),
         LiteralKind::HexBrace(HexLiteralKind::X) if literal.c.is_ascii() => Ok(()),
         LiteralKind::HexBrace(HexLiteralKind::X) => Err(refused(AS_HEX)),
         // There it is any vertical space.
@@ -339,7 +339,11 @@ fn one_byte(literal: &Literal) -> Result<(), Problem> {
         | LiteralKind::HexBrace(HexLiteralKind::UnicodeShort | HexLiteralKind::UnicodeLong) => {
             Err(refused("a backslash that is read in different ways"))
         }
-        LiteralKind::Special(_) => Ok(()),
+        LiteralKind::Verbatim
+        | LiteralKind::Meta
+        | LiteralKind::Superfluous
+        | LiteralKind::HexFixed(HexLiteralKind::X)
+        | LiteralKind::Special(_) => Ok(()),
     }
 }
 
