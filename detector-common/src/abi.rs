@@ -56,6 +56,10 @@ pub mod map {
     pub const TALLIES: &str = "TALLIES";
     /// Ring buffer of [`crate::event::Event`].
     pub const EVENTS: &str = "EVENTS";
+    /// Ring buffer of [`crate::evidence::Evidence`], each as long as its frame needs.
+    pub const EVIDENCE: &str = "EVIDENCE";
+    /// Per CPU: the [`crate::evidence::Desk`] where evidence is put together.
+    pub const DESK: &str = "DESK";
     /// Per CPU: the [`crate::pipeline::parsed::Parsed`] of the last packet that was not done with before.
     pub const PARSED: &str = "PARSED";
 
@@ -66,7 +70,7 @@ pub mod map {
     }
 
     /// Every map.
-    pub const ALL: [&str; 22] = [
+    pub const ALL: [&str; 24] = [
         CONFIG,
         WATCH,
         FILTER,
@@ -88,6 +92,8 @@ pub mod map {
         CARRIES,
         TALLIES,
         EVENTS,
+        EVIDENCE,
+        DESK,
         PARSED,
     ];
 }
@@ -135,6 +141,8 @@ pub const INTERFACES_MAX: u32 = 16;
 pub const SEGMENTS_PER_INTERFACE: u32 = 4096;
 /// The size of the ring buffer, in bytes: about three thousand events.
 pub const EVENTS_BYTES: u32 = 256 * 1024;
+/// The size of the ring buffer of evidence, in bytes: some 600 packets of full length.
+pub const EVIDENCE_BYTES: u32 = 1024 * 1024;
 /// Counters of a reason: one for each verdict, and one that is never used.
 const VERDICT_SLOTS: u32 = 4;
 /// Entries of the counters' map.
@@ -214,11 +222,15 @@ pub enum Tally {
     RulesCutShort = 5,
     /// Segments on watched ports that were not the next ones of their connection, so that they were looked at by themselves alone.
     SegmentsNotFollowed = 6,
+    /// Packets handed to the agent, for which a rule holds as far as the kernel asks it.
+    EvidenceSent = 7,
+    /// Such packets that were not: there were too many, or the ring buffer was full. No rule is told of for them.
+    EvidenceLost = 8,
 }
 
 impl Tally {
     /// Every tally, by number.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::EventsSent,
         Self::EventsLost,
         Self::SourcesRefused,
@@ -226,6 +238,8 @@ impl Tally {
         Self::ProtectedSpared,
         Self::RulesCutShort,
         Self::SegmentsNotFollowed,
+        Self::EvidenceSent,
+        Self::EvidenceLost,
     ];
 
     /// The name in every output.
@@ -239,6 +253,8 @@ impl Tally {
             Self::ProtectedSpared => "protected_spared",
             Self::RulesCutShort => "rules_cut_short",
             Self::SegmentsNotFollowed => "segments_not_followed",
+            Self::EvidenceSent => "evidence_sent",
+            Self::EvidenceLost => "evidence_lost",
         }
     }
 }
@@ -257,6 +273,7 @@ mod tests {
             watch::{GENERATIONS, WatchLists},
             workspace::Workspace,
         },
+        evidence::Desk,
         net::Vlan,
         pipeline::parsed::Parsed,
         proof, services,
@@ -276,6 +293,7 @@ mod tests {
             + table::<Blocked>(BLOCKS_MAX)
             + table::<Carry>(carry::SLOTS)
             + table::<Parsed>(1)
+            + table::<Desk>(1)
             + table::<Workspace>(1);
         let of_all =
             table::<u64>(services::SLOTS + bindings::SLOTS + proof::SLOTS + threshold::SLOTS)
@@ -285,7 +303,7 @@ mod tests {
                 + table::<RuleTable>(GENERATIONS as u32)
                 + table::<WatchLists>(1)
                 + table::<Config>(1)
-                + EVENTS_BYTES as usize;
+                + (EVENTS_BYTES + EVIDENCE_BYTES) as usize;
         // What the kernel needs for an entry of a trie: two pointers, a prefix with its length, a value, and what it is rounded up to.
         let tries = 128 * (PROTECTED_MAX + BLOCKS_MAX) as usize;
         let whole = 8 * of_a_cpu + of_all + tries;

@@ -22,6 +22,7 @@ pub mod blocks;
 pub mod config;
 pub mod detect;
 pub mod event;
+pub mod evidence;
 pub mod neighbour;
 pub mod net;
 pub mod packet;

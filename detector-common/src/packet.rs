@@ -180,6 +180,15 @@ impl<'a> Frame<'a> {
         Self::captured(bytes, bytes.len())
     }
 
+    /// At most `len` bytes of it, from its beginning.
+    #[must_use]
+    pub fn beginning(&self, len: usize) -> Self {
+        Self {
+            bytes: self.bytes.get(..len).unwrap_or(self.bytes),
+            wire_len: self.wire_len,
+        }
+    }
+
     /// The first bytes of a frame that was `wire_len` bytes long.
     #[must_use]
     pub fn captured(bytes: &'a [u8], wire_len: usize) -> Self {

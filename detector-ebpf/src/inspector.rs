@@ -21,6 +21,7 @@ use detector_common::{
 };
 
 use crate::{
+    evidence::send_evidence,
     maps,
     packet::XdpPacket,
     program,
@@ -32,7 +33,12 @@ use crate::{
 #[inline(always)]
 pub fn go_on(ctx: *mut xdp_md) -> Decision {
     program::take_over(ctx, |headers, search, so_far, runtime| {
-        pipeline::signature::inspect(&XdpPacket::new(ctx), headers, search, so_far, runtime)
+        let packet = XdpPacket::new(ctx);
+        let decision = pipeline::signature::inspect(&packet, headers, search, so_far, runtime);
+        if workspace().is_some_and(|workspace| workspace.partials_len != 0) {
+            send_evidence(ctx, decision.to_word());
+        }
+        decision
     })
 }
 

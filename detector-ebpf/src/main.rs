@@ -18,6 +18,7 @@
 )]
 #![feature(asm_experimental_arch)]
 
+mod evidence;
 mod inspector;
 mod maps;
 mod packet;

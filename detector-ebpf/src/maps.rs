@@ -7,8 +7,8 @@ use aya_ebpf::{
 };
 use detector_common::{
     abi::{
-        COUNTERS_LEN, Counter, EVENTS_BYTES, INTERFACES_MAX, NextProgram, PROTECTED_MAX,
-        RuleCounter, SEGMENTS_PER_INTERFACE, Tally,
+        COUNTERS_LEN, Counter, EVENTS_BYTES, EVIDENCE_BYTES, INTERFACES_MAX, NextProgram,
+        PROTECTED_MAX, RuleCounter, SEGMENTS_PER_INTERFACE, Tally,
     },
     bindings,
     blocks::{self, BLOCKS_MAX, Block, BlockSet, Blocked},
@@ -20,6 +20,7 @@ use detector_common::{
         watch::{GENERATIONS, WatchLists},
         workspace::Workspace,
     },
+    evidence::Desk,
     net::IpAddress,
     pipeline::parsed::Parsed,
     proof, services,
@@ -122,6 +123,14 @@ pub static PROGRAMS: ProgramArray<{ NextProgram::ALL.len() }> = ProgramArray::ne
 /// Findings for the agent.
 #[btf_map]
 pub static EVENTS: RingBuf<(), { EVENTS_BYTES as usize }> = RingBuf::new();
+
+/// Packets for the agent, for which a rule holds as far as it is asked here.
+#[btf_map]
+pub static EVIDENCE: RingBuf<(), { EVIDENCE_BYTES as usize }> = RingBuf::new();
+
+/// Where such a packet is put together with what is said of it.
+#[btf_map]
+pub static DESK: PerCpuArray<Desk, 1> = PerCpuArray::new();
 
 /// The slot of the interface that this copy of the program is attached to.
 #[unsafe(no_mangle)]

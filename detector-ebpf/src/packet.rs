@@ -45,6 +45,14 @@ impl XdpPacket {
     }
 }
 
+impl XdpPacket {
+    /// The length of the first piece, in bytes.
+    #[inline(always)]
+    pub fn here(&self) -> usize {
+        distance(self.data, self.data_end)
+    }
+}
+
 /// How far it is from `data` to `data_end`.
 ///
 /// VERIFIER: if the compiler knew how the length comes about, it would take a length that was checked for a pointer that was, and leave

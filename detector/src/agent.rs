@@ -11,6 +11,7 @@ pub mod control;
 mod debug_log;
 mod directory;
 mod events;
+mod evidence;
 pub mod finding;
 mod guard;
 pub mod interface;

@@ -5,6 +5,7 @@ mod block;
 mod check;
 mod confirm;
 mod offenders;
+mod partial;
 mod protect;
 mod replay;
 mod rules;

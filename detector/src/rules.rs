@@ -12,7 +12,9 @@ mod explain;
 mod header;
 mod keyword;
 mod option;
+mod partial;
 mod pattern;
+mod pcre;
 mod problem;
 mod remarks;
 mod rule;
@@ -40,10 +42,12 @@ pub use self::{
     explain::{Explained, FoundBy, Group, Way, explain},
     header::{Action, AddressRange, Endpoint, Header, PortRange, Protocol, Set},
     keyword::{Handling, Keyword, all as keywords},
+    partial::Regexes,
     pattern::{Anchor, Buffer, Pattern},
+    pcre::Pcre,
     problem::{Hint, Problem},
     remarks::remarks,
-    rule::{Flow, Origin, Rule, Test},
+    rule::{Flow, Origin, PARTLY, Rule, Test},
     steps::{Step, steps},
     test::{Flags, FragmentBits, How, IpOption, Numbers},
     threshold::{Kind, Threshold},
@@ -86,6 +90,8 @@ pub struct RuleSet {
     pub wrong: u64,
     /// Files that were named already under another name, or under the same; each is read once.
     pub same_files: Vec<SameFile>,
+    /// Whether rules that are [partial](Rule::is_partial) are taken.
+    allow_partial: bool,
     /// The first of those that is for what is wrong, if none that is kept is.
     wrong_left_out: Option<Refusal>,
 }
@@ -211,7 +217,19 @@ impl RuleSet {
 
     /// Our own rules first, if they are wanted, and then those of the files at `paths`.
     pub fn load_with<P: AsRef<Path>>(worms: bool, paths: &[P]) -> Result<Self, RulesError> {
-        let mut set = Self::default();
+        Self::load_as(false, worms, paths)
+    }
+
+    /// The same, with rules that are [partial](Rule::is_partial), if they may be.
+    pub fn load_as<P: AsRef<Path>>(
+        allow_partial: bool,
+        worms: bool,
+        paths: &[P],
+    ) -> Result<Self, RulesError> {
+        let mut set = Self {
+            allow_partial,
+            ..Self::default()
+        };
         if worms {
             set.read(FileName::new(Path::new("worms.rules")), WORMS.as_bytes());
         }
@@ -262,7 +280,25 @@ impl RuleSet {
             format!("{more} more rules are not in force: `detector rules check` says which and why")
         });
         let same_files = self.same_files.iter().map(ToString::to_string);
-        same_files.chain(told).chain(more)
+        same_files.chain(told).chain(more).chain(self.partly())
+    }
+
+    /// A line for each of the first rules that are partial, and one for how many more there are.
+    fn partly(&self) -> impl Iterator<Item = String> {
+        const TOLD: usize = 10;
+        let partial = || self.rules.iter().filter(|rule| rule.is_partial());
+        let told = partial().take(TOLD).filter_map(|rule| {
+            let file = self.files.get(rule.origin.file)?;
+            let (line, number) = (rule.origin.line, rule.number());
+            Some(format!(
+                "{file}:{line}: rule {number} is partial: {}",
+                rule.partly()?
+            ))
+        });
+        let more = partial().count().saturating_sub(TOLD);
+        let more = (more > 0)
+            .then(|| format!("{more} more rules are partial: `detector rules list` says which"));
+        told.chain(more)
     }
 
     /// The first refusal that is not for what a packet filter cannot honour, but for what is wrong.
@@ -277,7 +313,16 @@ impl RuleSet {
     /// The rules of a file that is called `path` and holds `bytes`.
     #[must_use]
     pub fn from_bytes(path: &Path, bytes: &[u8]) -> Self {
-        let mut set = Self::default();
+        Self::from_bytes_as(false, path, bytes)
+    }
+
+    /// The same, with rules that are [partial](Rule::is_partial), if they may be.
+    #[must_use]
+    pub fn from_bytes_as(allow_partial: bool, path: &Path, bytes: &[u8]) -> Self {
+        let mut set = Self {
+            allow_partial,
+            ..Self::default()
+        };
         set.read(FileName::new(path), bytes);
         set.refuse_duplicates();
         set
@@ -292,7 +337,10 @@ impl RuleSet {
                 line: statement.line,
             };
             let (read, number) = match &statement.text {
-                Ok(text) => (Rule::read(text, origin), option::number_of(text)),
+                Ok(text) => (
+                    Rule::read(text, origin, self.allow_partial),
+                    option::number_of(text),
+                ),
                 Err(fault) => (Err(fault.clone()), None),
             };
             match read {

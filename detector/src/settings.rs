@@ -179,8 +179,12 @@ impl Settings {
 
     /// The rules of all files, and ours unless they are not wanted.
     pub fn load_rules(&self) -> Result<RuleSet, SettingsError> {
-        RuleSet::load_with(self.rules.worms, &self.rules.files)
-            .map_err(|error| SettingsError::new(None, None, Problem::Rules(error)))
+        RuleSet::load_as(
+            self.rules.allow_partial,
+            self.rules.worms,
+            &self.rules.files,
+        )
+        .map_err(|error| SettingsError::new(None, None, Problem::Rules(error)))
     }
 
     /// What variables stand for.

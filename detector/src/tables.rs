@@ -5,8 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use bytemuck::allocation::zeroed_box;
+use bytemuck::{Zeroable as _, allocation::zeroed_box};
 use detector_common::{
+    abi::RuleCounter,
     config::{Config, Policy},
     detect::{
         Detector,
@@ -19,11 +20,17 @@ use detector_common::{
             workspace::Workspace,
         },
     },
-    packet::PacketBytes,
-    pipeline::headers::Headers,
+    event::Event,
+    packet::{Frame, PacketBytes},
+    pipeline::{
+        headers::Headers,
+        parsed::{Kind, Parsed},
+        signature::told_later,
+    },
+    verdict::Decision,
 };
 
-use crate::rules::{Book, Problem, Rule, Variables, compile};
+use crate::rules::{Book, Problem, Regexes, Rule, Variables, compile};
 
 /// A configuration and the rules compiled for it.
 #[derive(Debug)]
@@ -38,6 +45,8 @@ pub struct Tables {
     pub watch: Box<WatchLists>,
     /// What they are called.
     pub book: Arc<Book>,
+    /// What the kernel does not decide of them.
+    pub regexes: Regexes,
     /// Those that could not be compiled, by index, and why.
     pub refused: Vec<(usize, Problem)>,
 }
@@ -73,6 +82,7 @@ impl Tables {
             rules: compiled.rules,
             watch,
             book: Arc::new(book),
+            regexes: Regexes::new(compiled.regexes),
             refused: compiled.refused,
         }
     }
@@ -111,9 +121,55 @@ impl Tables {
                 seed: self.config.hash_seed,
                 words,
             },
+            decider: None,
         };
         let found = local.search(search);
         (found, workspace.is_cut_short != 0)
+    }
+
+    /// Asks all of the rules that are partial and hold for a packet as far as the kernel asks them: these `slots` count them. `frame` is the beginning
+    /// of it.
+    pub fn decide(
+        &self,
+        frame: &Frame<'_>,
+        at_ns: u64,
+        slots: &[u16],
+        workspace: &mut Workspace,
+    ) -> Decided {
+        let mut parsed = Parsed::zeroed();
+        parsed.read(frame, at_ns);
+        let headers = *parsed.headers();
+        let mut decided = Decided {
+            headers,
+            slots: Vec::new(),
+            is_undecided: false,
+        };
+        let is_ip = parsed.kind() == Kind::IP || parsed.kind() == Kind::DISCOVERY;
+        let Some(search) = Search::of(&headers.ip(), &self.watch).filter(|_| is_ip) else {
+            return decided;
+        };
+        let mut local = Local {
+            packet: frame,
+            ip: headers.ip(),
+            filter: &self.filter,
+            rules: &self.rules,
+            carried: None,
+            workspace,
+            // What is counted was counted before.
+            meter: Meter {
+                now_ns: at_ns,
+                seed: self.config.hash_seed,
+                words: &mut [] as &mut [u64],
+            },
+            decider: Some(&self.regexes),
+        };
+        // What else it matches was found, too.
+        let _ = local.search(search);
+        let hold = workspace.partials();
+        let asked = slots.iter().filter(|slot| hold.contains(slot));
+        decided.slots.extend(asked);
+        decided.is_undecided = workspace.is_cut_short != 0 && decided.slots.len() < slots.len();
+        decided
     }
 
     /// These for an agent that guards so many interfaces. With one, no answer to what comes in by it is seen, so that
@@ -127,6 +183,32 @@ impl Tables {
         }
         self
     }
+}
+
+/// What became of rules that were partial.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// The packet's headers.
+    pub headers: Headers,
+    /// Those that hold: where they are counted.
+    pub slots: Vec<u16>,
+    /// Whether another may hold: what it asks is not all there, or the work for one packet was done before.
+    pub is_undecided: bool,
+}
+
+impl Decided {
+    /// What is told of it, for the packet came in by `interface`, and this became of it.
+    pub fn events(&self, interface: u8, decision: Decision) -> impl Iterator<Item = Event> {
+        let slots = self.slots.iter();
+        slots.map(move |slot| told_later(&self.headers, *slot, interface, decision))
+    }
+}
+
+/// Counts a packet for a rule that is partial. It drops none.
+pub fn count_told_later(counter: &mut RuleCounter, event: &Event) {
+    counter.packets += 1;
+    counter.bytes += u64::from(event.head.wire_len);
+    counter.last_ns = event.at_ns;
 }
 
 /// What the hash of the source table starts from. Each runtime has to say which one it wants.

@@ -12,6 +12,7 @@ pub mod gather;
 pub mod inspect;
 pub mod line;
 pub mod local;
+pub mod partial;
 pub mod prefilter;
 pub mod request;
 pub mod rule;

@@ -176,6 +176,28 @@ where
     decision
 }
 
+/// What is told of a packet with these headers, which came in by `interface`, for which a rule holds that is only decided now: this became of it
+/// before. It may be anybody's: a handshake is looked up where packets are decided.
+#[must_use]
+pub fn told_later(headers: &Headers, slot: u16, interface: u8, decision: Decision) -> Event {
+    Event {
+        head: Head::new(
+            Decision {
+                reason: Reason::Signature,
+                ..decision
+            },
+            headers.bytes(),
+        ),
+        at_ns: headers.now_ns,
+        key: SourceKey::of_host(slot, interface, headers.vlan(), headers.source),
+        companion: Companion::mac(headers.source_mac()),
+        target: headers.target(),
+        count: 1,
+        reach: Reach::default(),
+        proof: Proof::SPOOFABLE,
+    }
+}
+
 /// What is asked of [`prove`]: the client's port and the server's in the lower half, what is acknowledged in the upper.
 #[inline(always)]
 fn claim(headers: &Headers, acknowledged: u32) -> u64 {

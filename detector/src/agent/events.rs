@@ -31,6 +31,20 @@ impl Events {
         }
     }
 
+    /// The next records, at most `most`: at least one, or none if there was none after all.
+    pub(super) async fn next(&mut self, most: usize) -> io::Result<Vec<Vec<u8>>> {
+        let mut ready = self.ring.readable_mut().await?;
+        let mut records = Vec::new();
+        while records.len() < most {
+            let Some(record) = ready.get_inner_mut().next() else {
+                ready.clear_ready();
+                break;
+            };
+            records.push(record.to_vec());
+        }
+        Ok(records)
+    }
+
     /// Gives what is there to `take`. It ends when the ring is empty, so nobody may be filling it.
     pub(super) fn drain(&mut self, mut take: impl FnMut(&[u8])) {
         while forward_some(self.ring.get_mut(), &mut take) == TURN {}

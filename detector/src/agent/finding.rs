@@ -60,6 +60,8 @@ pub struct Finding {
     pub verdict: &'static str,
     /// Why.
     pub reason: &'static str,
+    /// Whether the agent decided it, of a rule that is partial: the packet has long gone its way then.
+    pub decided_in_agent: bool,
 }
 
 /// Whom a packet was for.
@@ -102,7 +104,17 @@ impl Finding {
             proof: event.proof.name(),
             verdict: event.verdict().name(),
             reason: event.reason()?.name(),
+            decided_in_agent: false,
         })
+    }
+
+    /// The same, as the agent decided it.
+    #[must_use]
+    pub(super) fn decided_in_agent(self) -> Self {
+        Self {
+            decided_in_agent: true,
+            ..self
+        }
     }
 
     /// Whether it means that a host of ours has a worm.
@@ -208,7 +220,11 @@ impl fmt::Display for Finding {
         if self.proof == Proof::CONFIRMED.name() {
             out.write_str(", confirmed by its handshake")?;
         }
-        write!(out, ", {} ({})", self.verdict, self.reason)
+        write!(out, ", {} ({})", self.verdict, self.reason)?;
+        if self.decided_in_agent {
+            out.write_str(", decided in the agent")?;
+        }
+        Ok(())
     }
 }
 
@@ -386,6 +402,7 @@ mod tests {
                 "source": { "mac": "02:00:00:00:00:09", "ip": "192.0.2.66", "vlan": [] },
                 "target": { "ip": "198.51.100.1", "port": 1434, "source_port": 1024, "protocol": "udp" },
                 "targets": null, "tried": null, "relayed_by_gateway": false, "count": 1, "proof": "spoofable", "verdict": "pass", "reason": "signature",
+                "decided_in_agent": false,
             })
         );
     }

@@ -22,6 +22,7 @@ use super::{
     attach::{AttachError, Guarded, attach_all, refuse_foreign},
     control::{Control, ControlSocket, SocketError, serve},
     events::Events,
+    evidence::{self, Partial},
     finding::Finding,
     interface::{Hook, Interface, Mode},
     kernel::{Clock, Kernel, KernelError},
@@ -130,6 +131,9 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let ring = kernel.maps_mut().take_events();
     let ring = ring.ok_or(KernelError::Missing("EVENTS"))?;
     let mut events = Events::new(ring).map_err(io_error("wait for events"))?;
+    let ring = kernel.maps_mut().take_evidence();
+    let ring = ring.ok_or(KernelError::Missing("EVIDENCE"))?;
+    let mut evidence = Events::new(ring).map_err(io_error("wait for evidence"))?;
     let config = kernel.maps_mut().take_config();
     let config = config.ok_or(KernelError::Missing("CONFIG"))?;
     let maps = kernel.maps_mut().take_response();
@@ -147,9 +151,12 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let (interfaces, links): (Vec<_>, Vec<_>) = attached.into_iter().unzip();
     let rules = kernel.maps_mut().take_rules();
     let rules = rules.ok_or(KernelError::Missing("RULES"))?;
+    let tables = Arc::new(tables);
+    let has_partial = !tables.regexes.is_empty();
     let decided = Decided {
         config: tables.config,
-        book: tables.book,
+        book: Arc::clone(&tables.book),
+        partial: Partial::new(has_partial.then_some(tables)),
         rules: Rules::new(options.origin, rules),
         gateways: options.gateways,
         is_to_be_confirmed: options.confirm_within.is_some(),
@@ -202,6 +209,7 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
         biased;
         signal = signals.next() => Ok(signal),
         Err(error) = events.forward(report) => Err(error),
+        Err(error) = evidence::follow(&mut evidence, &view, |event| tell_later(event, &view, &printer, options.format)) => Err(error),
         never = scans::follow(&view, |event| _ = tell(event, &view, &printer, options.format)) => match never {},
     };
 
@@ -282,26 +290,44 @@ fn report(record: &[u8], view: &View, printer: &Printer, format: StreamFormat) {
     }
 }
 
+/// Prints a finding that was decided here.
+fn tell_later(event: &Event, view: &View, printer: &Printer, format: StreamFormat) {
+    if let Some(finding) = finding(event, view) {
+        print(&finding.decided_in_agent(), view, printer, format);
+    }
+}
+
 /// Prints a finding; `false` if it cannot be one of ours.
 fn tell(event: &Event, view: &View, printer: &Printer, format: StreamFormat) -> bool {
+    let finding = finding(event, view);
+    if let Some(finding) = &finding {
+        print(finding, view, printer, format);
+    }
+    finding.is_some()
+}
+
+/// What an event tells of; `None` if it cannot be one of ours.
+fn finding(event: &Event, view: &View) -> Option<Finding> {
     let interface_in = |slot: u8| view.interface(slot.into());
     let clock = view.clock();
     let config = view.config();
     let is_gateway = |mac| config.is_gateway(mac);
     let to_unix_ns = |kernel_ns| clock.to_unix_ns(kernel_ns);
     let finding = Finding::of(event, interface_in, is_gateway, to_unix_ns, &view.book());
-    let Some(finding) = finding else {
+    if finding.is_none() {
         view.reports.not_understood();
-        return false;
-    };
+    }
+    finding
+}
+
+fn print(finding: &Finding, view: &View, printer: &Printer, format: StreamFormat) {
     let line = match format {
         StreamFormat::Human => Ok(finding.to_string()),
-        StreamFormat::Jsonl => serde_json::to_string(&finding),
+        StreamFormat::Jsonl => serde_json::to_string(finding),
     };
     if !line.is_ok_and(|line| printer.print(line)) {
         view.reports.not_printed();
     }
-    true
 }
 
 /// Blocks the source of a report, if policy says so.

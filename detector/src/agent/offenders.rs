@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        agent::stats::{EventStats, TableStats},
+        agent::stats::{EventStats, EvidenceStats, TableStats},
         output::Identity,
         rules::{Book, worms},
     };
@@ -213,6 +213,7 @@ mod tests {
                 source(&sender, Companion::ip(host), Side::Lan, 20),
             ],
             sources_left_out: 3,
+            evidence: EvidenceStats::default(),
             events: EventStats::default(),
             table: TableStats::default(),
         }

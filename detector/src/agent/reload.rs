@@ -25,7 +25,7 @@ use crate::{
     output::FileName,
     rules::{Book, FILE_MAX, is_finished},
     settings::{Settings, SettingsError},
-    tables::HashSeed,
+    tables::{HashSeed, Tables},
     text::read_bounded,
 };
 
@@ -39,6 +39,8 @@ pub struct Origin {
     config: Option<PathBuf>,
     /// Whether the command line asks to enforce.
     enforce: bool,
+    /// Whether it takes rules that are partial.
+    allow_partial: bool,
     /// What the agent was started with, but for the rules, which are those that were read last.
     pub settings: Settings,
     /// What was read for that, as it was before.
@@ -77,14 +79,20 @@ impl Origin {
     /// # Errors
     ///
     /// It cannot be read, or something in it is wrong.
-    pub fn read(config: Option<PathBuf>, enforce: bool) -> Result<Self, SettingsError> {
+    pub fn read(
+        config: Option<PathBuf>,
+        enforce: bool,
+        allow_partial: bool,
+    ) -> Result<Self, SettingsError> {
         // Looked at before they are read: one that changes meanwhile is read again.
         let mut files = Files::now(config.as_deref());
-        let settings = Settings::of_command_line(config.as_deref(), enforce)?;
+        let mut settings = Settings::of_command_line(config.as_deref(), enforce)?;
+        settings.rules.allow_partial |= allow_partial;
         files.add(&settings.rules.files);
         Ok(Self {
             config,
             enforce,
+            allow_partial,
             settings,
             files,
         })
@@ -93,7 +101,7 @@ impl Origin {
     /// The same as it is now. If it cannot be read, this one is not tried again before a file has changed once more.
     fn again(&mut self) -> Result<Self, SettingsError> {
         self.files = self.files.again();
-        let next = Self::read(self.config.clone(), self.enforce)?;
+        let next = Self::read(self.config.clone(), self.enforce, self.allow_partial)?;
         self.files = next.files.clone();
         Ok(next)
     }
@@ -104,11 +112,11 @@ impl Rules {
         Self { origin, maps }
     }
 
-    /// Reads the files, and puts their rules in force; `announce` is given their book before a packet can meet one of them.
+    /// Reads the files, and puts their rules in force; `announce` is given their tables before a packet can meet one of them.
     pub(super) fn reload(
         &mut self,
         before: &Book,
-        announce: impl FnOnce(Book),
+        announce: impl FnOnce(&Arc<Tables>),
     ) -> Result<Reloaded, NotReloaded> {
         let settings = self.origin.again()?.settings;
         // Of the configuration only what is said of rules is taken over.
@@ -117,7 +125,8 @@ impl Rules {
         if !settings.differs_in_rules_only(&self.origin.settings) {
             warnings.push("besides the rules the configuration has changed: that takes effect when the agent is started again".to_owned());
         }
-        announce(Book::clone(&tables.book));
+        let tables = Arc::new(tables);
+        announce(&tables);
         self.maps.switch(&tables)?;
         // Not before: the rules that are given up were counted there.
         let reused = tables
@@ -216,9 +225,14 @@ impl View {
     fn read_rules(&self) -> Result<Reloaded, NotReloaded> {
         let mut rules = self.rules();
         let before = self.book();
-        let reloaded = rules.reload(&before, |book| self.set_book(Arc::new(book)));
+        let decided_before = self.partial().tables();
+        let reloaded = rules.reload(&before, |tables| {
+            self.set_book(Arc::clone(&tables.book));
+            self.partial().decide_by(tables, &before);
+        });
         if reloaded.is_err() {
             self.set_book(before);
+            self.partial().decide_again_by(decided_before);
         }
         reloaded
     }

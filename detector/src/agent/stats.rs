@@ -38,6 +38,9 @@ pub struct Stats {
     pub sources_left_out: u64,
     /// The reports of findings.
     pub events: EventStats,
+    /// The packets that rules are decided on in the agent.
+    #[serde(default)]
+    pub evidence: EvidenceStats,
     /// What befell the table of sources.
     pub table: TableStats,
 }
@@ -181,6 +184,17 @@ pub struct EventStats {
     pub not_understood: u64,
     /// Findings that standard output was too slow for, or closed.
     pub not_printed: u64,
+}
+
+/// Packets for which a rule holds as far as the kernel asks it, and of which the agent decides the rest. No verdict depends on them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceStats {
+    /// Those that the kernel handed over.
+    pub sent: u64,
+    /// Those that it did not, for there were too many, or no room: no such rule is told of for them.
+    pub lost: u64,
+    /// Those that a rule was left undecided on: what it asks was not all there, or it is in force no more.
+    pub undecided: u64,
 }
 
 /// What befell the table of sources.

@@ -22,6 +22,7 @@ use super::{
     arp::Bindings,
     attach::Guarded,
     confirm::Confirmation,
+    evidence::Partial,
     interface::Interface,
     kernel::{Clock, ConfigMap, Kernel, KernelError},
     netlink::Netlink,
@@ -58,6 +59,7 @@ pub(super) struct View {
     /// What the operator decided.
     decided: Config,
     book: Mutex<Arc<Book>>,
+    partial: Mutex<Partial>,
     rules: Mutex<Rules>,
     /// One order to read the rules anew at a time: each takes a thread and some seconds.
     pub(super) reloads: Arc<Semaphore>,
@@ -80,6 +82,8 @@ pub(super) struct Decided {
     pub(super) config: Config,
     /// What the rules are called.
     pub(super) book: Arc<Book>,
+    /// What is decided here of them.
+    pub(super) partial: Partial,
     /// Where the rules came from, and where they go.
     pub(super) rules: Rules,
     /// The gateways that are named.
@@ -100,6 +104,7 @@ impl View {
         let Decided {
             config: decided,
             book,
+            partial,
             rules,
             gateways: named,
             is_to_be_confirmed,
@@ -108,6 +113,7 @@ impl View {
             confirmation: Confirmation::new(is_to_be_confirmed),
             decided,
             book: Mutex::new(book),
+            partial: Mutex::new(partial),
             rules: Mutex::new(rules),
             reloads: Arc::new(Semaphore::new(1)),
             config: Mutex::new(config),
@@ -181,6 +187,11 @@ impl View {
     /// They are called so from now on.
     pub(super) fn set_book(&self, book: Arc<Book>) {
         *lock(&self.book) = book;
+    }
+
+    /// What is decided here of rules that are partial.
+    pub(super) fn partial(&self) -> MutexGuard<'_, Partial> {
+        lock(&self.partial)
     }
 
     /// The rules. Held while they are read anew, which takes a while.

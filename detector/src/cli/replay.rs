@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use detector_common::config::Mode;
 
 use crate::{
+    cli::partial::Partial,
     exit::{Exit, Failure, OrExit as _},
     output::{self, Reader, complain},
     replay::{Replayed, Report, replay},
@@ -37,6 +38,9 @@ pub(super) struct Arguments {
     /// The configuration; without it, the defaults
     #[arg(long, value_name = "TOML")]
     config: Option<PathBuf>,
+
+    #[command(flatten)]
+    partial: Partial,
 
     /// Drop what the policies say, as `mode = "enforce"` in the configuration does
     #[arg(long)]
@@ -76,8 +80,9 @@ A JSON line has schema_version, a type, `finding` or `file`, and the fields of o
 Exit codes: 0 nothing found, 1 a capture could not be read to its end, 2 wrong command line or configuration, 10 something found.";
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let settings = Settings::of_command_line(arguments.config.as_deref(), arguments.enforce)
+    let mut settings = Settings::of_command_line(arguments.config.as_deref(), arguments.enforce)
         .or_exit(Exit::Usage)?;
+    arguments.partial.apply(&mut settings);
     let (tables, rules) = settings.tables(HashSeed::FIXED).or_exit(Exit::Usage)?;
     for warning in rules.warnings() {
         complain(format_args!("warning: {warning}"));

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args};
 use detector_common::config::Mode as Enforcing;
 use tokio::runtime;
 
-use super::{SOCKET, time::parse_time};
+use super::{SOCKET, partial::Partial, time::parse_time};
 use crate::{
     agent::{
         self, AgentError, Options,
@@ -38,6 +38,8 @@ pub(super) struct Arguments {
     /// What to look for and what to do about it, in TOML
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    partial: Partial,
     /// How to attach
     #[arg(long, value_enum, default_value_t)]
     mode: Mode,
@@ -55,7 +57,9 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Result<Exit, Failure> {
     let interfaces =
         Interface::find(&arguments.wan, &arguments.lan).or_exit_as(InterfaceError::exit)?;
-    let origin = Origin::read(arguments.config, arguments.enforce).or_exit(Exit::Usage)?;
+    let Partial { allow_partial } = arguments.partial;
+    let origin =
+        Origin::read(arguments.config, arguments.enforce, allow_partial).or_exit(Exit::Usage)?;
     let settings = &origin.settings;
     if arguments.confirm_timeout.is_some() && settings.mode != Enforcing::Enforce {
         let why =

@@ -167,7 +167,7 @@ impl Run<'_> {
         let mut is_whole = false;
         for (index, (replay, passed)) in self.replays.iter_mut().zip(&mut self.passed).enumerate() {
             let decision = replay.classify(&captured, frame.interface, frame.timestamp_ns);
-            is_whole = decision.reason == Reason::Signature;
+            is_whole = decision.reason == Reason::Signature || replay.decided() > 0;
             if is_whole {
                 passed.packets += 1;
                 passed.first.get_or_insert(number);

@@ -9,15 +9,19 @@ use detector_common::{
     abi::{Tally, counter_index},
     bindings,
     config::Config,
-    detect::signature::{
-        Found, Search,
-        carry::{self, Carry},
-        table::RULES_MAX,
-        threshold,
-        watch::WatchLists,
-        workspace::Workspace,
+    detect::{
+        Detector,
+        signature::{
+            Found, Search,
+            carry::{self, Carry},
+            table::RULES_MAX,
+            threshold,
+            watch::WatchLists,
+            workspace::Workspace,
+        },
     },
     event::Event,
+    evidence::EVIDENCE_MAX,
     packet::Frame,
     pipeline::{self, Runtime, headers::Headers},
     proof,
@@ -28,7 +32,10 @@ use detector_common::{
 };
 
 use super::findings::Findings;
-use crate::{rules::Entry, tables::Tables};
+use crate::{
+    rules::Entry,
+    tables::{Tables, count_told_later},
+};
 
 /// A classifier with its state.
 #[derive(Debug)]
@@ -46,6 +53,10 @@ pub struct Replay<'t> {
     rule_hits: Vec<RuleCounter>,
     carries: Vec<Carry>,
     workspace: Box<Workspace>,
+    /// The rules that hold for the present packet as far as the kernel would ask them.
+    partials: Vec<u16>,
+    /// How many of them hold when all is asked.
+    decided: usize,
     tallies: [u64; Tally::ALL.len()],
     findings: Findings,
 }
@@ -70,6 +81,8 @@ impl<'t> Replay<'t> {
             rule_hits: zeroed_vec(RULES_MAX),
             carries: zeroed_vec(carry::SLOTS as usize),
             workspace: zeroed_box(),
+            partials: Vec::new(),
+            decided: 0,
             tallies: [0; Tally::ALL.len()],
             findings: Findings::default(),
         }
@@ -81,7 +94,42 @@ impl<'t> Replay<'t> {
         // The last slot stands for all interfaces behind it.
         self.interface = interface.min(INTERFACES_MAX - 1) as u8;
         self.now_ns = now_ns;
-        pipeline::classify(frame, self)
+        self.partials.clear();
+        self.decided = 0;
+        let decision = pipeline::classify(frame, self);
+        if !self.partials.is_empty() {
+            self.decide(frame, decision);
+        }
+        decision
+    }
+
+    /// Does with a packet of which this became what the agent does with evidence.
+    fn decide(&mut self, frame: &Frame<'_>, decision: Decision) {
+        Runtime::<Frame<'_>>::tally(self, Tally::EvidenceSent);
+        let partials = std::mem::take(&mut self.partials);
+        let beginning = frame.beginning(EVIDENCE_MAX);
+        let (tables, now_ns) = (self.tables, self.now_ns);
+        let decided = tables.decide(&beginning, now_ns, &partials, &mut self.workspace);
+        if decided.is_undecided {
+            Runtime::<Frame<'_>>::tally(self, Tally::RulesCutShort);
+        }
+        let reports = tables.config.response(Detector::Signature).reports();
+        for event in decided.events(self.interface, decision) {
+            if let Some(counter) = self.rule_hits.get_mut(usize::from(event.key.signature())) {
+                count_told_later(counter, &event);
+            }
+            if reports {
+                self.findings.add(&event);
+            }
+        }
+        self.decided = decided.slots.len();
+        self.partials = partials;
+    }
+
+    /// How many rules hold for the last packet that are partial.
+    #[must_use]
+    pub fn decided(&self) -> usize {
+        self.decided
     }
 
     /// Packets by reason and verdict, of each interface for itself, where there were any.
@@ -142,6 +190,7 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
         let (found, is_cut_short) =
             self.tables
                 .search(packet, headers, search, carried, &mut self.workspace, words);
+        self.partials.extend(self.workspace.partials());
         if is_cut_short {
             Runtime::<Frame<'_>>::tally(self, Tally::RulesCutShort);
         }

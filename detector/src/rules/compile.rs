@@ -30,6 +30,7 @@ pub(super) use self::{
 use super::{
     header::{Action, Endpoint, Protocol},
     pattern::{Anchor, Buffer, Pattern},
+    pcre::Pcre,
     problem::Problem,
     rule::{Rule, Test},
     threshold::Threshold,
@@ -46,6 +47,8 @@ pub struct Compiled {
     pub watch: Box<WatchList>,
     /// The group of ICMP.
     pub icmp: u8,
+    /// The regular expressions that the agent decides, by number.
+    pub regexes: Vec<Pcre>,
     /// The rules that could not be compiled, by their index, and why.
     pub refused: Vec<(usize, Problem)>,
 }
@@ -66,6 +69,7 @@ pub fn compile(rules: &[Rule], slots: &[Option<u16>], variables: &Variables) -> 
         rules: zeroed_box(),
         watch: zeroed_box(),
         icmp: 0,
+        regexes: Vec::new(),
         refused: Vec::new(),
     };
     let mut grams = Grams::default();
@@ -84,6 +88,7 @@ pub fn compile(rules: &[Rule], slots: &[Option<u16>], variables: &Variables) -> 
         compiled.rules = zeroed_box();
         *compiled.watch = WatchList::zeroed();
         compiled.icmp = 0;
+        compiled.regexes.clear();
     }
     compiled.refused.sort_by_key(|(rule, _)| *rule);
     compiled
@@ -181,6 +186,7 @@ impl Compiled {
                 action: precedence(draft.action) as u8,
                 of_request: rule.is_of_requests().into(),
                 joins: joins(rule) as u8,
+                is_partial: rule.is_partial().into(),
                 ..rule.threshold.map_or(Row::default(), Threshold::row)
             };
             if let Some(rows) = draft
@@ -208,6 +214,7 @@ impl Compiled {
         for (place, operation) in table.operations.iter_mut().zip(programs.operations) {
             *place = operation;
         }
+        self.regexes = programs.regexes;
         for (place, word) in table.words.iter_mut().zip(programs.words) {
             *place = word;
         }
@@ -271,10 +278,13 @@ fn joins(rule: &Rule) -> Joins {
     });
     let has_pattern = rule.patterns.iter().any(|pattern| !pattern.negated);
     let is_of_packets = rule.header.protocol != Protocol::Tcp || rule.flow.packets_only;
+    let asks_rest =
+        |pcre: &Pcre| pcre.buffer == Buffer::Payload && (pcre.negated || pcre.asks_behind);
     if is_of_packets
         || asks_extent
         || !has_pattern && !rule.is_of_requests()
         || of_payload().any(|pattern| pattern.negated || pattern.ends)
+        || rule.pcres.iter().any(asks_rest)
     {
         return Joins::Never;
     }

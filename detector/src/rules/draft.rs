@@ -7,10 +7,11 @@ use detector_common::detect::signature::table::trait_bit;
 use self::pattern::{DraftPattern, have_buffer};
 use super::{
     byte_test::{ByteTest, Misread},
-    header::{Header, Protocol},
+    header::{Action, Header, Protocol},
     keyword::Keyword,
     option::{Fault, RawOption},
-    pattern::{Buffer, Pattern, bytes},
+    pattern::{Anchor, Buffer, Pattern, bytes},
+    pcre::{self, Pcre},
     problem::Problem,
     rule::{Flow, Origin, Rule, Test},
     test::{Flags, FragmentBits, IpOption, Numbers},
@@ -27,6 +28,7 @@ pub(super) struct Draft {
     rev: Option<u32>,
     priority: Option<u32>,
     patterns: Vec<DraftPattern>,
+    pcres: Vec<DraftPcre>,
     tests: Vec<DraftTest>,
     flow: Option<Flow>,
     flow_at: usize,
@@ -35,6 +37,13 @@ pub(super) struct Draft {
     buffer: Option<(Keyword, usize, Buffer)>,
     /// Whether anything was looked for in it.
     buffer_is_used: bool,
+}
+
+/// A regular expression: where it stands, and whether it begins behind the pattern before it.
+struct DraftPcre {
+    at: usize,
+    pcre: Pcre,
+    is_relative: bool,
 }
 
 /// A test, with its keyword.
@@ -74,6 +83,7 @@ impl Draft {
                 once(&mut self.threshold, threshold, keyword)?;
             }
             Keyword::Content | Keyword::UriContent => self.add_pattern(option.at, &value)?,
+            Keyword::Pcre => self.add_pcre(option.at, &value)?,
             Keyword::Nocase
             | Keyword::Offset
             | Keyword::Depth
@@ -141,6 +151,19 @@ impl Draft {
         let bytes = bytes(keyword.name(), text)?;
         let pattern = DraftPattern::new(at, keyword, bytes, negated, buffer);
         self.patterns.push(pattern);
+        Ok(())
+    }
+
+    fn add_pcre(&mut self, at: usize, value: &Value<'_>) -> Result<(), Problem> {
+        let (negated, text) = value.negatable()?;
+        let buffer = self.buffer.map(|(_, _, buffer)| buffer);
+        let (pcre, is_relative) = Pcre::read(text, negated, buffer, self.patterns.len())?;
+        self.buffer_is_used = true;
+        self.pcres.push(DraftPcre {
+            at,
+            pcre,
+            is_relative,
+        });
         Ok(())
     }
 
@@ -271,7 +294,7 @@ impl Draft {
     }
 
     /// The rule.
-    pub(super) fn finish(self, header: Header, origin: Origin) -> Result<Rule, Fault> {
+    pub(super) fn finish(self, mut header: Header, origin: Origin) -> Result<Rule, Fault> {
         if let Some((_, at, _)) = self.buffer {
             self.end_buffer()
                 .map_err(|problem| Fault::new(at, problem))?;
@@ -291,6 +314,10 @@ impl Draft {
             let at = |problem| Fault::new(draft.at, problem);
             tests.push(draft.finish(header.protocol, flow, &patterns).map_err(at)?);
         }
+        let pcres = self.finish_pcres(&header, flow, &patterns, &tests)?;
+        if !pcres.is_empty() {
+            header.action = Action::Alert;
+        }
         Ok(Rule {
             origin,
             header,
@@ -303,12 +330,90 @@ impl Draft {
             msg: self.msg.unwrap_or_default(),
             priority: self.priority,
             patterns,
+            pcres,
             tests,
             flow,
             threshold: self.threshold,
         })
     }
 }
+
+impl Draft {
+    /// The regular expressions, of a rule that the agent can decide the rest of.
+    fn finish_pcres(
+        &self,
+        header: &Header,
+        flow: Flow,
+        patterns: &[Pattern],
+        tests: &[Test],
+    ) -> Result<Vec<Pcre>, Fault> {
+        let Some(first) = self.pcres.first() else {
+            return Ok(Vec::new());
+        };
+        let refuse = |why| Err(Fault::new(first.at, pcre::refused(why)));
+        if header.action == Action::Pass {
+            return refuse(
+                "not in a rule that lets packets pass: the kernel would do so before it is decided",
+            );
+        }
+        if self.threshold.is_some() {
+            return refuse(
+                "not together with threshold or detection_filter: packets are counted before it is decided",
+            );
+        }
+        if patterns.iter().all(|pattern| pattern.negated) {
+            return refuse(
+                "needs a content that must be there: else every packet would be handed to the agent",
+            );
+        }
+        let mut pcres: Vec<Pcre> = Vec::new();
+        for draft in &self.pcres {
+            let fault = |problem| Fault::new(draft.at, problem);
+            let (buffer, before) = (draft.pcre.buffer, draft.pcre.before);
+            have_buffer(buffer, Keyword::Pcre, header.protocol, flow).map_err(fault)?;
+            let after = last_of(patterns, buffer, before);
+            // Whoever counts from the last match counts from that of an expression, if there is one, and where it ends is not kept.
+            let ends_one = |one: &Pcre| {
+                !one.negated && one.buffer == buffer && after.is_none_or(|after| one.before > after)
+            };
+            if draft.is_relative && pcres.iter().any(ends_one) {
+                return Err(fault(pcre::refused(BEHIND_PCRE)));
+            }
+            let mut pcre = draft.pcre.clone();
+            pcre.after = after.filter(|_| draft.is_relative);
+            pcres.push(pcre);
+        }
+        let relative = patterns.iter().enumerate().filter_map(|(number, pattern)| {
+            let Anchor::Relative { after, .. } = pattern.anchor else {
+                return None;
+            };
+            Some((pattern.buffer, number, after))
+        });
+        let tests = self.tests.iter().zip(tests).filter_map(|(draft, test)| {
+            // A number is read out of the payload alone.
+            let buffer = if let Test::DataAt { buffer, .. } = *test {
+                buffer
+            } else {
+                Buffer::Payload
+            };
+            Some((buffer, draft.relative_to?, test.after()))
+        });
+        for (buffer, number, after) in relative.chain(tests) {
+            let stands_between = |one: &Pcre| {
+                !one.negated
+                    && one.buffer == buffer
+                    && one.before <= number
+                    && after.is_none_or(|after| one.before > after)
+            };
+            if pcres.iter().any(stands_between) {
+                return refuse(BEHIND_PCRE);
+            }
+        }
+        Ok(pcres)
+    }
+}
+
+const BEHIND_PCRE: &str = "what stands behind it begins where it ends, and that is not kept: not with distance, within, relative or R";
 
 /// Of the first `before` patterns the last that is in this buffer and must be there.
 fn last_of(patterns: &[Pattern], buffer: Buffer, before: usize) -> Option<usize> {

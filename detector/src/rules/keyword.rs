@@ -10,8 +10,20 @@ pub enum Handling {
     Honoured(Keyword),
     /// It says nothing of a packet: it is kept, or told.
     Silent,
+    /// A rule that has it is refused, unless it may be [partial](super::Rule::is_partial).
+    Partial(Keyword, &'static str),
     /// A rule that has it is refused.
     Refused(&'static str),
+}
+
+impl Handling {
+    fn of(keyword: Keyword) -> Self {
+        if keyword == Keyword::Pcre {
+            Self::Partial(keyword, IN_THE_AGENT)
+        } else {
+            Self::Honoured(keyword)
+        }
+    }
 }
 
 macro_rules! keywords {
@@ -90,6 +102,7 @@ keywords! {
     OfHttpHeader = "http_header",
     NoTcpOptions = "detector.no_tcp_options",
     SequenceIsDestination = "detector.seq_is_destination",
+    Pcre = "pcre",
 }
 
 /// Keywords that say nothing of a packet. The payload is looked at as it is in any case, and which pattern is looked for first is ours to
@@ -104,6 +117,8 @@ const SILENT: [&str; 7] = [
     "target",
 ];
 
+/// What is said of what the agent decides.
+const IN_THE_AGENT: &str = "regular expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts";
 const ARITHMETIC: &str = "numbers are not read out of a payload";
 const STATE: &str = "nothing is remembered of a connection between rules";
 const REASSEMBLED: &str = "files, answers and protocols within a connection are not followed";
@@ -117,7 +132,6 @@ const HEADER: &str = "this header field is not looked at";
 
 /// Keywords that make a rule refused, with the reason.
 const REFUSED: &[(&str, &str)] = &[
-    ("pcre", "regular expressions are not matched"),
     ("byte_jump", ARITHMETIC),
     ("byte_extract", ARITHMETIC),
     ("byte_math", ARITHMETIC),
@@ -294,7 +308,7 @@ const FAMILIES: &[(&str, &str)] = &[
 pub fn all() -> impl Iterator<Item = (&'static str, Handling)> {
     let honoured = Keyword::ALL
         .iter()
-        .map(|keyword| (keyword.name(), Handling::Honoured(*keyword)));
+        .map(|keyword| (keyword.name(), Handling::of(*keyword)));
     let silent = SILENT.into_iter().map(|name| (name, Handling::Silent));
     let refused = REFUSED
         .iter()
@@ -303,16 +317,19 @@ pub fn all() -> impl Iterator<Item = (&'static str, Handling)> {
     honoured.chain(silent).chain(refused)
 }
 
-/// The keyword of this name; `None` if it says nothing of a packet.
-pub(super) fn known(name: &str) -> Result<Option<Keyword>, Problem> {
+/// The keyword of this name; `None` if it says nothing of a packet. What only the agent decides is refused unless `allow_partial`.
+pub(super) fn known(name: &str, allow_partial: bool) -> Result<Option<Keyword>, Problem> {
     let is_of_family = |known: &str| {
         let family = known.strip_suffix('*');
         family.is_some_and(|family| name.starts_with(family))
     };
     match all().find(|(known, _)| *known == name || is_of_family(known)) {
         Some((_, Handling::Honoured(keyword))) => Ok(Some(keyword)),
+        Some((_, Handling::Partial(keyword, _))) if allow_partial => Ok(Some(keyword)),
         Some((_, Handling::Silent)) => Ok(None),
-        Some((keyword, Handling::Refused(why))) => Err(Problem::Refused { keyword, why }),
+        Some((keyword, Handling::Refused(why) | Handling::Partial(_, why))) => {
+            Err(Problem::Refused { keyword, why })
+        }
         None => {
             let names: Vec<_> = all().map(|(name, _)| name).collect();
             let hint = Hint(nearest(name, &names));
@@ -331,7 +348,9 @@ mod tests {
     fn every_keyword_is_known_once() {
         let mut names = BTreeSet::new();
         assert!(all().all(|(name, _)| names.insert(name)));
-        assert!(known("nocas").is_err_and(|problem| problem.to_string().contains("\"nocase\"")));
+        assert!(
+            known("nocas", false).is_err_and(|problem| problem.to_string().contains("\"nocase\""))
+        );
     }
 
     #[test]
@@ -340,6 +359,7 @@ mod tests {
         let row = |(name, handling)| match handling {
             Handling::Honoured(_) => format!("| `{name}` | honoured |"),
             Handling::Silent => format!("| `{name}` | says nothing of a packet |"),
+            Handling::Partial(_, why) => format!("| `{name}` | partial | {why} |"),
             Handling::Refused(why) => format!("| `{name}` | refused | {why} |"),
         };
         let missing: Vec<_> = all()

@@ -36,6 +36,9 @@ pub enum Problem {
         /// Why.
         why: &'static str,
     },
+    /// A regular expression that cannot be matched here.
+    #[error("pcre: {0}")]
+    Regex(Shown),
     /// The value is not one of the keyword.
     #[error("{keyword}: \"{value}\": expected {expected}")]
     Value {
@@ -96,9 +99,11 @@ impl Problem {
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         match self {
-            Self::Action(_) | Self::Protocol(_) | Self::Refused { .. } | Self::Duplicate { .. } => {
-                false
-            }
+            Self::Action(_)
+            | Self::Protocol(_)
+            | Self::Refused { .. }
+            | Self::Regex(_)
+            | Self::Duplicate { .. } => false,
             Self::NotUtf8
             | Self::Expected(_)
             | Self::TooDeep
@@ -129,6 +134,7 @@ impl Problem {
             | Self::OnlyOf(keyword, _)
             | Self::Twice(keyword)
             | Self::Together(keyword, _) => keyword,
+            Self::Regex(_) => "pcre",
             Self::Action(_) => "action",
             Self::Protocol(_) => "protocol",
             Self::UnknownKeyword(..) => "unknown keyword",

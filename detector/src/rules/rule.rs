@@ -1,6 +1,6 @@
 //! A rule: what it asks of a packet.
 
-use detector_common::detect::signature::table::trait_bit;
+use detector_common::{detect::signature::table::trait_bit, evidence::EVIDENCE_MAX};
 
 use super::{
     Number,
@@ -10,10 +10,16 @@ use super::{
     keyword::{self, Keyword},
     option::{Fault, options},
     pattern::{Buffer, Pattern},
+    pcre::Pcre,
     problem::Problem,
     test::{Flags, FragmentBits, IpOption, Numbers},
     threshold::Threshold,
 };
+
+/// What is said of a rule that is partial.
+pub const PARTLY: &str =
+    "pcre is decided in the agent, on the first 2048 bytes of the packet; alerts only";
+const _: () = assert!(EVIDENCE_MAX == 2048);
 
 /// Where a rule begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +49,8 @@ pub struct Rule {
     pub priority: Option<u32>,
     /// The bytes that it looks for, in order.
     pub patterns: Vec<Pattern>,
+    /// The regular expressions that it asks besides, which make it [partial](Self::is_partial).
+    pub pcres: Vec<Pcre>,
     /// What it asks besides. All must hold.
     pub tests: Vec<Test>,
     /// Which side of a connection it is for.
@@ -118,15 +126,27 @@ impl Rule {
         Number { sid, gid }
     }
 
-    /// Reads the rule that stands at `origin`.
-    pub(super) fn read(text: &str, origin: Origin) -> Result<Self, Fault> {
+    /// Whether a part of it is decided in the agent, on the beginning of the packet: then it only alerts.
+    #[must_use]
+    pub fn is_partial(&self) -> bool {
+        !self.pcres.is_empty()
+    }
+
+    /// What is said of it if it is partial.
+    #[must_use]
+    pub fn partly(&self) -> Option<&'static str> {
+        self.is_partial().then_some(PARTLY)
+    }
+
+    /// Reads the rule that stands at `origin`; a partial one is refused unless `allow_partial`.
+    pub(super) fn read(text: &str, origin: Origin, allow_partial: bool) -> Result<Self, Fault> {
         let (header, from) = Header::read(text)?;
         let mut draft = Draft::default();
         let mut refused: Option<Fault> = None;
         for option in options(text, from) {
             let taken = option.and_then(|option| {
                 let at = |problem| Fault::new(option.at, problem);
-                if let Some(keyword) = keyword::known(option.name).map_err(at)? {
+                if let Some(keyword) = keyword::known(option.name, allow_partial).map_err(at)? {
                     draft.take(keyword, &option).map_err(at)?;
                 }
                 Ok(())
@@ -160,7 +180,9 @@ impl Rule {
     pub(super) fn asks_of(&self, is_one: impl Fn(Buffer) -> bool) -> bool {
         let mut patterns = self.patterns.iter();
         let by_test = |test: &Test| matches!(test, Test::DataAt { buffer, .. } if is_one(*buffer));
-        patterns.any(|pattern| is_one(pattern.buffer)) || self.tests.iter().any(by_test)
+        patterns.any(|pattern| is_one(pattern.buffer))
+            || self.tests.iter().any(by_test)
+            || self.pcres.iter().any(|pcre| is_one(pcre.buffer))
     }
 }
 
@@ -273,13 +295,13 @@ impl Flow {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{pattern::Anchor, problem::Problem},
+        super::{header::Action, pattern::Anchor, problem::Problem},
         *,
     };
 
     fn read(options: &str) -> Result<Rule, String> {
         let text = format!("alert tcp any any -> any 80 ({options} sid:7;)");
-        Rule::read(&text, Origin::default()).map_err(|fault| fault.problem.to_string())
+        Rule::read(&text, Origin::default(), false).map_err(|fault| fault.problem.to_string())
     }
 
     fn pattern(bytes: &[u8], anchor: Anchor) -> Pattern {
@@ -370,6 +392,75 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_with_a_regular_expression_is_partial_and_only_alerts() {
+        let read = |text: &str| {
+            Rule::read(text, Origin::default(), true).map_err(|fault| fault.problem.to_string())
+        };
+        let rule = |options: &str| {
+            read(&format!(
+                "drop tcp any any -> any 80 (flow:to_server; {options} sid:7;)"
+            ))
+        };
+        let partial = rule("content:\"ab\"; pcre:\"/c\\;d/iR\"; pcre:!\"/e/U\";").unwrap();
+        assert_eq!(partial.header.action, Action::Alert);
+        assert!(partial.is_partial() && partial.is_of_requests());
+        let asked: Vec<_> = partial
+            .pcres
+            .iter()
+            .map(|pcre| (pcre.to_string(), pcre.buffer, pcre.after, pcre.negated))
+            .collect();
+        assert_eq!(
+            asked,
+            [
+                (
+                    "pcre:\"/c\\;d/iR\"".to_owned(),
+                    Buffer::Payload,
+                    Some(0),
+                    false
+                ),
+                ("pcre:!\"/e/U\"".to_owned(), Buffer::HttpUri, None, true),
+            ]
+        );
+        for (options, why) in [
+            ("pcre:\"/a/\";", "needs a content"),
+            ("content:!\"a\"; pcre:\"/a/\";", "needs a content"),
+            (
+                "content:\"a\"; pcre:\"/a/\"; content:\"b\"; distance:0;",
+                "what stands behind it",
+            ),
+            (
+                "content:\"a\"; pcre:\"/a/\"; isdataat:1,relative;",
+                "what stands behind it",
+            ),
+            (
+                "content:\"a\"; pcre:\"/a/\"; byte_test:1,>,3,0,relative;",
+                "what stands behind it",
+            ),
+            (
+                "content:\"a\"; pcre:\"/a/\"; pcre:\"/b/R\";",
+                "what stands behind it",
+            ),
+            (
+                "content:\"a\"; pcre:\"/a/\"; detection_filter:track by_src, count 2, seconds 9;",
+                "not together with threshold",
+            ),
+            (
+                "http.uri; content:\"a\"; pcre:\"/a/U\";",
+                "a keyword before it",
+            ),
+        ] {
+            let told = rule(options).unwrap_err();
+            assert!(told.contains(why), "{options}: {told}");
+        }
+        let behind = "content:\"a\"; pcre:!\"/a/\"; content:\"b\"; distance:0;";
+        assert!(rule(behind).is_ok(), "what is not there ends nowhere");
+        let from_start = "content:\"a\"; pcre:\"/a/\"; byte_test:1,>,3,0;";
+        assert!(rule(from_start).is_ok());
+        let pass = "pass tcp any any -> any 80 (content:\"a\"; pcre:\"/a/\"; sid:7;)";
+        assert!(read(pass).is_err_and(|why| why.contains("lets packets pass")));
+    }
+
+    #[test]
     fn tests_of_headers_are_read() {
         let rule = read(
             "flow:established,To_Server; flags:S,12; dsize:>100; ttl:<5; id:31337; \
@@ -390,7 +481,7 @@ mod tests {
     fn what_cannot_be_honoured_is_refused_with_the_reason() {
         let whole = "a whole number, and not too large a one";
         for (options, message) in [
-            ("pcre:\"/a/\";", "pcre: regular expressions are not matched".to_owned()),
+            ("pcre:\"/a/\";", "pcre: regular expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts".to_owned()),
             ("contnet:\"a\";", "unknown keyword \"contnet\": did you mean \"content\"?".to_owned()),
             ("nocase;", "nocase: tells of a content, and there is none before it".to_owned()),
             ("content:\"a\"; nocase:no;", "nocase: \"no\": expected no value".to_owned()),
@@ -419,7 +510,7 @@ mod tests {
             assert_eq!(read(options).unwrap_err(), message, "{options}");
         }
         let unnumbered = "alert ip any any -> any any (msg:\"a\";)";
-        let fault = Rule::read(unnumbered, Origin::default()).unwrap_err();
+        let fault = Rule::read(unnumbered, Origin::default(), false).unwrap_err();
         assert!(matches!(fault.problem, Problem::NoSid));
     }
 
@@ -439,12 +530,12 @@ mod tests {
             "activates:1;",
         ] {
             let text = format!("alert tcp any any -> any 80 ({options} sid:7;)");
-            let fault = Rule::read(&text, Origin::default()).unwrap_err();
+            let fault = Rule::read(&text, Origin::default(), false).unwrap_err();
             assert!(!fault.problem.is_wrong(), "{options}: {}", fault.problem);
         }
         for header in ["ip any any -> any 80", "udp any any -> any 80"] {
             let text = format!("alert {header} (uricontent:\"a\"; sid:7;)");
-            let fault = Rule::read(&text, Origin::default()).unwrap_err();
+            let fault = Rule::read(&text, Origin::default(), false).unwrap_err();
             assert!(!fault.problem.is_wrong(), "{header}: {}", fault.problem);
         }
         assert!(read("ipopts:lsrre;").is_ok());
@@ -453,19 +544,19 @@ mod tests {
     #[test]
     fn all_that_a_rule_is_refused_for_is_told() {
         let text = "alert tcp any any -> any 80 (pcre:\"/a/\"; flowbits:set,a; pcre:\"/b/\"; depth:1; tag:host; sid:7;)";
-        let fault = Rule::read(text, Origin::default()).unwrap_err();
+        let fault = Rule::read(text, Origin::default(), false).unwrap_err();
         assert_eq!(fault.problem.topic(), "pcre");
         assert_eq!(fault.others, ["flowbits", "tag"]);
         // What is wrong before anything else is.
         let text = "alert tcp any any -> any 80 (depth:1; pcre:\"/a/\"; sid:7;)";
-        let fault = Rule::read(text, Origin::default()).unwrap_err();
+        let fault = Rule::read(text, Origin::default(), false).unwrap_err();
         assert!(fault.problem.is_wrong() && fault.others.is_empty());
     }
 
     #[test]
     fn a_fault_stands_where_the_option_does() {
         let text = "alert tcp any any -> any any (content:\"abc\"; depth:2; itype:8; sid:1;)";
-        let fault = Rule::read(text, Origin::default()).unwrap_err();
+        let fault = Rule::read(text, Origin::default(), false).unwrap_err();
         assert_eq!(fault.at, text.find("content").unwrap());
     }
 
@@ -473,7 +564,7 @@ mod tests {
     fn whether_a_connection_stands_is_asked_of_tcp_alone() {
         for (protocol, taken) in [("tcp", true), ("udp", false), ("ip", false)] {
             let text = format!("alert {protocol} any any -> any any (flow:established; sid:7;)");
-            let read = Rule::read(&text, Origin::default());
+            let read = Rule::read(&text, Origin::default(), false);
             assert_eq!(read.is_ok(), taken, "{protocol}");
             if let Err(fault) = read {
                 assert!(!fault.problem.is_wrong(), "{protocol}");

@@ -23,6 +23,7 @@ pub fn steps(rule: &Rule) -> Vec<Step> {
     let header = &rule.header;
     let mut so_far = Rule {
         patterns: Vec::new(),
+        pcres: Vec::new(),
         tests: Vec::new(),
         flow: Flow::default(),
         threshold: None,
@@ -70,6 +71,10 @@ pub fn steps(rule: &Rule) -> Vec<Step> {
     for test in rule.tests.iter().filter(|test| is_late(test)) {
         so_far.tests.push(*test);
         push(&test.to_string(), &so_far);
+    }
+    for pcre in &rule.pcres {
+        so_far.pcres.push(pcre.clone());
+        push(&pcre.to_string(), &so_far);
     }
     if let Some(threshold) = rule.threshold {
         so_far.threshold = rule.threshold;

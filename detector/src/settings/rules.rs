@@ -18,6 +18,8 @@ const VARIABLES_MAX: usize = 1024;
 pub struct RulesSettings {
     /// `worms`: whether the rules that we ship are in force.
     pub worms: bool,
+    /// `allow_partial`: whether rules are taken of which a part is decided in the agent.
+    pub allow_partial: bool,
     /// `files`: files of rules besides.
     pub files: Vec<PathBuf>,
     /// `addresses` and `ports`: what variables stand for.
@@ -29,6 +31,7 @@ impl RulesSettings {
     pub(super) fn new() -> Self {
         Self {
             worms: true,
+            allow_partial: false,
             files: Vec::new(),
             variables: Variables::default(),
         }
@@ -37,6 +40,7 @@ impl RulesSettings {
     pub(super) fn read(section: &mut Section<'_>) -> Result<Self, Fault> {
         Ok(Self {
             worms: section.flag("worms", true)?,
+            allow_partial: section.flag("allow_partial", false)?,
             files: section.paths("files", FILES_MAX)?,
             variables: Variables {
                 addresses: section.sets("addresses", VARIABLES_MAX, Set::<AddressRange>::parse)?,

@@ -70,6 +70,7 @@ fn every_worm_is_reported_as_a_line_of_json() -> Result<()> {
             "source": { "mac": "02:00:00:00:01:0a", "ip": "203.0.113.10", "vlan": [] },
             "target": { "ip": "203.0.113.180", "port": 1434, "source_port": 40000, "protocol": "udp" },
             "targets": null, "tried": null, "relayed_by_gateway": false, "count": 1, "proof": "spoofable", "verdict": "drop", "reason": "signature",
+            "decided_in_agent": false,
         })
     );
     Ok(())

@@ -7,7 +7,7 @@ use super::{
     Records, Search,
     prefilter::Text,
     request::View,
-    table::{List, PATTERNS_MAX, Row, RuleTable},
+    table::{Action, List, PATTERNS_MAX, Row, RuleTable},
     threshold::HELD_MAX,
     workspace::{CANDIDATES_MAX, REQUESTS_MAX},
 };
@@ -44,7 +44,15 @@ pub fn run<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
         }
     }
     let best = inspector.workspace()?.finding();
-    (best != u32::MAX).then_some(inspector.rule_table(search)?.row(best))
+    if best == u32::MAX {
+        return None;
+    }
+    let row = inspector.rule_table(search)?.row(best);
+    if row.action == Action::Pass as u8 {
+        // Nobody is told of what is let pass.
+        inspector.workspace()?.partials_len = 0;
+    }
+    Some(row)
 }
 
 /// Asks the rules about the packet by itself and each of its requests, or about what came before it with its beginning.

@@ -7,10 +7,11 @@ use super::{
     filter, find, gather,
     inspect::{self, Inspector},
     line::{self, Ending, Place, Stage},
+    partial::Decider,
     prefilter::{self, Prefilter, Text},
     request::{self, HeaderLine, Order},
     rule,
-    table::{FilterTable, List, RuleTable},
+    table::{FilterTable, Kind, List, RuleTable},
     test,
     threshold::{self, Meter, Words},
     uri,
@@ -35,6 +36,8 @@ pub struct Local<'a, P, W: ?Sized> {
     pub workspace: &'a mut Workspace,
     /// Who counts it.
     pub meter: Meter<'a, W>,
+    /// Who decides what the kernel does not; without, that holds, as in the kernel.
+    pub decider: Option<&'a dyn Decider>,
 }
 
 impl<P: PacketBytes, W: Words + ?Sized> Records for Local<'_, P, W> {
@@ -165,7 +168,13 @@ impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
         let table = self.rules;
         rule::each(list, table, |row| {
             let find = |exit, workspace: &mut Workspace| find::run::<P>(exit, table, workspace);
-            let test = |exit, workspace: &mut Workspace| test::is_so::<P>(exit, table, workspace);
+            let test = |exit, workspace: &mut Workspace| {
+                let asked = self.decider.zip(table.operation(exit));
+                match asked.filter(|(_, operation)| operation.kind == Kind::Regex as u8) {
+                    Some((decider, operation)) => decider.holds(operation, workspace),
+                    None => test::is_so::<P>(exit, table, workspace),
+                }
+            };
             let hold = |workspace: &mut Workspace| workspace.hold(row, table);
             rule::ask::<P>(row, table, self.workspace, find, test, hold);
         });

@@ -29,7 +29,7 @@ pub fn each(list: List, table: &RuleTable, mut ask: impl FnMut(u32)) {
 }
 
 /// Asks the rule of a row, and keeps it if it holds and is the first one; `find` looks for the pattern that an exit leads to, `test`
-/// runs [`super::test::is_so`], and `hold` [`Workspace::hold`].
+/// runs [`super::test::is_so`], and `hold` runs [`Workspace::hold`] on a row whose holding is noted only.
 #[inline(always)]
 pub fn ask<P: PacketBytes>(
     row: u32,
@@ -39,8 +39,8 @@ pub fn ask<P: PacketBytes>(
     test: impl FnMut(u32, &mut Workspace) -> bool,
     hold: impl FnOnce(&mut Workspace),
 ) {
-    // One that comes later would change nothing, unless it is counted.
-    if row >= workspace.best && !table.row(row).is_awaited() {
+    // One that comes later would change nothing, unless it is counted, or told by somebody else.
+    if row >= workspace.best && !table.row(row).is_noted() {
         return;
     }
     let Row {
@@ -68,7 +68,7 @@ pub fn ask<P: PacketBytes>(
     }
     // What was all there before this segment was asked about then.
     if holds && workspace.is_new != 0 {
-        if table.row(row).is_awaited() {
+        if table.row(row).is_noted() {
             hold(workspace);
         } else {
             workspace.best = row;

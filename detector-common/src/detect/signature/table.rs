@@ -166,8 +166,10 @@ pub struct Row {
     pub last: u16,
     /// Whether it is asked of segments that are joined, see [`Joins`].
     pub joins: u8,
+    /// 1 if a part of it is decided elsewhere, see [`super::partial`]: then that it holds here is no finding.
+    pub is_partial: u8,
     /// Zero.
-    pub reserved: [u8; 3],
+    pub reserved: [u8; 2],
 }
 
 impl Row {
@@ -179,6 +181,15 @@ impl Row {
     #[must_use]
     pub fn is_awaited(&self) -> bool {
         self.least > 1
+    }
+
+    /// Whether that it holds is noted only, and no finding yet: it is awaited, or a part of it is decided elsewhere.
+    ///
+    /// VERIFIER: one number, for one branch.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_noted(&self) -> bool {
+        u32::from(self.least) | u32::from(self.is_partial) << 16 > 1
     }
 }
 
@@ -220,6 +231,8 @@ pub enum Kind {
     DataAt = 3,
     /// Whether a number in a buffer, under a mask, is at least one number and at most another, see [`super::test::is_so`].
     ByteTest = 4,
+    /// Whether a regular expression matches, which [`super::partial`] decides; the kernel takes it for one that does.
+    Regex = 5,
 }
 
 /// One operation of a rule, with two exits: an operation each, or [`FOUND`], or [`NONE`].
@@ -240,7 +253,7 @@ pub struct Operation {
     pub otherwise: u32,
     /// What it asks: of a field the mask, the first and the span; of a content where its words begin, how many bytes it has,
     /// how far from its anchor it begins, and how many bytes are looked at; of a number in a buffer the mask, the first, the span, and how far from
-    /// its anchor it begins.
+    /// its anchor it begins; of a regular expression its number.
     pub numbers: [u32; 4],
     /// Of a relative content, [`Kind::DataAt`] or [`Kind::ByteTest`]: the slot of what it is relative to.
     pub after: u32,
@@ -479,5 +492,12 @@ impl RuleTable {
     pub fn row(&self, row: u32) -> Row {
         let row = self.rows.get(row as usize & (RULES_MAX - 1));
         row.copied().unwrap_or_default()
+    }
+
+    /// The operation that an exit leads to.
+    #[inline(always)]
+    #[must_use]
+    pub fn operation(&self, exit: u32) -> Option<&Operation> {
+        self.operations.get(exit as usize & (OPERATIONS_MAX - 1))
     }
 }

@@ -1,18 +1,22 @@
 //! What rules ask of a buffer besides patterns: how long it is, and which number stands in it.
 
 use super::{
-    table::{Kind, OPERATIONS_MAX, Operation, RuleTable, flag},
+    table::{Kind, Operation, RuleTable, flag},
     workspace::{SLOTS, Workspace},
 };
 use crate::packet::PacketBytes;
 
-/// Whether the operation holds that `exit` leads to, a [`Kind::DataAt`] or a [`Kind::ByteTest`].
+/// Whether the operation holds that `exit` leads to, a [`Kind::DataAt`], [`Kind::ByteTest`] or [`Kind::Regex`].
 #[inline(always)]
 pub fn is_so<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspace) -> bool {
-    let operation = table.operations.get(exit as usize & (OPERATIONS_MAX - 1));
-    let Some(operation) = operation else {
+    let Some(operation) = table.operation(exit) else {
         return false;
     };
+    if operation.kind == Kind::Regex as u8 {
+        // What it matches may go over to the new segment.
+        workspace.is_new = 1;
+        return true;
+    }
     let mut from = workspace.buffer(operation.subject).begin;
     if operation.flags & flag::RELATIVE != 0 {
         let after = operation.after as usize & (SLOTS - 1);

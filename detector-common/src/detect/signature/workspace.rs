@@ -5,9 +5,10 @@ use bytemuck::{Pod, Zeroable};
 use super::{
     Search,
     carry::CARRIED_MAX,
+    partial::PARTIALS_MAX,
     prefilter::Text,
     request::{Request, View},
-    table::{BUFFERS, Buffer, FIELDS, Field, Group, Joins, RuleTable, VERSION},
+    table::{BUFFERS, Buffer, FIELDS, Field, Group, Joins, Row, RuleTable, VERSION},
     threshold::HELD_MAX,
     uri::Decoder,
 };
@@ -126,6 +127,10 @@ pub struct Workspace {
     pub held_len: u32,
     /// They.
     pub held: [u16; HELD_MAX],
+    /// How many rules hold of which a part is decided elsewhere, see [`super::partial`].
+    pub partials_len: u32,
+    /// Where they are counted.
+    pub partials: [u16; PARTIALS_MAX],
     /// The last place where [`VERSION`] stands, for a line of a request ends with it; 0 if there is none.
     pub last_version: u32,
     /// How many requests there are.
@@ -471,6 +476,7 @@ impl Workspace {
         self.reached = u32::MAX;
         self.is_untold = 0;
         self.held_len = 0;
+        self.partials_len = 0;
         self.last_version = 0;
         self.requests_len = 0;
         self.decoded_len = 0;
@@ -491,10 +497,16 @@ impl Workspace {
         }
     }
 
-    /// Notes a row that holds and is awaited: of the rows of a rule the first.
+    /// Notes a row that holds and is awaited: of the rows of a rule the first. So with the rule of one that is partial.
     #[inline(always)]
     pub fn hold(&mut self, number: u32, table: &RuleTable) {
-        let slot = table.row(number).slot;
+        let Row {
+            slot, is_partial, ..
+        } = table.row(number);
+        if is_partial != 0 {
+            self.hold_partial(slot);
+            return;
+        }
         let mut index = 0_u32;
         for held in &self.held {
             if index >= self.held_len || table.row(u32::from(*held)).slot == slot {
@@ -511,6 +523,37 @@ impl Workspace {
             *place = number as u16;
         }
         self.held_len = self.held_len.wrapping_add(is_new.into());
+    }
+
+    /// Notes a rule that holds as far as it is asked here. Whoever decides the rest has one packet: of a joined text that is left undecided.
+    #[inline(always)]
+    fn hold_partial(&mut self, slot: u16) {
+        if self.junction != 0 {
+            self.is_cut_short = 1;
+            return;
+        }
+        let mut index = 0_u32;
+        for known in &self.partials {
+            if index >= self.partials_len || *known == slot {
+                break;
+            }
+            index = index.wrapping_add(1);
+        }
+        let Some(place) = self.partials.get_mut(index as usize) else {
+            self.is_cut_short = 1;
+            return;
+        };
+        *place = slot;
+        if index >= self.partials_len {
+            self.partials_len = index.wrapping_add(1);
+        }
+    }
+
+    /// The rules that hold as far as they are asked here: where they are counted.
+    #[must_use]
+    pub fn partials(&self) -> &[u16] {
+        let here = self.partials.get(..self.partials_len as usize);
+        here.unwrap_or(&self.partials)
     }
 
     /// Follows up a pattern that stands at `place` and ends before `end`. Twice is no harm.

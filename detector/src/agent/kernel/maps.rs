@@ -97,6 +97,7 @@ pub struct Maps {
     segments: PerCpuArray<MapData, Record<SourceState>>,
     tallies: PerCpuArray<MapData, u64>,
     events: Option<RingBuf<MapData>>,
+    evidence: Option<RingBuf<MapData>>,
 }
 
 impl Maps {
@@ -119,6 +120,7 @@ impl Maps {
             segments: take(object, map::SEGMENTS)?,
             tallies: take(object, map::TALLIES)?,
             events: Some(take(object, map::EVENTS)?),
+            evidence: Some(take(object, map::EVIDENCE)?),
         })
     }
 
@@ -159,6 +161,11 @@ impl Maps {
     /// The ring buffer of events; `None` if somebody has taken it already.
     pub fn take_events(&mut self) -> Option<RingBuf<MapData>> {
         self.events.take()
+    }
+
+    /// The ring buffer of evidence; `None` if somebody has taken it already.
+    pub fn take_evidence(&mut self) -> Option<RingBuf<MapData>> {
+        self.evidence.take()
     }
 
     /// Packets by interface, reason and verdict, where there were any.

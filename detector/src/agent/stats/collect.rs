@@ -1,6 +1,6 @@
 //! Reads the kernel's counters and puts names to them.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use detector_common::{
     abi::{Counter, RuleCounter, Tally},
@@ -8,8 +8,8 @@ use detector_common::{
 };
 
 use super::{
-    CpuMatches, CpuPackets, EventStats, InterfaceStats, ReasonStats, SOURCES_MAX, SignatureStats,
-    SourceStats, Stats, TableStats, Verdicts,
+    CpuMatches, CpuPackets, EventStats, EvidenceStats, InterfaceStats, ReasonStats, SOURCES_MAX,
+    SignatureStats, SourceStats, Stats, TableStats, Verdicts,
 };
 use crate::{
     agent::{
@@ -25,10 +25,9 @@ use crate::{
 /// Everything that was counted; with a list by CPU if `per_cpu`.
 pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, KernelError> {
     let maps = view.kernel.maps();
-    let book = view.book();
     let counters = maps.counters()?;
     let all = view.sources()?;
-    let (mut events, table) = tallies(view, &maps.tallies()?);
+    let (mut events, evidence, table) = tallies(view, &maps.tallies()?);
     events.held = sum(&all, |source| {
         let objections = source.objections();
         objections
@@ -64,14 +63,11 @@ pub(in crate::agent) fn collect(view: &View, per_cpu: bool) -> Result<Stats, Ker
             .iter()
             .filter_map(|counted| reason(view, counted, per_cpu))
             .collect(),
-        signatures: maps
-            .rule_hits(book.iter().map(|(slot, _)| slot))?
-            .iter()
-            .filter_map(|(slot, hits)| Some(signature(book.get(*slot)?, hits, clock, per_cpu)))
-            .collect(),
+        signatures: signatures(view, clock, per_cpu)?,
         sources,
         sources_left_out,
         events,
+        evidence,
         table,
     })
 }
@@ -92,9 +88,31 @@ fn reason(view: &View, counted: &Counted, per_cpu: bool) -> Option<ReasonStats> 
     })
 }
 
+/// What the kernel counted of each rule, and the agent.
+fn signatures(
+    view: &View,
+    clock: Clock,
+    per_cpu: bool,
+) -> Result<Vec<SignatureStats>, KernelError> {
+    let book = view.book();
+    let slots = book.iter().map(|(slot, _)| slot);
+    let in_kernel = view.kernel.maps().rule_hits(slots)?;
+    let mut in_kernel: BTreeMap<_, _> = in_kernel.into_iter().collect();
+    let partial = view.partial();
+    let counted = book.iter().filter_map(|(slot, entry)| {
+        let hits = in_kernel.remove(&slot).unwrap_or_default();
+        let decided = partial.hits(slot);
+        (decided.packets != 0 || !hits.is_empty())
+            .then(|| signature(entry, &hits, decided, clock, per_cpu))
+    });
+    Ok(counted.collect())
+}
+
+/// `decided` is what the agent counted.
 fn signature(
     rule: &Entry,
     hits: &PerCpu<RuleCounter>,
+    decided: RuleCounter,
     clock: Clock,
     per_cpu: bool,
 ) -> SignatureStats {
@@ -103,15 +121,16 @@ fn signature(
         bytes: counter.bytes,
         dropped: counter.dropped,
     });
-    let last_ns = hits.iter().map(|counter| counter.last_ns).max();
+    let all: Vec<_> = hits.iter().copied().chain([decided]).collect();
+    let last_ns = all.iter().map(|counter| counter.last_ns).max();
     SignatureStats {
         id: rule.sid,
         gid: rule.gid,
         name: rule.name.clone().into(),
         severity: rule.severity.name().into(),
-        packets: sum(hits, |counter| counter.packets),
-        bytes: sum(hits, |counter| counter.bytes),
-        dropped: sum(hits, |counter| counter.dropped),
+        packets: sum(&all, |counter| counter.packets),
+        bytes: sum(&all, |counter| counter.bytes),
+        dropped: sum(&all, |counter| counter.dropped),
         last: last_ns.map(|last_ns| Time(clock.to_unix_ns(last_ns))),
         per_cpu: per_cpu.then(|| cpus.collect()),
     }
@@ -167,9 +186,16 @@ fn first_of_each_side<T>(mut all: Vec<T>, is_lan: impl Fn(&T) -> bool) -> (Vec<T
     (all, left_out)
 }
 
-fn tallies(view: &View, tallies: &[(Tally, PerCpu<u64>)]) -> (EventStats, TableStats) {
+fn tallies(
+    view: &View,
+    tallies: &[(Tally, PerCpu<u64>)],
+) -> (EventStats, EvidenceStats, TableStats) {
     let mut events = view.reports.counts();
     let mut table = TableStats::default();
+    let mut evidence = EvidenceStats {
+        undecided: view.partial().undecided(),
+        ..EvidenceStats::default()
+    };
     for (tally, counts) in tallies {
         let count = sum(counts, |count| *count);
         match tally {
@@ -180,9 +206,11 @@ fn tallies(view: &View, tallies: &[(Tally, PerCpu<u64>)]) -> (EventStats, TableS
             Tally::ProtectedSpared => table.protected_spared = count,
             Tally::RulesCutShort => table.rules_cut_short = count,
             Tally::SegmentsNotFollowed => table.segments_not_followed = count,
+            Tally::EvidenceSent => evidence.sent = count,
+            Tally::EvidenceLost => evidence.lost = count,
         }
     }
-    (events, table)
+    (events, evidence, table)
 }
 
 fn sum<T>(all: &[T], of: impl Fn(&T) -> u64) -> u64 {

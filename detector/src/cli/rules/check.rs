@@ -10,6 +10,7 @@ use detector_common::config::Config;
 
 use self::report::Report;
 use crate::{
+    cli::partial::Partial,
     exit::{Exit, Failure, OrExit as _},
     output::{self, Format},
     rules::{
@@ -33,6 +34,8 @@ pub(super) struct Arguments {
     /// The configuration, in TOML: what variables stand for, and which rules these are to be together with
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    partial: Partial,
     /// In which form to answer
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -42,6 +45,7 @@ const JSON_HELP: &str = "\
 The JSON object:
   schema_version  1
   taken           rules that are taken
+  partial         [{sid, gid, file, line}]: those of them of which a part is decided in the agent, so that they only alert
   refused         [{file, line, column, sid, gid, topic, topics, wrong, why}]: sid and gid are null where no sid can be read; topic is the keyword, or a
                   word for what is wrong, topics all of them, that one first; with one that is wrong the agent does not start
   left_out        rules that were refused besides, of which nothing more is told
@@ -62,7 +66,7 @@ Exit codes: 0 all are taken, whatever is warned of, 1 a file cannot be read, 2 w
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     // Without a configuration the variables are those that everybody has.
-    let (settings, worms) = match &arguments.config {
+    let (mut settings, worms) = match &arguments.config {
         Some(path) => {
             let settings = Settings::load(path).or_exit(Exit::Usage)?;
             let worms = settings.rules.worms;
@@ -70,6 +74,8 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         }
         None => (Settings::default(), false),
     };
+    arguments.partial.apply(&mut settings);
+    let allow_partial = settings.rules.allow_partial;
     let mut files = settings.rules.files.clone();
     // One that the configuration names already is no duplicate of itself.
     let further = arguments.files.iter();
@@ -78,7 +84,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
             .filter(|file| !settings.rules.files.contains(file))
             .cloned(),
     );
-    let mut set = RuleSet::load_with(worms, &files).or_exit(Exit::Failed)?;
+    let mut set = RuleSet::load_as(allow_partial, worms, &files).or_exit(Exit::Failed)?;
     let variables = settings.variables();
     // What compiles is known only when it does.
     let tables = Tables::new(Config::DEFAULT, HashSeed::FIXED, &set.rules, &variables);

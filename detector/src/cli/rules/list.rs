@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::counted::{Agent, Counted, Counts};
 use crate::{
-    cli::table,
+    cli::{partial::Partial, table},
     exit::{Exit, Failure, OrExit as _},
     output::{self, FileName, Format, SCHEMA_VERSION},
     rules::{Entry, Rule, RuleSet},
@@ -27,6 +27,8 @@ pub(super) struct Arguments {
     /// The configuration, in TOML; without one, what is in force by default
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    partial: Partial,
     /// The form of the list
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     output: Format,
@@ -37,12 +39,14 @@ pub(super) struct Arguments {
 const JSON_HELP: &str = "\
 The JSON object:
   schema_version  1
-  rules           [{sid, gid, rev, msg, severity, action, protocol, file, line, counted}]
+  rules           [{sid, gid, rev, msg, severity, action, protocol, file, line, partial, counted}]
+    partial         what is decided in the agent of it; null if nothing is
     counted         {packets, bytes, dropped, last}: what the running agent counted since it started; null if none runs";
 
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
-    let settings =
+    let mut settings =
         Settings::of_command_line(arguments.config.as_deref(), false).or_exit(Exit::Usage)?;
+    arguments.partial.apply(&mut settings);
     let (tables, set) = settings.tables(HashSeed::FIXED).or_exit(Exit::Usage)?;
     let counts = arguments.agent.counts()?;
     let rules = set.rules.iter().filter_map(|rule| {
@@ -52,7 +56,13 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     });
     let rules: Vec<_> = rules.collect();
     match arguments.output {
-        Format::Human => output::print(|out| writeln!(out, "{}", human(&rules).trim_fmt()))?,
+        Format::Human => output::print(|out| {
+            writeln!(out, "{}", human(&rules).trim_fmt())?;
+            match rules.iter().find_map(|rule| rule.partial) {
+                Some(partly) => writeln!(out, "\npartial: {partly}"),
+                None => Ok(()),
+            }
+        })?,
         Format::Json => output::print_json(&Listing {
             schema_version: SCHEMA_VERSION,
             rules,
@@ -78,6 +88,7 @@ struct Listed<'s> {
     protocol: &'static str,
     file: Option<&'s FileName>,
     line: usize,
+    partial: Option<&'static str>,
     counted: Option<Counted>,
 }
 
@@ -93,6 +104,7 @@ impl<'s> Listed<'s> {
             protocol: rule.header.protocol.name(),
             file: set.files.get(rule.origin.file),
             line: rule.origin.line,
+            partial: rule.partly(),
             counted: counts.map(|counts| counts.get(entry.gid, entry.sid)),
         }
     }
@@ -114,7 +126,10 @@ fn human(rules: &[Listed<'_>]) -> Table {
             rule.sid.to_string(),
             msg,
             rule.severity.to_owned(),
-            rule.action.to_owned(),
+            match rule.partial {
+                Some(_) => format!("{} (partial)", rule.action),
+                None => rule.action.to_owned(),
+            },
             rule.protocol.to_owned(),
             from,
         ];

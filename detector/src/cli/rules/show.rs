@@ -10,6 +10,7 @@ use super::{
     rule_id::{NoRule, RuleId},
 };
 use crate::{
+    cli::partial::Partial,
     exit::{Exit, Failure, OrExit as _},
     output::{self, FileName, Format, SCHEMA_VERSION, complain},
     rules::{Explained, FILE_MAX, Rule, Severity, WORMS, explain, remarks},
@@ -28,6 +29,8 @@ pub(super) struct Arguments {
     /// The configuration, in TOML; without one, what is in force by default
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    partial: Partial,
     /// A file of rules besides; may be said again
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
@@ -46,6 +49,7 @@ The JSON object:
   remarks                         [{keyword, value}]: what asks nothing of a packet, as reference and classtype
   slot                            where it is counted; null if it is refused
   refused                         why it is refused; null if it is not
+  partial                         what is decided in the agent of it; null if nothing is
   found_by                        {pattern, stride, windows}: the content that it is found by, at every how many bytes a window is looked at
                                   for that, and the four bytes that are looked for; null if it is asked of every packet of its ports
   ways                            [{source, source_ports, destination, destination_ports, groups, operations}]: with variables resolved
@@ -58,6 +62,7 @@ Exit codes: 0 it can be told of, 2 wrong command line or configuration, or no su
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut settings =
         Settings::of_command_line(arguments.config.as_deref(), false).or_exit(Exit::Usage)?;
+    arguments.partial.apply(&mut settings);
     settings.rules.files.extend(arguments.rules.iter().cloned());
     let set = settings.load_rules().or_exit(Exit::Usage)?;
     let rule = arguments.id.find(&set).or_exit_as(NoRule::exit)?;
@@ -80,6 +85,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         line: rule.origin.line,
         remarks: remarks_of(rule, &settings),
         refused: refused.map(|(_, problem)| problem.to_string()),
+        partial: rule.partly(),
         explained: explain(rule, &tables, &variables),
         counted: counts.map(|counts| counts.get(rule.gid, rule.sid)),
     };
@@ -128,6 +134,7 @@ struct Answer<'s> {
     line: usize,
     remarks: Vec<Remark>,
     refused: Option<String>,
+    partial: Option<&'static str>,
     #[serde(flatten)]
     explained: Explained,
     counted: Option<Counted>,
@@ -155,6 +162,9 @@ impl Answer<'_> {
         }
         line("action", self.action)?;
         line("severity", self.severity)?;
+        if let Some(partly) = self.partial {
+            line("partial", partly)?;
+        }
         for Remark { keyword, value } in &self.remarks {
             line(keyword, value)?;
         }

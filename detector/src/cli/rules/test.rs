@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::rule_id::RuleId;
 use crate::{
-    cli::table,
+    cli::{partial::Partial, table},
     exit::{Exit, Failure, OrExit as _},
     output::{self, Format, SCHEMA_VERSION, complain},
     replay::{MATCHES_MAX, RuleReport, replay_rule},
@@ -39,6 +39,8 @@ pub(super) struct Arguments {
     /// The configuration, in TOML; without one, what is in force by default
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
+    #[command(flatten)]
+    partial: Partial,
     /// A file of rules besides; may be said again
     #[arg(long, value_name = "FILE")]
     rules: Vec<PathBuf>,
@@ -64,6 +66,7 @@ Exit codes: 0 no packet matches, 1 the capture could not be read to its end, 2 w
 pub(super) fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let mut settings =
         Settings::of_command_line(arguments.config.as_deref(), false).or_exit(Exit::Usage)?;
+    arguments.partial.apply(&mut settings);
     settings.rules.files.extend(arguments.rules.iter().cloned());
     let set = settings.load_rules().or_exit(Exit::Usage)?;
     let rule = arguments.id.find(&set).or_exit(Exit::Usage)?;

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use comfy_table::Table;
 
 use crate::{
-    agent::stats::{SourceStats, Stats},
+    agent::stats::{EvidenceStats, SourceStats, Stats},
     cli::table,
     output::Source,
 };
@@ -29,6 +29,14 @@ pub(super) fn write(out: &mut dyn Write, stats: &Stats) -> io::Result<()> {
         "findings: {} reported, {} lost, {} packets for the next report, {} not printed, {} not understood",
         events.sent, events.lost, events.held, events.not_printed, events.not_understood
     )?;
+    let evidence = &stats.evidence;
+    if *evidence != EvidenceStats::default() {
+        writeln!(
+            out,
+            "decided in the agent: {} packets, {} lost, {} left undecided",
+            evidence.sent, evidence.lost, evidence.undecided
+        )?;
+    }
     writeln!(
         out,
         "table of sources: {} refused, {} displaced",

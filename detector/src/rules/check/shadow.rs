@@ -37,11 +37,15 @@ pub(super) fn shadowed(rules: &[Asked<'_>], tables: &Tables) -> (Vec<(usize, usi
     let mut shadowed = Vec::new();
     let mut room = WORK_MAX;
     for (done, rule) in rules.iter().enumerate() {
+        // Its finding is told besides those of others, and keeps none from being told.
+        if rule.rule.is_partial() {
+            continue;
+        }
         let mut first: Option<&Asked<'_>> = None;
         let candidates = index.candidates(rule, tables);
         for candidate in candidates.iter().filter_map(|place| rules.get(*place)) {
             // Only one that goes before all that were found.
-            if order(candidate) >= order(first.unwrap_or(rule)) {
+            if candidate.rule.is_partial() || order(candidate) >= order(first.unwrap_or(rule)) {
                 continue;
             }
             let Some(rest) = room.checked_sub(1 + bytes(candidate) * bytes(rule) / PAIRS) else {

@@ -79,7 +79,9 @@ pub(super) fn is_all_said(rule: &Rule, choice: usize) -> bool {
         Anchor::Absolute { .. } => None,
     });
     let tests = rule.tests.iter().map(Test::after);
-    is_exact && !patterns.chain(tests).any(|after| after == Some(choice))
+    let pcres = rule.pcres.iter().map(|pcre| pcre.after);
+    let mut others = patterns.chain(tests).chain(pcres);
+    is_exact && !others.any(|after| after == Some(choice))
 }
 
 /// The patterns of all rules that the filter looks for, with their grams.

@@ -9,6 +9,7 @@ use super::{
     super::{
         keyword::Keyword,
         pattern::{Anchor, Buffer, Pattern},
+        pcre::Pcre,
         problem::Problem,
         rule::Rule,
     },
@@ -24,6 +25,7 @@ const TESTS_MAX: usize = 64;
 pub(super) struct Programs {
     pub(super) operations: Vec<Operation>,
     pub(super) words: Vec<PatternWord>,
+    pub(super) regexes: Vec<Pcre>,
 }
 
 impl Programs {
@@ -127,23 +129,19 @@ impl Programs {
                     });
                 }
             }
+            Stage::Regex(pcre) => self.regex(pcre, then, otherwise),
             Stage::Pattern(number, pattern) => self.pattern(*number, pattern, then, otherwise)?,
             Stage::ByteTest(test) => {
                 let range = test.range().ok_or(Problem::Never(
                     Keyword::ByteTest.name(),
                     "no number of so many bytes is so",
                 ))?;
-                let relative = if test.after.is_some() {
-                    flag::RELATIVE
-                } else {
-                    0
-                };
                 let little = if test.is_little { flag::LITTLE } else { 0 };
                 self.operations.push(Operation {
                     kind: Kind::ByteTest as u8,
                     subject: Subject::Payload as u8,
                     slot: test.bytes,
-                    flags: relative | little,
+                    flags: relative(test.after) | little,
                     then,
                     otherwise,
                     numbers: [
@@ -169,7 +167,7 @@ impl Programs {
                 self.operations.push(Operation {
                     kind: Kind::DataAt as u8,
                     subject: subject(*buffer) as u8,
-                    flags: if after.is_some() { flag::RELATIVE } else { 0 },
+                    flags: relative(*after),
                     then: there,
                     otherwise: missing,
                     numbers: [*bytes, 0, 0, 0],
@@ -179,6 +177,21 @@ impl Programs {
             }
         }
         Ok(())
+    }
+
+    /// In the kernel it holds, whatever is asked; so where it must not, that is said where it is decided.
+    fn regex(&mut self, pcre: &Pcre, then: u32, otherwise: u32) {
+        self.operations.push(Operation {
+            kind: Kind::Regex as u8,
+            subject: subject(pcre.buffer) as u8,
+            flags: relative(pcre.after),
+            then,
+            otherwise,
+            numbers: [self.regexes.len() as u32, 0, 0, 0],
+            after: pcre.after.unwrap_or_default() as u32,
+            ..Operation::default()
+        });
+        self.regexes.push(pcre.clone());
     }
 
     fn pattern(
@@ -237,6 +250,11 @@ impl Programs {
 /// Whether what is looked for first of a rule stands first where the filter found it: in a buffer of a request it may be another one's.
 fn is_of_payload(stage: &Stage<'_>) -> bool {
     matches!(stage, Stage::Pattern(_, pattern) if pattern.buffer == Buffer::Payload)
+}
+
+/// What is said of a place that counts from the end of a pattern, if it does.
+fn relative(after: Option<usize>) -> u8 {
+    if after.is_some() { flag::RELATIVE } else { 0 }
 }
 
 /// The number of a buffer.

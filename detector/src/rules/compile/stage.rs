@@ -10,6 +10,7 @@ use super::{
         byte_test::ByteTest,
         header::Protocol,
         pattern::{Anchor, Buffer, Pattern},
+        pcre::Pcre,
         problem::Problem,
         rule::{Rule, Test},
         test::{How, Numbers},
@@ -54,6 +55,8 @@ pub(in crate::rules) enum Stage<'r> {
     },
     /// A number in the payload is so.
     ByteTest(ByteTest),
+    /// A regular expression matches, or does not.
+    Regex(&'r Pcre),
 }
 
 impl Stage<'_> {
@@ -84,7 +87,7 @@ impl Stage<'_> {
         match self {
             Self::Field { ranges, .. } => ranges.len(),
             Self::Address { ranges, .. } => 2 * ranges.len(),
-            Self::Pattern(..) | Self::DataAt { .. } | Self::ByteTest(_) => 1,
+            Self::Pattern(..) | Self::DataAt { .. } | Self::ByteTest(_) | Self::Regex(_) => 1,
         }
     }
 
@@ -96,6 +99,7 @@ impl Stage<'_> {
                 Anchor::Absolute { .. } => None,
             },
             Self::DataAt { after, .. } | Self::ByteTest(ByteTest { after, .. }) => *after,
+            Self::Regex(pcre) => pcre.after,
             Self::Field { .. } | Self::Address { .. } => None,
         }
     }
@@ -116,7 +120,8 @@ impl Stage<'_> {
                 is_bounded || pattern.negated
             }
             Self::DataAt { negated, .. } => *negated,
-            Self::ByteTest(_) => true,
+            // An expression may begin with what only stands right behind.
+            Self::ByteTest(_) | Self::Regex(_) => true,
             Self::Field { .. } | Self::Address { .. } => false,
         }
     }
@@ -188,6 +193,8 @@ pub(in crate::rules) fn stages<'r>(
             stages.push(Stage::ByteTest(test));
         }
     }
+    // What costs the most comes last.
+    stages.extend(rule.pcres.iter().map(Stage::Regex));
     Ok(stages)
 }
 

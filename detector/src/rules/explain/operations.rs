@@ -111,6 +111,10 @@ fn question(rule: &Rule, operation: &Operation) -> String {
             "destination"
         };
         format!("{who} from {} on", address(number))
+    } else if operation.kind == Kind::Regex as u8 {
+        let buffer = BUFFERS.get(usize::from(operation.subject));
+        let buffer = buffer.copied().unwrap_or("a buffer");
+        format!("a regular expression of {buffer}, in the agent")
     } else if operation.kind == Kind::Content as u8 {
         let pattern = rule.patterns.get(usize::from(operation.slot));
         // Whether it must be there is in the exits.

@@ -4,10 +4,10 @@ use std::io;
 
 use comfy_table::Table;
 
-use super::report::{Cost, Refused, Report, Warned};
+use super::report::{Cost, Named, Refused, Report, Warned};
 use crate::{
     cli::table,
-    rules::{Number, check::FULL_PAYLOAD},
+    rules::{Number, PARTLY, check::FULL_PAYLOAD},
 };
 
 /// So many groups of ports are shown to people, and so many rules of each; `-o json` has all.
@@ -32,6 +32,9 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<
         } = refused;
         let wrong = if *wrong { "wrong: " } else { "" };
         writeln!(out, "{file}:{line}:{column}: {wrong}{number}{why}")?;
+    }
+    for Named { number, file, line } in &report.partial {
+        writeln!(out, "{file}:{line}: rule {number} is partial: {PARTLY}")?;
     }
     for same in &report.same_files {
         writeln!(out, "warning: {}", same.told)?;
@@ -70,6 +73,10 @@ pub(super) fn write(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<
     let topics: Vec<_> = topics.chain(not_listed).collect();
     if !topics.is_empty() {
         write!(out, ": {}", topics.join(", "))?;
+    }
+    if !report.partial.is_empty() {
+        let partial = report.partial.len();
+        write!(out, "; {partial} of those that are taken partial")?;
     }
     if report.wrong > 0 {
         write!(

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::{
     output::{FileName, SCHEMA_VERSION},
     rules::{
-        Number, RuleSet, SameFile,
+        Number, Rule, RuleSet, SameFile,
         check::{GroupCost, Warning, Warnings, Why},
     },
 };
@@ -16,6 +16,7 @@ use crate::{
 pub(super) struct Report<'s> {
     schema_version: u32,
     pub(super) taken: usize,
+    pub(super) partial: Vec<Named<'s>>,
     pub(super) refused: Vec<Refused<'s>>,
     pub(super) left_out: u64,
     pub(super) wrong: u64,
@@ -119,9 +120,12 @@ impl<'s> Report<'s> {
             })
         });
         let warned = warnings.found.iter();
+        let partial = (0..set.rules.len())
+            .filter(|index| set.rules.get(*index).is_some_and(Rule::is_partial));
         Self {
             schema_version: SCHEMA_VERSION,
             taken: set.rules.len(),
+            partial: partial.filter_map(|index| Named::of(set, index)).collect(),
             refused: refused.collect(),
             left_out: set.refusals_left_out,
             wrong: set.wrong,
