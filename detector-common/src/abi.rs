@@ -40,6 +40,8 @@ pub mod map {
     pub const HANDSHAKES: &str = "HANDSHAKES";
     /// The word of [`crate::detect::signature::threshold`] by slot.
     pub const THRESHOLDS: &str = "THRESHOLDS";
+    /// The words of [`crate::detect::signature::flowbits`] by connection.
+    pub const FLOW_BITS: &str = "FLOW_BITS";
     /// [`crate::blocks::BlockSet`] by hash.
     pub const BLOCK_SETS: &str = "BLOCK_SETS";
     /// A record's number (`u32`) by prefix, the length of which counts from the start of an [`crate::net::IpAddress`].
@@ -66,7 +68,7 @@ pub mod map {
     }
 
     /// Every map.
-    pub const ALL: [&str; 22] = [
+    pub const ALL: [&str; 23] = [
         CONFIG,
         WATCH,
         FILTER,
@@ -80,6 +82,7 @@ pub mod map {
         SERVICES,
         HANDSHAKES,
         THRESHOLDS,
+        FLOW_BITS,
         BLOCK_SETS,
         BLOCK_PREFIXES,
         BLOCKS,
@@ -214,11 +217,13 @@ pub enum Tally {
     RulesCutShort = 5,
     /// Segments on watched ports that were not the next ones of their connection, so that they were looked at by themselves alone.
     SegmentsNotFollowed = 6,
+    /// Connections whose bits that rules had set were forgotten, because another one took their place.
+    FlowbitsDisplaced = 7,
 }
 
 impl Tally {
     /// Every tally, by number.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::EventsSent,
         Self::EventsLost,
         Self::SourcesRefused,
@@ -226,6 +231,7 @@ impl Tally {
         Self::ProtectedSpared,
         Self::RulesCutShort,
         Self::SegmentsNotFollowed,
+        Self::FlowbitsDisplaced,
     ];
 
     /// The name in every output.
@@ -239,6 +245,7 @@ impl Tally {
             Self::ProtectedSpared => "protected_spared",
             Self::RulesCutShort => "rules_cut_short",
             Self::SegmentsNotFollowed => "segments_not_followed",
+            Self::FlowbitsDisplaced => "flowbits_displaced",
         }
     }
 }
@@ -252,6 +259,7 @@ mod tests {
         config::Config,
         detect::signature::{
             carry::{self, Carry},
+            flowbits,
             table::{FilterTable, RULES_MAX, RuleTable},
             threshold,
             watch::{GENERATIONS, WatchLists},
@@ -279,6 +287,7 @@ mod tests {
             + table::<Workspace>(1);
         let of_all =
             table::<u64>(services::SLOTS + bindings::SLOTS + proof::SLOTS + threshold::SLOTS)
+                + table::<u64>(flowbits::WORDS)
                 + table::<BlockSet>(blocks::SETS)
                 + table::<Block>(BLOCKS_MAX)
                 + table::<FilterTable>(GENERATIONS as u32)

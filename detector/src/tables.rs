@@ -88,17 +88,17 @@ impl Tables {
         )
     }
 
-    /// What a packet with these headers matches, given what is kept of its connection, and whether something was left undecided; it is counted
-    /// in `words`.
-    pub fn search<P: PacketBytes>(
+    /// What a packet with these headers matches, given what is kept of its connection; it is counted in `words`, and bits of its connection
+    /// are in `flow_words`. What was left undecided, the workspace says.
+    pub fn search<P: PacketBytes, W: Words + ?Sized>(
         &self,
         packet: &P,
         headers: &Headers,
         search: Search,
         carried: Option<(Segment, &Carry)>,
         workspace: &mut Workspace,
-        words: &mut (impl Words + ?Sized),
-    ) -> (Option<Found>, bool) {
+        [words, flow_words]: [&mut W; 2],
+    ) -> Option<Found> {
         let mut local = Local {
             packet,
             ip: headers.ip(),
@@ -111,9 +111,9 @@ impl Tables {
                 seed: self.config.hash_seed,
                 words,
             },
+            flow_words,
         };
-        let found = local.search(search);
-        (found, workspace.is_cut_short != 0)
+        local.search(search)
     }
 
     /// These for an agent that guards so many interfaces. With one, no answer to what comes in by it is seen, so that

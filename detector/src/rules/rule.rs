@@ -6,6 +6,7 @@ use super::{
     Number,
     byte_test::ByteTest,
     draft::Draft,
+    flowbits::FlowBit,
     header::{Header, Protocol},
     keyword::{self, Keyword},
     option::{Fault, options},
@@ -49,6 +50,10 @@ pub struct Rule {
     pub flow: Flow,
     /// How often it is told, or must match.
     pub threshold: Option<Threshold>,
+    /// What it asks and does with bits of its connection, in its order.
+    pub flow_bits: Vec<FlowBit>,
+    /// Whether it is never told.
+    pub is_silent: bool,
 }
 
 /// Which segments of a connection a rule is for.

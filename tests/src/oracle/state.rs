@@ -11,6 +11,7 @@ use detector_common::{
     bindings,
     detect::signature::{
         carry::{self, Carry},
+        flowbits,
         table::RULES_MAX,
         threshold,
     },
@@ -45,6 +46,8 @@ pub struct State {
     pub handshakes: Vec<u64>,
     /// How many packets of a source a rule held for.
     pub thresholds: Vec<u64>,
+    /// Bits of connections.
+    pub flow_words: Vec<u64>,
     /// What is kept of connections.
     pub carries: Vec<Carry>,
     /// What befell the tables.
@@ -65,6 +68,7 @@ impl State {
             services: zeroed_vec(services::SLOTS as usize),
             handshakes: zeroed_vec(proof::SLOTS as usize),
             thresholds: zeroed_vec(threshold::SLOTS as usize),
+            flow_words: zeroed_vec(flowbits::WORDS as usize),
             carries: zeroed_vec(carry::SLOTS as usize),
             tallies: zeroed_vec(Tally::ALL.len()),
         }
@@ -139,6 +143,13 @@ impl State {
             &self.thresholds,
             &kernel.thresholds,
             |_| "rule and source".to_owned(),
+            &mut told,
+        );
+        compare(
+            map::FLOW_BITS,
+            &self.flow_words,
+            &kernel.flow_words,
+            |_| "bits of a connection".to_owned(),
             &mut told,
         );
         compare(

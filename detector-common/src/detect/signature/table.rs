@@ -25,6 +25,8 @@ pub const GROUPS_MAX: usize = 1 << 8;
 pub const WITHOUT_PAYLOAD: u8 = 1 << 7;
 /// The most different patterns that rules are found by.
 pub const PATTERNS_MAX: usize = 1 << 14;
+/// The most different things that rules ask and do with flowbits, and one that is nothing.
+pub const FLOW_BITS_MAX: usize = 1 << 11;
 /// The most entries of all lists of rules together.
 pub const LISTS_MAX: usize = 1 << 15;
 
@@ -165,20 +167,45 @@ pub struct Row {
     pub last: u16,
     /// Whether it is asked of segments that are joined, see [`Joins`].
     pub joins: u8,
-    /// Zero.
-    pub reserved: [u8; 3],
+    /// 1 if it is never told; of one that alerts, nothing is done at all but to count it.
+    pub is_silent: u8,
+    /// What it asks and does with bits of its connection, in [`RuleTable::flow_bits`]; 0 if nothing.
+    pub flow_bits: u16,
 }
 
 impl Row {
     /// The count begins again with each packet that matches.
     pub const AGAIN: u16 = 0;
 
-    /// Whether it may hold for a packet that it does not match.
+    /// Whether more than the packet decides what becomes of it where it holds, see [`super::held`].
     #[inline(always)]
     #[must_use]
     pub fn is_awaited(&self) -> bool {
-        self.least > 1
+        self.least > 1 || self.flow_bits != 0 || self.is_silent != 0
     }
+
+    /// Whether nothing is done where it matches but to count it.
+    #[inline(always)]
+    #[must_use]
+    pub fn only_counts(&self) -> bool {
+        self.is_silent != 0 && self.action == Action::Alert as u8
+    }
+}
+
+/// What a rule asks of the bits of its connection, and what it does with them where it matches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct FlowBits {
+    /// Which bits must be as `value` has them.
+    pub mask: u64,
+    /// See before.
+    pub value: u64,
+    /// One of these must be set; 0 if nothing is asked so.
+    pub any: u64,
+    /// Which bits are left,
+    pub keep: u64,
+    /// and which are turned then.
+    pub flip: u64,
 }
 
 /// Whether a rule is asked of what came before a segment together with its beginning.
@@ -467,9 +494,23 @@ pub struct RuleTable {
     pub operations: [Operation; OPERATIONS_MAX],
     /// Words of patterns.
     pub words: [PatternWord; WORDS_MAX],
+    /// What rules ask and do with bits of connections, from 1.
+    pub flow_bits: [FlowBits; FLOW_BITS_MAX],
+    /// A hash of what the bits are called, in their order; 0 if no rule asks for any.
+    pub flow_names: u64,
 }
 
 impl RuleTable {
+    /// What a rule asks and does with bits of its connection.
+    #[inline(always)]
+    #[must_use]
+    pub fn flow_bits(&self, number: u16) -> FlowBits {
+        let bits = self
+            .flow_bits
+            .get(usize::from(number) & (FLOW_BITS_MAX - 1));
+        bits.copied().unwrap_or_default()
+    }
+
     /// A row.
     #[inline(always)]
     #[must_use]

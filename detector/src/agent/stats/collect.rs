@@ -180,6 +180,7 @@ fn tallies(view: &View, tallies: &[(Tally, PerCpu<u64>)]) -> (EventStats, TableS
             Tally::ProtectedSpared => table.protected_spared = count,
             Tally::RulesCutShort => table.rules_cut_short = count,
             Tally::SegmentsNotFollowed => table.segments_not_followed = count,
+            Tally::FlowbitsDisplaced => table.flowbits_displaced = count,
         }
     }
     (events, table)
