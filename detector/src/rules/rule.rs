@@ -457,10 +457,10 @@ mod tests {
 
     #[test]
     fn all_that_a_rule_is_refused_for_is_told() {
-        let text = "alert tcp any any -> any 80 (pcre:\"/a/\"; flowbits:set,a; pcre:\"/b/\"; depth:1; tag:host; sid:7;)";
+        let text = "alert tcp any any -> any 80 (pcre:\"/a/\"; flowint:a,+,1; pcre:\"/b/\"; depth:1; tag:host; sid:7;)";
         let fault = Rule::read(text, Origin::default()).unwrap_err();
         assert_eq!(fault.problem.topic(), "pcre");
-        assert_eq!(fault.others, ["flowbits", "tag"]);
+        assert_eq!(fault.others, ["flowint", "tag"]);
         // What is wrong before anything else is.
         let text = "alert tcp any any -> any 80 (depth:1; pcre:\"/a/\"; sid:7;)";
         let fault = Rule::read(text, Origin::default()).unwrap_err();
