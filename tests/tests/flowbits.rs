@@ -73,7 +73,7 @@ fn told(
     at: u64,
 ) -> u32 {
     let before = host.state.rule_hits.clone();
-    host.run(slot, &packet.build(), at);
+    let _ = host.run(slot, &packet.build(), at);
     if host.take_events().is_empty() {
         return 0;
     }
@@ -494,7 +494,7 @@ fn connections_that_push_others_out_are_counted() -> Result<()> {
     let mut host = HostMaps::new(&tables, 1);
     let ports = 1024..5024;
     for port in ports.clone() {
-        host.run(0, &to(port, "set1").build(), SECOND);
+        let _ = host.run(0, &to(port, "set1").build(), SECOND);
     }
     let displaced = host.state.tally(Tally::FlowbitsDisplaced);
     let lost = ports.clone().filter(|port| {
@@ -510,8 +510,8 @@ fn connections_that_push_others_out_are_counted() -> Result<()> {
     );
     // Who only asks takes nobody's place, and what is over is nobody's.
     for port in ports {
-        host.run(0, &to(port + 9000, "read").build(), SECOND);
-        host.run(0, &to(port + 19000, "set1").build(), 1000 * SECOND);
+        let _ = host.run(0, &to(port + 9000, "read").build(), SECOND);
+        let _ = host.run(0, &to(port + 19000, "set1").build(), 1000 * SECOND);
     }
     let counted = host.state.tally(Tally::FlowbitsDisplaced);
     assert!(counted < 2 * displaced + expected, "{counted}");
@@ -531,7 +531,7 @@ fn of_more_rules_with_bits_than_are_noted_it_is_told() -> Result<()> {
         }
         let tables = tables(&text)?;
         let mut host = HostMaps::new(&tables, 1);
-        host.run(0, &to(1024, &payload).build(), SECOND);
+        let _ = host.run(0, &to(1024, &payload).build(), SECOND);
         assert_eq!(host.state.tally(Tally::RulesCutShort), cut_short, "{count}");
     }
     Ok(())
@@ -541,9 +541,9 @@ fn of_more_rules_with_bits_than_are_noted_it_is_told() -> Result<()> {
 fn of_a_bit_that_no_rule_sets_it_is_told() -> Result<()> {
     let text = text(&[
         "alert (content:\"read\"; flowbits:isset,a; sid:1;)",
-        "alert (content:\"read\"; flowbits:isset,a|b; sid:2;)",
+        "alert (content:\"one of\"; flowbits:isset,a|b; sid:2;)",
         "alert (content:\"read\"; flowbits:isnotset,a; sid:3;)",
-        "alert (content:\"read\"; flowbits:toggle,b; flowbits:unset,a; sid:4;)",
+        "alert (content:\"other\"; flowbits:toggle,b; flowbits:unset,a; sid:4;)",
     ]);
     let set = rules(&text)?;
     let warnings = check::warnings(&set, &tables(&text)?, &Variables::default());
@@ -691,7 +691,7 @@ fn any_rules_with_bits_find_what_the_model_does_on_the_host_and_in_the_kernel() 
                 back(port, &payload)
             };
             let before = host.state.rule_hits.clone();
-            host.run(0, &packet.build(), SECOND);
+            let _ = host.run(0, &packet.build(), SECOND);
             let mut entries = tables.book.iter();
             let hit = entries.find(|(slot, _)| {
                 let slot = usize::from(*slot);
@@ -713,7 +713,7 @@ fn any_rules_with_bits_find_what_the_model_does_on_the_host_and_in_the_kernel() 
     if let Some(both) = &mut both {
         both.settle()?;
         let hits = both.state().rule_hits.iter();
-        assert_eq!(hits.map(|hits| hits.packets).sum::<u64>(), found.into());
+        assert_eq!(hits.map(|hits| hits.packets).sum::<u64>(), u64::from(found));
     }
     ensure!(found > 2000, "a rule found in {found} packets");
     Ok(())
@@ -761,7 +761,7 @@ fn a_bit_that_is_set_on_one_cpu_is_set_on_all() -> Result<()> {
     let cpus = cpu::allowed()?;
     for (port, cpu) in (1024..).zip(&cpus) {
         cpu::hold(*cpu)?;
-        kernel.run(0, &to(port, "set1").build())?;
+        let _ = kernel.run(0, &to(port, "set1").build())?;
         for other in &cpus {
             cpu::hold(*other)?;
             let verdict = kernel.run(1, &back(port, "read").build())?;

@@ -117,41 +117,30 @@ impl State {
             |_| "segment".to_owned(),
             &mut told,
         );
-        compare(
-            map::BINDINGS,
-            &self.bindings,
-            &kernel.bindings,
-            |_| "address".to_owned(),
-            &mut told,
-        );
-        compare(
-            map::SERVICES,
-            &self.services,
-            &kernel.services,
-            |_| "service".to_owned(),
-            &mut told,
-        );
-        compare(
-            map::HANDSHAKES,
-            &self.handshakes,
-            &kernel.handshakes,
-            |_| "handshake".to_owned(),
-            &mut told,
-        );
-        compare(
-            map::THRESHOLDS,
-            &self.thresholds,
-            &kernel.thresholds,
-            |_| "rule and source".to_owned(),
-            &mut told,
-        );
-        compare(
-            map::FLOW_BITS,
-            &self.flow_words,
-            &kernel.flow_words,
-            |_| "bits of a connection".to_owned(),
-            &mut told,
-        );
+        for (map, host, kernel, name) in [
+            (map::BINDINGS, &self.bindings, &kernel.bindings, "address"),
+            (map::SERVICES, &self.services, &kernel.services, "service"),
+            (
+                map::HANDSHAKES,
+                &self.handshakes,
+                &kernel.handshakes,
+                "handshake",
+            ),
+            (
+                map::THRESHOLDS,
+                &self.thresholds,
+                &kernel.thresholds,
+                "rule and source",
+            ),
+            (
+                map::FLOW_BITS,
+                &self.flow_words,
+                &kernel.flow_words,
+                "bits of a connection",
+            ),
+        ] {
+            compare(map, host, kernel, |_| name.to_owned(), &mut told);
+        }
         compare(
             map::CARRIES,
             &self.carries,
