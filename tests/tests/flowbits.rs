@@ -655,7 +655,7 @@ fn made_up(dice: &mut Dice) -> String {
 }
 
 fn words(dice: &mut Dice) -> String {
-    let words = (0..1 + dice.below(4)).map(|_| format!("word{:02} ", 1 + dice.below(10)));
+    let words = (0..=dice.below(4)).map(|_| format!("word{:02} ", 1 + dice.below(10)));
     words.collect()
 }
 

@@ -20,6 +20,8 @@ pub enum FlowBit {
 }
 
 impl FlowBit {
+    /// The longest name, in bytes: Suricata's.
+    const NAME_MAX: usize = 255;
     pub(super) const EXPECTED: &'static str =
         "set, isset, isnotset, unset or toggle with a name behind a comma, or noalert";
 
@@ -52,8 +54,10 @@ impl FlowBit {
             _ => return None,
         };
         // So that a terminal shows them as they are.
-        let is_name =
-            |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_name = |name: &String| {
+            (1..=Self::NAME_MAX).contains(&name.len())
+                && name.bytes().all(|byte| byte.is_ascii_graphic())
+        };
         bit.names().iter().all(is_name).then_some(Ok(bit))
     }
 

@@ -23,16 +23,12 @@ pub const WORDS: u32 = 2 * SLOTS;
 
 /// How long bits of a TCP connection are kept after the last packet for which a rule with bits held, in the units of a word: a day.
 /// The connection itself ends them, as far as it is seen that the next one begins.
-const OF_TCP: u32 = units_of(86_400);
+const OF_TCP: u32 = units(86_400_000_000_000);
 /// The same of others, of which no end is seen: what Suricata has.
-const OF_OTHERS: u32 = units_of(300);
+const OF_OTHERS: u32 = units(300_000_000_000);
 
 /// From the lowest: until when the bits are kept (28 bits), a part of the hash (36).
 const TAG_SHIFT: u32 = 28;
-
-const fn units_of(seconds: u64) -> u32 {
-    units(seconds * 1_000_000_000)
-}
 
 /// A connection: the same for both of its directions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
