@@ -9,6 +9,7 @@ pub mod check;
 mod compile;
 mod draft;
 mod explain;
+mod flowbits;
 mod header;
 mod keyword;
 mod option;
@@ -40,6 +41,7 @@ pub use self::{
     byte_test::{ByteTest, Operator},
     compile::{Compiled, Variables, compile},
     explain::{Explained, FoundBy, Group, Way, explain},
+    flowbits::FlowBit,
     header::{Action, AddressRange, Endpoint, Header, PortRange, Protocol, Set},
     keyword::{Handling, Keyword, all as keywords},
     partial::Regexes,

@@ -7,6 +7,7 @@ use detector_common::detect::signature::table::trait_bit;
 use self::pattern::{DraftPattern, have_buffer};
 use super::{
     byte_test::{ByteTest, Misread},
+    flowbits::{self, FlowBit},
     header::{Action, Header, Protocol},
     keyword::Keyword,
     option::{Fault, RawOption},
@@ -33,6 +34,9 @@ pub(super) struct Draft {
     flow: Option<Flow>,
     flow_at: usize,
     threshold: Option<Threshold>,
+    flow_bits: Vec<FlowBit>,
+    flow_bits_at: usize,
+    is_silent: bool,
     /// What the next patterns are looked for in, where a keyword said it, and where that stands.
     buffer: Option<(Keyword, usize, Buffer)>,
     /// Whether anything was looked for in it.
@@ -81,6 +85,11 @@ impl Draft {
                 let threshold = value.some(threshold, Threshold::EXPECTED)?;
                 let threshold = threshold.map_err(|why| value.refused(why))?;
                 once(&mut self.threshold, threshold, keyword)?;
+            }
+            Keyword::FlowBits => self.add_flow_bit(option.at, &value)?,
+            Keyword::NoAlert => {
+                value.none()?;
+                self.is_silent = true;
             }
             Keyword::Content | Keyword::UriContent => self.add_pattern(option.at, &value)?,
             Keyword::Pcre => self.add_pcre(option.at, &value)?,
@@ -133,6 +142,18 @@ impl Draft {
             | Keyword::NoTcpOptions
             | Keyword::SequenceIsDestination => self.add_test(option.at, &value)?,
         }
+        Ok(())
+    }
+
+    fn add_flow_bit(&mut self, at: usize, value: &Value<'_>) -> Result<(), Problem> {
+        let text = value.text()?;
+        if text.trim() == "noalert" {
+            self.is_silent = true;
+            return Ok(());
+        }
+        let bit = value.some(FlowBit::of(text), FlowBit::EXPECTED)?;
+        self.flow_bits.push(bit.map_err(|why| value.refused(why))?);
+        self.flow_bits_at = at;
         Ok(())
     }
 
@@ -302,6 +323,8 @@ impl Draft {
         let flow = self.flow.unwrap_or_default();
         flow.is_of(header.protocol)
             .map_err(|problem| Fault::new(self.flow_at, problem))?;
+        flowbits::check(&self.flow_bits)
+            .map_err(|problem| Fault::new(self.flow_bits_at, problem))?;
         let mut patterns = Vec::<Pattern>::new();
         for draft in &self.patterns {
             let at = |problem| Fault::new(draft.at, problem);
@@ -334,6 +357,8 @@ impl Draft {
             tests,
             flow,
             threshold: self.threshold,
+            flow_bits: self.flow_bits,
+            is_silent: self.is_silent,
         })
     }
 }
@@ -359,6 +384,11 @@ impl Draft {
         if self.threshold.is_some() {
             return refuse(
                 "not together with threshold or detection_filter: packets are counted before it is decided",
+            );
+        }
+        if self.is_silent || !self.flow_bits.is_empty() {
+            return refuse(
+                "not together with flowbits or noalert: what they do is done before it is decided",
             );
         }
         if patterns.iter().all(|pattern| pattern.negated) {

@@ -11,8 +11,8 @@ use detector::tables::Tables;
 use detector_common::detect::signature::{
     confirm::CHAIN_MAX,
     table::{
-        Action, BUFFERS, FOUND, GRAM_WORDS_MAX, Gram, Group, Kind, LIST_LEN_MAX, List, NONE,
-        Operation, PATTERNS_MAX, RESUME, RULES_MAX, Row, STRIDE, VERSION, WINDOW,
+        Action, BUFFERS, FLOW_BITS_MAX, FOUND, GRAM_WORDS_MAX, Gram, Group, Kind, LIST_LEN_MAX,
+        List, NONE, Operation, PATTERNS_MAX, RESUME, RULES_MAX, Row, STRIDE, VERSION, WINDOW,
     },
     workspace::SLOTS,
 };
@@ -41,6 +41,8 @@ pub fn check(tables: &Tables) {
         before = row.action;
         assert!(tables.book.get(row.slot).is_some(), "slot {}", row.slot);
         assert!(row.of_request <= 1);
+        assert!(row.flags <= Row::PARTIAL | Row::SILENT);
+        assert!(usize::from(row.flow_bits) < FLOW_BITS_MAX);
         check_threshold(*row);
         check_program(*row, tables);
     }

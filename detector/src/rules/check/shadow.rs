@@ -12,7 +12,8 @@ use detector_common::detect::signature::{
 
 use super::{
     super::{
-        compile::precedence,
+        compile::{Turn, turn},
+        flowbits::FlowBit,
         header::Protocol,
         pattern::{Anchor, Buffer, Pattern},
         rule::{Rule, Test},
@@ -68,8 +69,8 @@ fn bytes(asked: &Asked<'_>) -> usize {
 }
 
 /// Of two rules that match, the lesser is the finding.
-fn order(asked: &Asked<'_>) -> (Verdict, usize) {
-    (precedence(asked.rule.header.action), asked.index)
+fn order(asked: &Asked<'_>) -> ((Verdict, Turn), usize) {
+    (turn(asked.rule), asked.index)
 }
 
 /// Where rules are found that may go before another.
@@ -162,8 +163,11 @@ fn always(rule: &Asked<'_>, tables: &Tables) -> [List; 2] {
 
 /// Whether every packet that matches `inner` matches `outer`.
 fn covers(outer: &Asked<'_>, inner: &Asked<'_>) -> bool {
-    // What is to hold several times may not match yet.
+    // What is to hold several times may not match yet, and what asks for bits perhaps never; what is silent is the finding where nothing else is.
     !outer.rule.threshold.is_some_and(Threshold::is_awaited)
+        && !outer.rule.flow_bits.iter().any(FlowBit::asks)
+        && !outer.rule.is_silent
+        && !inner.rule.is_silent
         && inner
             .ways
             .iter()
