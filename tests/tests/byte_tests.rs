@@ -67,7 +67,7 @@ const OPTIONS: [&str; 34] = [
 ];
 
 /// What is asked of where numbers lead in datagrams with these payloads.
-const JUMPED_IN: [&[u8]; 12] = [
+const JUMPED_IN: [&[u8]; 13] = [
     b"ab\x00\x02..cd\x01\x02",
     b"ab\x02\x00..cd\x01\x02ef",
     b"ab\x00\x04....",
@@ -77,6 +77,8 @@ const JUMPED_IN: [&[u8]; 12] = [
     // The first one leads nowhere, or to where nothing is.
     b"ab\xff\xff..ab\x00\x02..cd\x01\x02",
     b"ab\x02\x00..cdab\x05\x00.....xyef.cd",
+    // The first one leads so far that what follows is only half there.
+    b"ab\x0c\x00ab\x01\x00.xy.cd..xy",
     // Numbers that lead back, and before the start.
     b"cd\x01\x02..ab\x00\x00\x00\x04....cd",
     b"\x04\x00\x00\x00cd\x01\x02ab\x04\x00\x00\x00",

@@ -34,14 +34,21 @@ fn contents() -> impl Strategy<Value = Vec<Content>> {
     })
 }
 
+/// Bytes as a content has them between bars.
+fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::new();
+    for byte in bytes {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
 /// A rule for each content.
 fn file(contents: &[Content]) -> String {
     let mut text = String::new();
     for (sid, (bytes, nocase)) in (1..).zip(contents) {
         text.push_str("drop tcp any any -> any 80 (content:\"|");
-        for byte in bytes {
-            let _ = write!(text, "{byte:02x}");
-        }
+        text.push_str(&hex(bytes));
         let nocase = if *nocase { "nocase; " } else { "" };
         let _ = writeln!(text, "|\"; {nocase}sid:{sid};)");
     }
@@ -94,7 +101,7 @@ fn each_content_is_found_at_every_alignment_at_the_start_in_the_middle_and_at_th
 fn each_content_is_found_where_a_number_leads_and_not_a_byte_beside_it() {
     let cases = (content(4..61), 120_usize..1461, vec(select(BYTES), 1461));
     check(64, cases, |((bytes, nocase), len, filling)| {
-        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(&bytes);
         let nocase = if nocase { "nocase; " } else { "" };
         let compiled = compiled(&format!(
             "drop tcp any any -> any 80 (content:\"head\"; byte_jump:2,0,relative,from_beginning; \

@@ -383,7 +383,7 @@ pub(super) fn leads_to(
         JumpFrom::Start => 0,
         JumpFrom::End => payload.len(),
     };
-    let place = from as i64 + far as i64 + i64::from(jump.post_offset);
+    let place = i128::from(far) + from as i128 + i128::from(jump.post_offset);
     let place = usize::try_from(place.max(0)).ok();
     place.filter(|place| *place <= payload.len())
 }
