@@ -67,7 +67,7 @@ const OPTIONS: [&str; 34] = [
 ];
 
 /// What is asked of where numbers lead in datagrams with these payloads.
-const JUMPED_IN: [&[u8]; 13] = [
+const JUMPED_IN: [&[u8]; 12] = [
     b"ab\x00\x02..cd\x01\x02",
     b"ab\x02\x00..cd\x01\x02ef",
     b"ab\x00\x04....",
@@ -77,8 +77,6 @@ const JUMPED_IN: [&[u8]; 13] = [
     // The first one leads nowhere, or to where nothing is.
     b"ab\xff\xff..ab\x00\x02..cd\x01\x02",
     b"ab\x02\x00..cdab\x05\x00.....xyef.cd",
-    // The first one leads so far that what follows is only half there.
-    b"ab\x0c\x00ab\x01\x00.xy.cd..xy",
     // Numbers that lead back, and before the start.
     b"cd\x01\x02..ab\x00\x00\x00\x04....cd",
     b"\x04\x00\x00\x00cd\x01\x02ab\x04\x00\x00\x00",
@@ -229,4 +227,18 @@ fn suricata_goes_where_the_same_numbers_lead() -> Result<()> {
         return Ok(());
     }
     agree(&JUMPS, datagrams(&JUMPED_IN), 100)
+}
+
+/// Suricata gives up: behind a later place of the content before it, one that is missing would be missing too. But another number leads
+/// elsewhere.
+#[test]
+fn another_number_is_followed_if_what_stands_behind_is_only_half_there() -> Result<()> {
+    let rule = "alert udp any any -> any any (content:\"ab\"; byte_jump:2,0,relative,little; \
+                content:\"xy\"; distance:0; content:\"cd\"; distance:0; sid:1;)";
+    let frames = datagrams(&[
+        b"ab\x0c\x00ab\x01\x00.xy.cd..xy",
+        b"ab\x0c\x00ab\x05\x00.xy.cd..xy",
+    ]);
+    ensure!(found(&[rule.to_owned()], &frames)? == BTreeSet::from([(1, 1)]));
+    Ok(())
 }
