@@ -4,6 +4,7 @@
 //! is read all the same. `docs/rules.md` lists every keyword.
 
 mod book;
+mod byte_jump;
 mod byte_test;
 pub mod check;
 mod compile;
@@ -38,6 +39,7 @@ use serde::Serialize;
 pub(crate) use self::statement::is_finished;
 pub use self::{
     book::{Book, Entry, Severity},
+    byte_jump::{ByteJump, JumpFrom},
     byte_test::{ByteTest, Operator},
     compile::{Compiled, Variables, compile},
     explain::{Explained, FoundBy, Group, Way, explain},

@@ -295,7 +295,7 @@ fn joins(rule: &Rule) -> Joins {
     if is_of_packets
         || asks_extent
         || !has_pattern && !rule.is_of_requests()
-        || of_payload().any(|pattern| pattern.negated || pattern.ends)
+        || of_payload().any(|pattern| pattern.negated || pattern.ends || pattern.jump.is_some())
         || rule.pcres.iter().any(asks_rest)
     {
         return Joins::Never;

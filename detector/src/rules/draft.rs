@@ -6,6 +6,7 @@ use detector_common::detect::signature::table::trait_bit;
 
 use self::pattern::{DraftPattern, have_buffer};
 use super::{
+    byte_jump::ByteJump,
     byte_test::{ByteTest, Misread},
     flowbits::{self, FlowBit},
     header::{Action, Header, Protocol},
@@ -93,6 +94,16 @@ impl Draft {
             }
             Keyword::Content | Keyword::UriContent => self.add_pattern(option.at, &value)?,
             Keyword::Pcre => self.add_pcre(option.at, &value)?,
+            Keyword::ByteJump => {
+                let (jump, offset, is_relative) =
+                    ByteJump::of(value.text()?).map_err(|misread| match misread {
+                        Misread::Wrong => value.wrong(ByteJump::EXPECTED),
+                        Misread::Refused(why) => value.refused(why),
+                    })?;
+                self.reads_payload(&value, is_relative)?;
+                let draft = DraftPattern::jump(option.at, jump, offset, is_relative)?;
+                self.patterns.push(draft);
+            }
             Keyword::Nocase
             | Keyword::Offset
             | Keyword::Depth
@@ -104,7 +115,8 @@ impl Draft {
             | Keyword::OfHttpUriRaw
             | Keyword::OfHttpMethod
             | Keyword::OfHttpHeader => {
-                let last = self.patterns.last_mut();
+                let mut patterns = self.patterns.iter_mut();
+                let last = patterns.rfind(|draft| draft.pattern.jump.is_none());
                 last.ok_or(Problem::NoPattern(keyword.name()))?
                     .modify(keyword, &value)?;
             }
@@ -285,16 +297,7 @@ impl Draft {
             Misread::Wrong => value.wrong(ByteTest::EXPECTED),
             Misread::Refused(why) => value.refused(why),
         })?;
-        // Without a buffer before it, it counts from the content before it, in whatever that is looked for.
-        let last = self.patterns.last().filter(|_| is_relative);
-        let buffer = match (self.buffer, last) {
-            (Some((_, _, buffer)), _) => buffer,
-            (None, Some(last)) => last.pattern.buffer,
-            (None, None) => Buffer::Payload,
-        };
-        if buffer != Buffer::Payload {
-            return Err(value.refused("numbers are read out of the payload alone"));
-        }
+        self.reads_payload(value, is_relative)?;
         if test.range().is_none() {
             return Err(Problem::Never(
                 value.keyword.name(),
@@ -302,6 +305,22 @@ impl Draft {
             ));
         }
         Ok((test, is_relative))
+    }
+
+    /// Fails if a number that stands here is one of another buffer than the payload.
+    fn reads_payload(&self, value: &Value<'_>, is_relative: bool) -> Result<(), Problem> {
+        // Without a buffer before it, it counts from the content before it, in whatever that is looked for.
+        let last = self.patterns.last().filter(|_| is_relative);
+        let buffer = match (self.buffer, last) {
+            (Some((_, _, buffer)), _) => buffer,
+            (None, Some(last)) => last.pattern.buffer,
+            (None, None) => Buffer::Payload,
+        };
+        if buffer == Buffer::Payload {
+            Ok(())
+        } else {
+            Err(value.refused("numbers are read out of the payload alone"))
+        }
     }
 
     /// Fails if a buffer was named that nothing is looked for in.

@@ -78,6 +78,7 @@ keywords! {
     IpOptions = "ipopts",
     FragmentBits = "fragbits",
     ByteTest = "byte_test",
+    ByteJump = "byte_jump",
     Acknowledgement = "ack",
     TcpAcknowledgement = "tcp.ack",
     Sequence = "seq",
@@ -134,7 +135,6 @@ const HEADER: &str = "this header field is not looked at";
 
 /// Keywords that make a rule refused, with the reason.
 const REFUSED: &[(&str, &str)] = &[
-    ("byte_jump", ARITHMETIC),
     ("byte_extract", ARITHMETIC),
     ("byte_math", ARITHMETIC),
     ("base64_decode", ARITHMETIC),

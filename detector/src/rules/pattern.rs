@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::problem::Problem;
+use super::{byte_jump::ByteJump, problem::Problem};
 
 /// The longest pattern, in bytes, as Suricata has it.
 pub(super) const PATTERN_MAX: usize = 255;
@@ -43,11 +43,13 @@ pub enum Anchor {
     },
 }
 
-/// A pattern.
+/// A pattern; or a number in the payload that leads to a place, behind which others are looked for as behind a pattern that ends there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// The bytes, one to 255.
+    /// The bytes, one to 255; of a number that leads somewhere none, for which bytes it has is not asked.
     pub bytes: Vec<u8>,
+    /// Where the number leads that stands here; `None` of a pattern.
+    pub jump: Option<ByteJump>,
     /// Whether it must not be there.
     pub negated: bool,
     /// Whether letters of ASCII may be of either case.
@@ -85,9 +87,23 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+impl Pattern {
+    /// The number of the one that it counts from.
+    #[must_use]
+    pub fn after(&self) -> Option<usize> {
+        match self.anchor {
+            Anchor::Relative { after, .. } => after,
+            Anchor::Absolute { .. } => None,
+        }
+    }
+}
+
 /// As a rule could say it, in letters that a terminal shows as they are.
 impl fmt::Display for Pattern {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(jump) = self.jump {
+            return jump.say(self.anchor, out);
+        }
         let not = if self.negated { "!" } else { "" };
         write!(out, "content:{not}{}", Quoted(&self.bytes))?;
         if self.nocase {
@@ -200,6 +216,7 @@ mod tests {
     fn a_pattern_is_told_as_a_rule_could_say_it() {
         let mut pattern = Pattern {
             bytes: b"a;\x1b\xffb".to_vec(),
+            jump: None,
             negated: true,
             nocase: true,
             buffer: Buffer::Payload,
@@ -215,6 +232,7 @@ mod tests {
         );
         pattern = Pattern {
             bytes: vec![0],
+            jump: None,
             negated: false,
             nocase: false,
             buffer: Buffer::HttpUri,

@@ -312,6 +312,7 @@ mod tests {
     fn pattern(bytes: &[u8], anchor: Anchor) -> Pattern {
         Pattern {
             bytes: bytes.to_vec(),
+            jump: None,
             negated: false,
             nocase: false,
             buffer: Buffer::Payload,

@@ -123,11 +123,15 @@ fn check_program(row: Row, tables: &Tables) {
 }
 
 fn check_operation(operation: &Operation, tables: &Tables) {
-    assert!(operation.kind <= Kind::ByteTest as u8);
+    assert!(operation.kind <= Kind::ByteJump as u8);
     assert!(usize::from(operation.slot) < SLOTS);
     assert!((operation.after as usize) < SLOTS);
     if operation.kind == Kind::ByteTest as u8 {
         assert!((1..=4).contains(&operation.slot), "{operation:?}");
+    }
+    if operation.kind == Kind::ByteJump as u8 {
+        let [bytes, ..] = operation.numbers;
+        assert!((1..=4).contains(&bytes), "{operation:?}");
     }
     if operation.kind >= Kind::Content as u8 {
         assert!(usize::from(operation.subject) < BUFFERS);

@@ -256,6 +256,8 @@ pub enum Kind {
     ByteTest = 4,
     /// Whether a regular expression matches, which [`super::partial`] decides; the kernel takes it for one that does.
     Regex = 5,
+    /// Whether a number in a buffer leads not behind its end; the place is kept as if something ended there, see [`super::test::is_so`].
+    ByteJump = 6,
 }
 
 /// One operation of a rule, with two exits: an operation each, or [`FOUND`], or [`NONE`].
@@ -276,9 +278,10 @@ pub struct Operation {
     pub otherwise: u32,
     /// What it asks: of a field the mask, the first and the span; of a content where its words begin, how many bytes it has,
     /// how far from its anchor it begins, and how many bytes are looked at; of a number in a buffer the mask, the first, the span, and how far from
-    /// its anchor it begins; of a regular expression its number.
+    /// its anchor it begins; of one that leads to a place how many bytes it has, what it is multiplied with, what is added, and the same; of a regular
+    /// expression its number.
     pub numbers: [u32; 4],
-    /// Of a relative content, [`Kind::DataAt`] or [`Kind::ByteTest`]: the slot of what it is relative to.
+    /// Of a relative content, [`Kind::DataAt`], [`Kind::ByteTest`] or [`Kind::ByteJump`]: the slot of what it is relative to.
     pub after: u32,
 }
 
@@ -292,6 +295,12 @@ pub mod flag {
     pub const SIGN: u8 = 4;
     /// The lowest byte of the number comes first.
     pub const LITTLE: u8 = 8;
+    /// What it leads to counts from the start of the buffer, and not from behind the number.
+    pub const FROM_START: u8 = 16;
+    /// It counts from the end of the buffer.
+    pub const FROM_END: u8 = 32;
+    /// The number is made a multiple of four, the next larger one.
+    pub const ALIGN: u8 = 64;
 }
 
 /// What a pattern is looked for in.

@@ -188,6 +188,7 @@ fn patterns_cover(outer: &Rule, inner: &Asked<'_>) -> bool {
     for (number, pattern) in outer.patterns.iter().enumerate() {
         let is_free = matches!(pattern.anchor, Anchor::Absolute { .. })
             && pattern.buffer == Buffer::Payload
+            && pattern.jump.is_none()
             && !is_counted_from(outer, number);
         if is_free {
             same.push(None);
@@ -254,7 +255,7 @@ fn patterns_cover(outer: &Rule, inner: &Asked<'_>) -> bool {
 
 /// Whether the place of something else counts from the pattern of this number.
 fn is_counted_from(rule: &Rule, number: usize) -> bool {
-    let by_pattern = |pattern: &Pattern| matches!(pattern.anchor, Anchor::Relative { after, .. } if after == Some(number));
+    let by_pattern = |pattern: &Pattern| pattern.after() == Some(number);
     let by_test = |test: &Test| test.after() == Some(number);
     rule.patterns.iter().any(by_pattern) || rule.tests.iter().any(by_test)
 }

@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        byte_jump::ByteJump,
         header::Protocol,
         keyword::Keyword,
         pattern::{Anchor, Buffer, Pattern},
@@ -65,6 +66,7 @@ impl DraftPattern {
             keyword,
             pattern: Pattern {
                 bytes,
+                jump: None,
                 negated,
                 nocase: false,
                 buffer,
@@ -81,6 +83,26 @@ impl DraftPattern {
             within: None,
             buffer_said,
         }
+    }
+
+    /// A number that leads somewhere, of which all is said.
+    pub(super) fn jump(
+        at: usize,
+        jump: ByteJump,
+        offset: i32,
+        is_relative: bool,
+    ) -> Result<Self, Problem> {
+        let keyword = Keyword::ByteJump;
+        let mut draft = Self::new(at, keyword, Vec::new(), false, (Buffer::Payload, None));
+        draft.pattern.jump = Some(jump);
+        if is_relative {
+            draft.distance = Some(offset);
+        } else {
+            let offset = u32::try_from(offset);
+            let why = "nothing stands before the payload";
+            draft.offset = Some(offset.map_err(|_| Problem::Never(keyword.name(), why))?);
+        }
+        Ok(draft)
     }
 
     /// Takes what a keyword says of it.
