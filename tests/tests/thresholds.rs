@@ -10,6 +10,7 @@ use detector::{
 use detector_common::{
     abi::Tally,
     config::{Config, Mode},
+    detect::signature::held::HELD_MAX,
     verdict::Verdict,
 };
 use detector_tests::{
@@ -278,13 +279,16 @@ fn of_more_rules_than_are_counted_it_is_told() -> Result<()> {
         (1..=count).fold(String::new(), |mut rules, sid| {
             let _ = writeln!(
                 rules,
-                "drop udp any any -> any 9 (content:\"abcdefg{sid}\"; detection_filter:track by_src, count 1, seconds 9; sid:{sid};)"
+                "drop udp any any -> any 9 (content:\"abcdefg{sid:02}\"; detection_filter:track by_src, count 1, seconds 9; sid:{sid};)"
             );
             rules
         })
     };
-    let payload: Vec<_> = (1..=9).map(|number| format!("abcdefg{number}")).collect();
-    for (count, cut_short) in [(8, 0), (9, 2)] {
+    let numbers = 1..=HELD_MAX + 1;
+    let payload: Vec<_> = numbers
+        .map(|number| format!("abcdefg{number:02}"))
+        .collect();
+    for (count, cut_short) in [(HELD_MAX, 0), (HELD_MAX + 1, 2)] {
         let tables = tables(&rules(count))?;
         let mut host = HostMaps::new(&tables, 1);
         let frame = from(1, &payload.join(" ")).build();
