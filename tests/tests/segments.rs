@@ -65,6 +65,23 @@ const CASES: &[Case] = &[
     // Whose beginning is not known any more.
     ("content:\"abcdefgh\";", &[LONG, b"abcd", b"efgh"], Some(2)),
     ("content:\"abcdefgh\";", &[LONG, LONG, b"abcdefg", b"h"], Some(3)),
+    // Bytes that an expression says.
+    ("content:\"abcdefgh\"; pcre:\"/^.{3}/R\";", &[b"xxabcdefgh123"], Some(0)),
+    ("content:\"abcdefgh\"; pcre:\"/^.{3}/R\";", &[b"xxabcdefgh12"], None),
+    ("content:\"abcdefgh\"; pcre:\"/^.{3}/R\";", &[b"xxabcdefgh1\n3"], None),
+    ("content:\"abcdefgh\"; pcre:\"/^.{3}/sR\";", &[b"xxabcdefgh1\n3"], Some(0)),
+    ("content:\"abcd\"; pcre:\"/^(\\x01|\\xff)/sR\";", &[b"abcd abcd\x02abcd\xff"], Some(0)),
+    ("content:\"abcd\"; pcre:\"/^(\\x01|\\xff)/sR\";", &[b"abcd abcd\x02abcd"], None),
+    ("content:\"abcd\"; pcre:!\"/^[0-9]/R\";", &[b"abcd1abcd2"], None),
+    ("content:\"abcd\"; pcre:!\"/^[0-9]/R\";", &[b"abcd1abcdx"], Some(0)),
+    ("content:\"abcd\"; pcre:\"/^.[xy]/iR\"; content:\"z\"; distance:0; within:1;", &[b"abcd1xxabcd1Yz"], Some(0)),
+    ("content:\"abcd\"; pcre:\"/^.[xy]/iR\"; content:\"z\"; distance:0; within:1;", &[b"abcd1xxz"], None),
+    ("content:\"abcd\"; pcre:\"/^.[xy]/iR\"; byte_test:1,=,0x7a,0,relative;", &[b"abcd1xxabcd1Yz"], Some(0)),
+    ("content:\"abcd\"; pcre:\"/^x.{2}a/\";", &[b"x12abcd"], Some(0)),
+    ("content:\"abcd\"; pcre:\"/^x.{2}a/\";", &[b"yx12abcd"], None),
+    ("content:\"abcd\"; pcre:\"/^.{3}[1-3]/R\";", &[b"abcd1", b"231"], Some(1)),
+    ("content:\"abcd\"; pcre:\"/^.{3}[1-3]/R\";", &[b"abcd1", b"234"], None),
+    ("content:\"/a\"; http_uri; pcre:\"/^[0-9]b/RU\";", &[b"GET /a/%61%37b HTTP/1.0\r\n\r\n"], Some(0)),
     // What a part of a stream does not say.
     ("content:\"abcdefgh\"; content:!\"zz\";", &[b"xxabcd", b"efghxx"], None),
     ("content:\"abcdefgh\"; dsize:<9;", &[b"xxabcd", b"efghxx"], None),

@@ -8,7 +8,7 @@ use self::pattern::{DraftPattern, have_buffer};
 use super::{
     byte_test::{ByteTest, Misread},
     header::{Action, Header, Protocol},
-    keyword::Keyword,
+    keyword::{IN_THE_AGENT, Keyword},
     option::{Fault, RawOption},
     pattern::{Anchor, Buffer, Pattern, bytes},
     pcre::{self, Pcre},
@@ -22,6 +22,8 @@ use super::{
 /// What was said so far.
 #[derive(Default)]
 pub(super) struct Draft {
+    /// Whether the agent may decide a part.
+    allow_partial: bool,
     msg: Option<String>,
     gid: Option<u32>,
     sid: Option<u32>,
@@ -56,6 +58,13 @@ struct DraftTest {
 }
 
 impl Draft {
+    pub(super) fn new(allow_partial: bool) -> Self {
+        Self {
+            allow_partial,
+            ..Self::default()
+        }
+    }
+
     /// Takes an option.
     pub(super) fn take(&mut self, keyword: Keyword, option: &RawOption<'_>) -> Result<(), Problem> {
         let value = Value::new(keyword, option.value);
@@ -95,7 +104,8 @@ impl Draft {
             | Keyword::OfHttpUriRaw
             | Keyword::OfHttpMethod
             | Keyword::OfHttpHeader => {
-                let last = self.patterns.last_mut();
+                let mut contents = self.patterns.iter_mut();
+                let last = contents.rfind(|draft| draft.pattern.runs.is_none());
                 last.ok_or(Problem::NoPattern(keyword.name()))?
                     .modify(keyword, &value)?;
             }
@@ -159,11 +169,18 @@ impl Draft {
         let buffer = self.buffer.map(|(_, _, buffer)| buffer);
         let (pcre, is_relative) = Pcre::read(text, negated, buffer, self.patterns.len())?;
         self.buffer_is_used = true;
-        self.pcres.push(DraftPcre {
-            at,
-            pcre,
-            is_relative,
-        });
+        if let Some(runs) = pcre.runs() {
+            let draft = DraftPattern::of_runs(at, runs, is_relative, negated, pcre.buffer);
+            self.patterns.push(draft);
+        } else if self.allow_partial {
+            self.pcres.push(DraftPcre {
+                at,
+                pcre,
+                is_relative,
+            });
+        } else {
+            return Err(pcre::refused(IN_THE_AGENT));
+        }
         Ok(())
     }
 
@@ -500,7 +517,7 @@ impl DraftTest {
             })),
             Test::DataSize(Numbers { last, negated, .. }) => {
                 let mut there = patterns.iter().filter(|pattern| !pattern.negated);
-                if !negated && there.any(|pattern| pattern.bytes.len() as u64 > u64::from(last)) {
+                if !negated && there.any(|pattern| pattern.length() as u64 > u64::from(last)) {
                     return Err(Problem::Never(keyword, "a content is longer"));
                 }
                 Ok(self.test)

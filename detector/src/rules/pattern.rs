@@ -43,11 +43,44 @@ pub enum Anchor {
     },
 }
 
+/// A set of bytes: a bit for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByteSet(pub [u64; 4]);
+
+impl ByteSet {
+    /// Adds these, the last one too.
+    pub(super) fn add(&mut self, first: u8, last: u8) {
+        for byte in first..=last {
+            if let Some(bits) = self.0.get_mut(usize::from(byte >> 6)) {
+                *bits |= 1 << (byte & 63);
+            }
+        }
+    }
+
+    /// Whether it has this one.
+    #[must_use]
+    pub fn has(&self, byte: u8) -> bool {
+        let bits = self.0.get(usize::from(byte >> 6));
+        bits.is_some_and(|bits| bits >> (byte & 63) & 1 == 1)
+    }
+}
+
+/// A regular expression that says of each of so many bytes, from one place on, which ones may stand there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runs {
+    /// As the rule says it, with its delimiters and flags, without quotes.
+    pub(super) said: String,
+    /// Bytes that are each one of a set, and how many, one behind the other; 64 at most in all.
+    pub runs: Vec<(ByteSet, u32)>,
+}
+
 /// A pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// The bytes, one to 255.
+    /// The bytes, one to 255; none of a `pcre`.
     pub bytes: Vec<u8>,
+    /// What a `pcre` says of bytes; it has one place.
+    pub runs: Option<Runs>,
     /// Whether it must not be there.
     pub negated: bool,
     /// Whether letters of ASCII may be of either case.
@@ -58,6 +91,15 @@ pub struct Pattern {
     pub anchor: Anchor,
     /// Whether the buffer ends with it.
     pub ends: bool,
+}
+
+impl Pattern {
+    /// How many bytes it has.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        let runs = self.runs.iter().flat_map(|runs| &runs.runs);
+        self.bytes.len() + runs.map(|(_, len)| *len as usize).sum::<usize>()
+    }
 }
 
 /// Bytes as a `content` has them, between quotes, in letters that a terminal shows as they are.
@@ -89,6 +131,9 @@ impl fmt::Display for Quoted<'_> {
 impl fmt::Display for Pattern {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let not = if self.negated { "!" } else { "" };
+        if let Some(runs) = &self.runs {
+            return write!(out, "pcre:{not}\"{}\"", runs.said);
+        }
         write!(out, "content:{not}{}", Quoted(&self.bytes))?;
         if self.nocase {
             out.write_str("; nocase")?;
@@ -200,6 +245,7 @@ mod tests {
     fn a_pattern_is_told_as_a_rule_could_say_it() {
         let mut pattern = Pattern {
             bytes: b"a;\x1b\xffb".to_vec(),
+            runs: None,
             negated: true,
             nocase: true,
             buffer: Buffer::Payload,
@@ -215,6 +261,7 @@ mod tests {
         );
         pattern = Pattern {
             bytes: vec![0],
+            runs: None,
             negated: false,
             nocase: false,
             buffer: Buffer::HttpUri,

@@ -354,7 +354,7 @@ impl Key {
 
 /// Where in the payload a pattern may begin.
 fn begins(rule: &Rule, pattern: &Pattern) -> (u64, u64) {
-    let len = pattern.bytes.len() as u64;
+    let len = pattern.length() as u64;
     match pattern.anchor {
         Anchor::Absolute { offset, depth } => {
             let first = u64::from(offset);
@@ -372,7 +372,7 @@ fn begins(rule: &Rule, pattern: &Pattern) -> (u64, u64) {
                 .and_then(|after| rule.patterns.get(after))
                 .map_or((0, 0), |after| {
                     let (first, last) = begins(rule, after);
-                    let len = after.bytes.len() as u64;
+                    let len = after.length() as u64;
                     (first + len, last + len)
                 });
             let distance = i64::from(distance);
