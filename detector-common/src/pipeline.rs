@@ -126,6 +126,10 @@ pub trait Runtime<'t, P: PacketBytes> {
     {
         signature::carry_on(packet, headers, self);
     }
+    /// Whether the last [`Self::search`] found nothing in the packet that rules look for, see [`Workspace::is_bare`].
+    ///
+    /// [`Workspace::is_bare`]: crate::detect::signature::workspace::Workspace::is_bare
+    fn is_bare(&self) -> bool;
     /// What is kept of the connection in a slot. Where there is nothing, each packet is looked at by itself.
     fn carry(&mut self, _slot: u32) -> Option<&mut Carry> {
         None

@@ -3,7 +3,13 @@
 use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::{bindings::xdp_md, programs::XdpContext};
-use detector_common::packet::{MAX_OFFSET, PacketBytes, Word, Words};
+use detector_common::{
+    detect::signature::{
+        table::{FILTER_MAX, FOLD, FilterTable, HASH_FACTOR},
+        workspace::BLOCK,
+    },
+    packet::{MAX_OFFSET, PacketBytes, Word, Words},
+};
 
 use crate::maps;
 
@@ -130,6 +136,84 @@ macro_rules! load {
             )
         }
     };
+}
+
+/// Of a word in `r4`, also written to `$at` behind `r3`: the entries of the table at `r2` for both its windows, or-ed into `r0`.
+macro_rules! sift_word {
+    ($at:literal) => {
+        concat!(
+            "r4 = *(u64 *)(r1 + ",
+            $at,
+            ")\n",
+            "*(u64 *)(r3 + ",
+            $at,
+            ") = r4\n",
+            "r4 |= r5\n",
+            "w6 = w4\n",
+            "w6 *= {factor}\n",
+            "w6 >>= {shift}\n",
+            "r6 += r2\n",
+            "r6 = *(u8 *)(r6 + 0)\n",
+            "w0 |= w6\n",
+            "r4 >>= 32\n",
+            "w4 *= {factor}\n",
+            "w4 >>= {shift}\n",
+            "r4 += r2\n",
+            "r4 = *(u8 *)(r4 + 0)\n",
+            "w0 |= w4",
+        )
+    };
+}
+
+impl XdpPacket {
+    /// What [`filter::sift`] does, in a third fewer instructions than the compiler makes of it: no packet has more of any other.
+    ///
+    /// [`filter::sift`]: detector_common::detect::signature::filter::sift
+    #[inline(always)]
+    pub fn sift<const N: usize>(
+        &self,
+        offset: usize,
+        at: usize,
+        text: &mut [u64; N],
+        table: &[u8; FILTER_MAX],
+    ) -> Option<u8> {
+        /// More than any entry.
+        const MISSING: u32 = 1 << 8;
+        if offset > MAX_OFFSET || at.wrapping_add(BLOCK) > N * 8 {
+            return None;
+        }
+        let classes: u64;
+        // VERIFIER: as in `load!`.
+        // SAFETY: loads words at any alignment, which packet memory allows, only after it found that they lie inside the packet; stores as many
+        // inside `text`; a hash that is shifted so far is an index of the table.
+        unsafe {
+            asm!(
+                "r0 = {missing}",
+                "r6 = r1",
+                "r6 += {len}",
+                "if r6 > r4 goto 1f",
+                "r0 = 0",
+                sift_word!(0),
+                sift_word!(8),
+                sift_word!(16),
+                sift_word!(24),
+                "1:",
+                missing = const MISSING,
+                len = const BLOCK,
+                factor = const HASH_FACTOR.cast_signed(),
+                shift = const FilterTable::INDEX_SHIFT,
+                out("r0") classes,
+                inout("r1") self.data.wrapping_add(offset) => _,
+                in("r2") table.as_ptr(),
+                in("r3") text.as_mut_ptr().cast::<u8>().wrapping_add(at),
+                inout("r4") self.data_end => _,
+                in("r5") FOLD,
+                out("r6") _,
+                options(nostack)
+            )
+        };
+        (classes < MISSING.into()).then_some(classes as u8)
+    }
 }
 
 impl PacketBytes for XdpPacket {

@@ -45,7 +45,11 @@ pub fn go_on(ctx: *mut xdp_md) -> Decision {
 #[inline(never)]
 pub extern "C" fn filter(ctx: *mut xdp_md, search: u64) -> u64 {
     with_filter(search, |search, table, workspace| {
-        filter::run(search, &XdpPacket::new(ctx), table, workspace);
+        let packet = XdpPacket::new(ctx);
+        let sift = |offset, at, workspace: &mut Workspace| {
+            packet.sift(offset, at, &mut workspace.text, &table.filter)
+        };
+        filter::run(search, &packet, table, workspace, sift);
         0
     })
 }
@@ -83,7 +87,7 @@ pub extern "C" fn confirm_each(search: u64, shift: u32) -> u64 {
 /// [`Carry::join`]: detector_common::detect::signature::carry::Carry::join
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn join(ctx: *mut xdp_md) -> u64 {
+pub extern "C" fn join(ctx: *mut xdp_md, reach: u32) -> u64 {
     let mut runtime = KernelRuntime::new();
     let seed = maps::CONFIG.get().hash_seed;
     let segment = parsed().and_then(|parsed| parsed.headers().segment(runtime.interface(), seed));
@@ -94,7 +98,7 @@ pub extern "C" fn join(ctx: *mut xdp_md) -> u64 {
         return 0;
     };
     with_workspace(|workspace| {
-        carry.join(&segment, &XdpPacket::new(ctx), workspace);
+        carry.join(&segment, reach, &XdpPacket::new(ctx), workspace);
         0
     })
 }
@@ -262,8 +266,8 @@ impl Prefilter for KernelSteps {
     }
 
     #[inline(always)]
-    fn join(&mut self) {
-        join(self.ctx);
+    fn join(&mut self, reach: u32) {
+        join(self.ctx, reach);
     }
 
     #[inline(always)]

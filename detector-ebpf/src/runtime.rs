@@ -22,7 +22,7 @@ use detector_common::{
     verdict::Decision,
 };
 
-use crate::{inspector, maps, packet::XdpPacket, program};
+use crate::{inspector, maps, packet::XdpPacket, program, tables::workspace};
 
 /// Parses the packet of `ctx` into `PARSED`. The number says nothing; a global function gives one.
 ///
@@ -245,6 +245,11 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     #[inline(always)]
     fn carry_on(&mut self, packet: &XdpPacket, _: &Headers) {
         carry_on(packet.ctx);
+    }
+
+    #[inline(always)]
+    fn is_bare(&self) -> bool {
+        workspace().is_some_and(|workspace| workspace.is_bare())
     }
 
     #[inline(always)]

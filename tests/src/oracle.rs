@@ -201,6 +201,10 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
         }
     }
 
+    fn is_bare(&self) -> bool {
+        self.workspace.is_bare()
+    }
+
     fn carry(&mut self, slot: u32) -> Option<&mut Carry> {
         self.journal.carries.entry(&mut self.state.carries, slot)
     }

@@ -241,7 +241,7 @@ fn a_rule_that_there_is_not_or_that_is_refused_is_a_wrong_command_line() -> Resu
         ),
         (
             "1000003",
-            format!("{name}:3:29: rule 1000003 is refused: pcre: regular"),
+            format!("{name}:3:29: rule 1000003 is refused: pcre: such"),
         ),
     ] {
         let ended = rules(&["test", "--rules", &name, sid], &capture)?;

@@ -65,6 +65,9 @@ const CASES: &[Case] = &[
     // Whose beginning is not known any more.
     ("content:\"abcdefgh\";", &[LONG, b"abcd", b"efgh"], Some(2)),
     ("content:\"abcdefgh\";", &[LONG, LONG, b"abcdefg", b"h"], Some(3)),
+    ("content:\"abc\";", &[LONG, b"xxxa", b"bc"], Some(2)),
+    ("content:\"abcdefgh\"; content:\"zz\"; distance:4; within:2;", &[LONG, LONG, b"xxabcdef", b"gh1234zz"], Some(3)),
+    ("content:\"zz\"; content:\"abcdefgh\"; distance:4; within:8;", &[LONG, b"zzxx", b"xxabcdef", b"gh"], Some(3)),
     // Bytes that an expression says.
     ("content:\"abcdefgh\"; pcre:\"/^.{3}/R\";", &[b"xxabcdefgh123"], Some(0)),
     ("content:\"abcdefgh\"; pcre:\"/^.{3}/R\";", &[b"xxabcdefgh12"], None),
@@ -278,12 +281,16 @@ fn a_pattern_is_found_wherever_it_is_cut_and_however_small_the_segments_are() ->
             vec![first, second]
         });
         let more = (1..8).map(|len| PAYLOAD.chunks(len).collect());
-        let behind = (1..16).map(|cut| {
+        // Behind what is all that came so far, and behind what nothing is looked for in.
+        let blank: [&[u8]; 2] = [b"\r\n", &[LONG, b"\r\n"].concat()];
+        let behind = (1..PAYLOAD.len()).flat_map(|cut| {
             let (first, second) = PAYLOAD.split_at(cut);
-            vec![b"\r\n".as_slice(), first, second]
+            blank.map(|blank| vec![blank, first, second])
         });
         for segments in two.chain(more).chain(behind) {
-            let is_behind = segments.first().is_some_and(|first| *first == b"\r\n");
+            let is_behind = segments
+                .first()
+                .is_some_and(|first| first.ends_with(b"\r\n"));
             if is_behind && options.contains("GET") {
                 continue;
             }

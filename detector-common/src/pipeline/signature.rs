@@ -110,8 +110,9 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
+    let is_bare = runtime.is_bare();
     let is_lost = carried::<P, R, _>(headers, runtime, |segment, carry| {
-        carry.take(segment, packet)
+        carry.take(segment, is_bare, packet)
     });
     if is_lost == Some(true) {
         runtime.tally(Tally::SegmentsNotFollowed);

@@ -197,6 +197,10 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
         found
     }
 
+    fn is_bare(&self) -> bool {
+        self.workspace.is_bare()
+    }
+
     fn carry(&mut self, slot: u32) -> Option<&mut Carry> {
         self.carries.get_mut(slot as usize)
     }

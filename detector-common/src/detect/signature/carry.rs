@@ -47,7 +47,9 @@ pub struct Carry {
     is_whole: u8,
     /// 1 while something that was dropped is awaited.
     is_held: u8,
-    reserved: u32,
+    /// 1 while nothing stands in them that rules look for, so that what is found in the next segment and not in that alone stands where they meet.
+    is_bare: u8,
+    reserved: [u8; 3],
     /// They, and room to read and write a word behind them.
     tail: [u64; WORDS + 1],
 }
@@ -136,21 +138,44 @@ impl Carry {
         back < AGAIN_MAX && segment.takes <= back
     }
 
-    /// Leaves in `workspace` what is kept with the beginning of the segment behind it, if that is the next one.
+    /// Leaves in `workspace` what is kept with the beginning of the segment behind it, if that is the next one: no more than `reach` bytes of either, if
+    /// all that could be found there reaches no further.
     #[inline(always)]
-    pub fn join<P: PacketBytes>(&self, segment: &Segment, packet: &P, workspace: &mut Workspace) {
+    pub fn join<P: PacketBytes>(
+        &self,
+        segment: &Segment,
+        reach: u32,
+        packet: &P,
+        workspace: &mut Workspace,
+    ) {
         let (is_next, segment) = self.next::<P>(segment);
         if !is_next || self.len == 0 {
             return;
         }
         let kept = u32::from(self.len) & LEN_BITS;
+        let is_seam = self.is_bare != 0 && reach < CARRIED_MAX as u32;
+        let reach = if is_seam { reach } else { CARRIED_MAX as u32 };
+        workspace.is_seam = is_seam.into();
+        let first = kept.saturating_sub(reach) >> BLOCK.trailing_zeros();
+        workspace.joined_begin = JOINED.wrapping_add(first << BLOCK.trailing_zeros());
+        // VERIFIER: all ways go on as one.
+        let (first, reach) = (P::forget(first << 2) as usize, P::forget(reach));
         for number in 0..WORDS {
+            let number = number.wrapping_add(first) & (2 * WORDS - 1);
+            if number >= WORDS {
+                break;
+            }
             let place = workspace.text.get_mut(JOINED_WORD.wrapping_add(number));
             if let (Some(place), Some(word)) = (place, self.tail.get(number)) {
                 *place = *word;
             }
         }
-        let len = P::forget(at_most(segment.len)) & LEN_BITS;
+        let len = if segment.len < reach {
+            segment.len
+        } else {
+            reach
+        };
+        let len = P::forget(at_most(len)) & LEN_BITS;
         let to = P::forget(JOINED.wrapping_add(kept));
         if copy(segment.start, len, to, packet, &mut workspace.text) {
             let end = to.wrapping_add(len);
@@ -186,9 +211,10 @@ impl Carry {
         self.is_held = 1;
     }
 
-    /// Takes note of a segment that passes; gives whether it is one that could not be followed.
+    /// Takes note of a segment that passes, in which nothing was found that rules look for if it `is_bare`; gives whether it is one that could not be
+    /// followed.
     #[inline(always)]
-    pub fn take<P: PacketBytes>(&mut self, segment: &Segment, packet: &P) -> bool {
+    pub fn take<P: PacketBytes>(&mut self, segment: &Segment, is_bare: bool, packet: &P) -> bool {
         let is_as_numbered = self.next == segment.sequence;
         let is_other = self.tag == segment.tag && !is_as_numbered && !segment.is_first;
         let (is_next, new) = self.next::<P>(segment);
@@ -204,7 +230,10 @@ impl Carry {
         let room = (CARRIED_MAX as u32).wrapping_sub(len);
         let kept = P::forget(if known < room { known } else { room });
         let is_all = u32::from(known.wrapping_add(segment.len) <= CARRIED_MAX as u32);
-        let is_whole = u32::from(self.is_whole) | is_next ^ 1;
+        let is_whole = is_all & (u32::from(self.is_whole) | is_next ^ 1);
+        let was_bare = u32::from(self.is_bare) | u32::from(kept == 0);
+        // From the beginning on, what is looked for may stand at places of its own.
+        let is_bare = P::forget(is_bare.into()) & P::forget(was_bare) & (is_whole ^ 1);
         self.tag = segment.tag;
         self.next = segment.sequence.wrapping_add(segment.takes);
         // It came whole, or the connection is another one.
@@ -212,7 +241,8 @@ impl Carry {
         let is_awaited = u32::from(lacks.wrapping_sub(1) < AGAIN_MAX) & is_next;
         self.is_held &= P::forget(is_awaited) as u8;
         self.len = kept.wrapping_add(len) as u16;
-        self.is_whole = (is_all & is_whole) as u8;
+        self.is_whole = is_whole as u8;
+        self.is_bare = is_bare as u8;
         self.drop_first::<P>(P::forget(known.wrapping_sub(kept)), kept);
         let from = segment.start.wrapping_add(segment.len.wrapping_sub(len));
         if !copy(from, len, kept, packet, &mut self.tail) {
@@ -268,10 +298,6 @@ fn copy<P: PacketBytes, const N: usize>(
         return false;
     }
     let from = P::forget(from) & MAX_OFFSET as u32;
-    let mut put = |at: u32, word: u64| {
-        let place = P::forget(to.wrapping_add(at)) as usize & (TEXT_MAX - 1);
-        P::store(memory, place, word);
-    };
     let blocks = P::forget(len >> BLOCK.trailing_zeros());
     for block in 0..CARRIED_MAX / BLOCK {
         if block >= P::forget(blocks) as usize {
@@ -281,10 +307,15 @@ fn copy<P: PacketBytes, const N: usize>(
         let Some([a, b, c, d]) = packet.block(from.wrapping_add(at) as usize) else {
             return false;
         };
-        put(at, a.0);
-        put(at.wrapping_add(8), b.0);
-        put(at.wrapping_add(16), c.0);
-        put(at.wrapping_add(24), d.0);
+        let place = P::forget(to.wrapping_add(at)) as usize & (TEXT_MAX - 1);
+        // One check for all four.
+        if place.wrapping_add(BLOCK) > N * 8 {
+            return false;
+        }
+        P::store(memory, place, a.0);
+        P::store(memory, place.wrapping_add(8), b.0);
+        P::store(memory, place.wrapping_add(16), c.0);
+        P::store(memory, place.wrapping_add(24), d.0);
     }
     let rest = len & !(BLOCK as u32).wrapping_sub(1);
     let mut missing = 0;
@@ -298,7 +329,8 @@ fn copy<P: PacketBytes, const N: usize>(
         let found = packet.word(from.wrapping_add(at).wrapping_sub(beyond) as usize);
         missing = P::forget(missing | found.missing as u32);
         let [word] = found.words;
-        put(at, word.0.wrapping_shr(beyond.wrapping_mul(8)));
+        let place = P::forget(to.wrapping_add(at)) as usize & (TEXT_MAX - 1);
+        P::store(memory, place, word.0.wrapping_shr(beyond.wrapping_mul(8)));
     }
     missing == 0
 }

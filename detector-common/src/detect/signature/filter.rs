@@ -19,13 +19,14 @@ const WHOLE_MAX: usize = BLOCKS_MAX - 2;
 const LEN_MAX: usize = WHOLE_MAX * BLOCK;
 
 /// Leaves in `workspace` the payload, as far as anything in it is looked for, and the blocks of it that are to be looked at again, as far
-/// as the windows at every fourth byte show.
+/// as the windows at every fourth byte show. Each whole block goes through `sift`, see [`sift`].
 #[inline(always)]
 pub fn run<P: PacketBytes>(
     search: Search,
     packet: &P,
     table: &FilterTable,
     workspace: &mut Workspace,
+    sift: impl Fn(usize, usize, &mut Workspace) -> Option<u8>,
 ) {
     let group = search.group(table);
     let start = search.start();
@@ -53,15 +54,28 @@ pub fn run<P: PacketBytes>(
             break;
         }
         let at = block.wrapping_mul(BLOCK);
-        let Some(words) = packet.block(start.wrapping_add(at)) else {
+        let Some(classes) = sift(start.wrapping_add(at), at, workspace) else {
             gather::end(at, workspace);
             break;
         };
-        gather::keep(at, words, workspace);
-        let classes = sampled(words.map(|word| word.0), table) & group.classes;
-        keep(workspace, &mut hits, block, classes);
+        keep(workspace, &mut hits, block, classes & group.classes);
     }
     workspace.blocks_len = hits;
+}
+
+/// Keeps the block of the payload that begins at `at`, and in the frame at `offset`; gives the classes that its windows show. `None` if it is not all
+/// there.
+#[inline(always)]
+pub fn sift<P: PacketBytes>(
+    offset: usize,
+    at: usize,
+    packet: &P,
+    table: &FilterTable,
+    workspace: &mut Workspace,
+) -> Option<u8> {
+    let words = packet.block(offset)?;
+    gather::keep(at, words, workspace);
+    Some(sampled(words.map(|word| word.0), table))
 }
 
 /// How many bytes of the text that is [looked at](Workspace::looked_at) have windows that stand `shift` bytes behind every fourth byte.

@@ -54,7 +54,10 @@ impl<P: PacketBytes, W: Words + ?Sized> Records for Local<'_, P, W> {
 
 impl<P: PacketBytes, W: Words + ?Sized> Prefilter for Local<'_, P, W> {
     fn filter(&mut self, search: Search) {
-        filter::run(search, self.packet, self.filter, self.workspace);
+        let sift = |offset, at, workspace: &mut Workspace| {
+            filter::sift(offset, at, self.packet, self.filter, workspace)
+        };
+        filter::run(search, self.packet, self.filter, self.workspace, sift);
     }
 
     fn len_of_again(&mut self, search: Search, shift: u32) -> u32 {
@@ -84,9 +87,9 @@ impl<P: PacketBytes, W: Words + ?Sized> Prefilter for Local<'_, P, W> {
         prefilter::confirm_each(search, shift, self);
     }
 
-    fn join(&mut self) {
+    fn join(&mut self, reach: u32) {
         if let Some((segment, carry)) = self.carried {
-            carry.join(&segment, self.packet, self.workspace);
+            carry.join(&segment, reach, self.packet, self.workspace);
         }
     }
 

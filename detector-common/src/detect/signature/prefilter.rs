@@ -5,6 +5,7 @@
 
 use super::{
     Records, Search,
+    carry::CARRIED_MAX,
     line::{Ending, Place, Stage},
     request::{HeaderLine, Order},
     table::{Group, STRIDE},
@@ -21,6 +22,8 @@ pub enum Text {
     Joined = 1,
     /// The decoded targets of requests.
     Decoded = 2,
+    /// Where the payload meets what came before it.
+    Seam = 3,
 }
 
 impl Text {
@@ -31,7 +34,8 @@ impl Text {
         match number {
             0 => Self::Payload,
             1 => Self::Joined,
-            _ => Self::Decoded,
+            2 => Self::Decoded,
+            _ => Self::Seam,
         }
     }
 }
@@ -49,7 +53,7 @@ pub trait Prefilter: Records {
     /// Runs [`confirm_each`].
     fn confirm_each(&mut self, search: Search, shift: u32);
     /// Runs [`Carry::join`](super::carry::Carry::join) on what is kept of the packet's connection.
-    fn join(&mut self);
+    fn join(&mut self, reach: u32);
     /// Runs [`look_at`].
     fn look_at(&mut self, search: Search, text: Text);
     /// Runs [`look_through`].
@@ -88,14 +92,10 @@ fn look<F: Prefilter>(search: Search, prefilter: &mut F) -> Option<()> {
     prefilter.workspace()?.begin();
     prefilter.look_at(search, Text::Payload);
     prefilter.workspace()?.end_payload();
-    prefilter.join();
+    let always = u32::from(to.always.len | from.always.len);
+    look_at_both(search, group, always, prefilter);
     let workspace = prefilter.workspace()?;
-    if workspace.joined_end != 0 {
-        workspace.enter_joined();
-        prefilter.look_at(search, Text::Joined);
-    }
-    let workspace = prefilter.workspace()?;
-    if workspace.candidates_len == 0 && to.always.len | from.always.len == 0 {
+    if workspace.candidates_len | always == 0 {
         return None;
     }
     if group.requests & Group::HEADERS != 0 {
@@ -110,14 +110,48 @@ fn look<F: Prefilter>(search: Search, prefilter: &mut F) -> Option<()> {
     Some(())
 }
 
-/// Finds the patterns and the requests of the payload, or of the joined text.
+/// Finds what stands in the packet together with what came before it: where they meet, and only if anything stands there or stood before, in all of both.
+/// So do rules of which there are `always` some that no pattern speaks for, and lines of requests.
+#[inline(always)]
+fn look_at_both<F: Prefilter>(
+    search: Search,
+    group: Group,
+    always: u32,
+    prefilter: &mut F,
+) -> Option<()> {
+    let workspace = prefilter.workspace()?;
+    let reach = if always | workspace.last_version == 0 {
+        u32::from(group.longest)
+    } else {
+        CARRIED_MAX as u32
+    };
+    prefilter.join(reach);
+    let workspace = prefilter.workspace()?;
+    if workspace.joined_end == 0 {
+        return Some(());
+    }
+    workspace.enter_joined();
+    if workspace.is_seam != 0 {
+        prefilter.look_at(search, Text::Seam);
+        let workspace = prefilter.workspace()?;
+        if !workspace.leave_seam() {
+            return Some(());
+        }
+        prefilter.join(CARRIED_MAX as u32);
+        prefilter.workspace()?.enter_joined();
+    }
+    prefilter.look_at(search, Text::Joined);
+    Some(())
+}
+
+/// Finds the patterns and the requests of the payload, or of the joined text; of the seam the patterns.
 #[inline(always)]
 pub fn look_at<F: Prefilter>(search: Search, text: Text, prefilter: &mut F) -> Option<()> {
     let group = search.group(prefilter.filter_table(search)?);
     if group.classes != 0 {
         look_at_all_shifts(search, text, group, prefilter);
     }
-    if group.requests != 0 {
+    if group.requests != 0 && text != Text::Seam {
         prefilter.workspace()?.read_lines_of(text);
         prefilter.read_requests();
         let workspace = prefilter.workspace()?;
@@ -151,6 +185,7 @@ pub fn look_through<F: Prefilter>(
         Text::Payload => {}
         Text::Joined => prefilter.workspace()?.look_at_joined(group),
         Text::Decoded => prefilter.workspace()?.look_at_decoded(),
+        Text::Seam => prefilter.workspace()?.look_at_seam(group),
     }
     if shift == 0 && text == Text::Payload {
         prefilter.filter(search);

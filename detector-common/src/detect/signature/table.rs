@@ -34,7 +34,9 @@ pub const STRIDE: usize = 4;
 /// The bytes of a window.
 pub const WINDOW: usize = 4;
 /// Letters of either case are one to the filter: this bit of a byte tells them apart.
-const FOLD: u64 = 0x2020_2020_2020_2020;
+pub const FOLD: u64 = 0x2020_2020_2020_2020;
+/// What windows are multiplied by: the golden ratio.
+pub const HASH_FACTOR: u32 = 0x9e37_79b1;
 
 /// The hash of a window, all of whose bits its upper ones depend on.
 #[inline(always)]
@@ -53,8 +55,7 @@ pub fn hashes(word: u64) -> [u32; 2] {
 
 #[inline(always)]
 fn hash_folded(window: u32) -> u32 {
-    // The golden ratio.
-    window.wrapping_mul(0x9e37_79b1)
+    window.wrapping_mul(HASH_FACTOR)
 }
 
 /// The most entries of one list.
@@ -436,6 +437,9 @@ pub struct FilterTable {
 }
 
 impl FilterTable {
+    /// How far a hash is shifted down to be an index of the filter.
+    pub const INDEX_SHIFT: u32 = u32::BITS - FILTER_MAX.trailing_zeros();
+
     /// A group of ports.
     #[inline(always)]
     #[must_use]
@@ -457,8 +461,7 @@ impl FilterTable {
     #[inline(always)]
     #[must_use]
     pub fn index(hash: u32) -> usize {
-        const SHIFT: u32 = u32::BITS - FILTER_MAX.trailing_zeros();
-        (hash >> SHIFT) as usize
+        (hash >> Self::INDEX_SHIFT) as usize
     }
 
     /// The bits of the classes in which a window has this hash.

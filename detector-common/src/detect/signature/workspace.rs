@@ -145,7 +145,11 @@ pub struct Workspace {
     pub decoded_len: u32,
     /// How much of it was looked through before.
     pub decoded_before: u32,
-    /// Where the joined text ends, which begins at [`JOINED`]; 0 if nothing is known to have come right before the packet.
+    /// Where the joined text begins: at [`JOINED`], or where it is no more than the seam, before that.
+    pub joined_begin: u32,
+    /// 1 if it is no more than the seam.
+    pub is_seam: u32,
+    /// Where the joined text ends; 0 if nothing is known to have come right before the packet.
     pub joined_end: u32,
     /// 1 if that is all that came.
     pub is_joined_whole: u32,
@@ -257,6 +261,30 @@ impl Workspace {
             begin: DECODED.wrapping_add(self.decoded_before),
             end: DECODED.wrapping_add(self.decoded_len),
         };
+    }
+
+    /// What is looked through next is where the packet meets what came before.
+    #[inline(always)]
+    pub fn look_at_seam(&mut self, group: Group) {
+        self.look_at_joined(group);
+        self.looked_at.begin = self.joined_begin;
+    }
+
+    /// Whether anything stands there. If not, there is nothing to be asked about both together; if so, all of both is looked at instead.
+    #[inline(always)]
+    #[must_use]
+    pub fn leave_seam(&mut self) -> bool {
+        let stands = self.candidates_len != self.candidates_of_payload || self.last_version != 0;
+        self.candidates_len = self.candidates_of_payload;
+        self.joined_end = 0;
+        stands
+    }
+
+    /// Whether nothing stands in the packet that rules look for, and nothing was left undecided.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_bare(&self) -> bool {
+        self.candidates_len | self.last_version | self.is_cut_short == 0
     }
 
     /// What is looked through next is what came before, with as much of the segment's beginning as a pattern may reach into. Places count from its

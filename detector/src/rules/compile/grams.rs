@@ -102,6 +102,9 @@ struct Known {
     reach: u16,
 }
 
+/// What request lines end with, and a digit behind it.
+pub(super) const VERSION_BYTES: &[u8] = b"HTTP/1.";
+
 impl Default for Grams {
     /// With the one pattern that speaks for no rule: what request lines end with.
     fn default() -> Self {
@@ -281,7 +284,7 @@ impl Key {
 
     /// The key of what request lines end with.
     fn of_version() -> Self {
-        Self::seen(b"HTTP/1.", true, 0, PAYLOAD_MAX as u16 - 1)
+        Self::seen(VERSION_BYTES, true, 0, PAYLOAD_MAX as u16 - 1)
     }
 
     /// The key of these bytes, with the largest stride at which they are always seen.

@@ -12,7 +12,7 @@ use detector_common::detect::signature::{
 
 use super::{
     super::{header::Protocol, problem::Problem},
-    grams::Sign,
+    grams::{Sign, VERSION_BYTES},
     ranges::Ranges,
 };
 
@@ -244,7 +244,11 @@ impl Groups {
                         .unwrap_or_default(),
                     requests: (u8::from(of_requests) * Group::REQUESTS)
                         | (u8::from(of_headers) * Group::HEADERS),
-                    longest: signs().map(|sign| sign.len).max().unwrap_or_default(),
+                    longest: signs()
+                        .map(|sign| sign.len)
+                        .chain(of_requests.then_some(VERSION_BYTES.len() as u8))
+                        .max()
+                        .unwrap_or_default(),
                 },
                 patterns: signs()
                     .map(|sign| sign.pattern)
