@@ -8,7 +8,7 @@ use self::pattern::{DraftPattern, have_buffer};
 use super::{
     byte_test::{ByteTest, Misread},
     header::{Action, Header, Protocol},
-    keyword::{IN_THE_AGENT, Keyword},
+    keyword::Keyword,
     option::{Fault, RawOption},
     pattern::{Anchor, Buffer, Pattern, bytes},
     pcre::{self, Pcre},
@@ -179,7 +179,7 @@ impl Draft {
                 is_relative,
             });
         } else {
-            return Err(pcre::refused(IN_THE_AGENT));
+            return Err(pcre::refused(pcre::IN_THE_AGENT));
         }
         Ok(())
     }

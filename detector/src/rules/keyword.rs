@@ -10,8 +10,8 @@ pub enum Handling {
     Honoured(Keyword),
     /// It says nothing of a packet: it is kept, or told.
     Silent,
-    /// It is honoured, or a rule that has it is [partial](super::Rule::is_partial), and refused where that may not be, with the reason.
-    Partial(Keyword, &'static str),
+    /// It is honoured, or a rule that has it is [partial](super::Rule::is_partial), and refused where that may not be.
+    Partial(Keyword),
     /// A rule that has it is refused.
     Refused(&'static str),
 }
@@ -19,7 +19,7 @@ pub enum Handling {
 impl Handling {
     fn of(keyword: Keyword) -> Self {
         if keyword == Keyword::Pcre {
-            Self::Partial(keyword, IN_THE_AGENT)
+            Self::Partial(keyword)
         } else {
             Self::Honoured(keyword)
         }
@@ -117,8 +117,6 @@ const SILENT: [&str; 7] = [
     "target",
 ];
 
-/// What is said of what the agent decides.
-pub(super) const IN_THE_AGENT: &str = "such expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts";
 const ARITHMETIC: &str = "numbers are not read out of a payload";
 const STATE: &str = "nothing is remembered of a connection between rules";
 const REASSEMBLED: &str = "files, answers and protocols within a connection are not followed";
@@ -324,7 +322,7 @@ pub(super) fn known(name: &str) -> Result<Option<Keyword>, Problem> {
         family.is_some_and(|family| name.starts_with(family))
     };
     match all().find(|(known, _)| *known == name || is_of_family(known)) {
-        Some((_, Handling::Honoured(keyword) | Handling::Partial(keyword, _))) => Ok(Some(keyword)),
+        Some((_, Handling::Honoured(keyword) | Handling::Partial(keyword))) => Ok(Some(keyword)),
         Some((_, Handling::Silent)) => Ok(None),
         Some((keyword, Handling::Refused(why))) => Err(Problem::Refused { keyword, why }),
         None => {
@@ -354,7 +352,7 @@ mod tests {
         let row = |(name, handling)| match handling {
             Handling::Honoured(_) => format!("| `{name}` | honoured |"),
             Handling::Silent => format!("| `{name}` | says nothing of a packet |"),
-            Handling::Partial(_, why) => format!("| `{name}` | partial | {why} |"),
+            Handling::Partial(_) => format!("| `{name}` | partial |"),
             Handling::Refused(why) => format!("| `{name}` | refused | {why} |"),
         };
         let missing: Vec<_> = all()

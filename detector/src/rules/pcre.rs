@@ -28,6 +28,9 @@ const SIZE_MAX: usize = 1 << 18;
 /// The most groups of it, and what else stands in another, in each other.
 const DEPTH_MAX: u32 = 64;
 
+/// What is said of what the agent decides, where it may not.
+pub(super) const IN_THE_AGENT: &str = "such expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts";
+
 /// A regular expression that a rule asks.
 #[derive(Clone, Debug)]
 pub struct Pcre {
