@@ -378,7 +378,8 @@ impl Draft {
                 "not together with threshold or detection_filter: packets are counted before it is decided",
             );
         }
-        if patterns.iter().all(|pattern| pattern.negated) {
+        let is_content = |pattern: &Pattern| !pattern.negated && pattern.runs.is_none();
+        if !patterns.iter().any(is_content) {
             return refuse(
                 "needs a content that must be there: else every packet would be handed to the agent",
             );

@@ -425,6 +425,7 @@ mod tests {
         for (options, why) in [
             ("pcre:\"/a/\";", "needs a content"),
             ("content:!\"a\"; pcre:\"/a/\";", "needs a content"),
+            ("pcre:\"/^.{3}/\"; pcre:\"/a/\";", "needs a content"),
             (
                 "content:\"a\"; pcre:\"/a/\"; content:\"b\"; distance:0;",
                 "what stands behind it",
