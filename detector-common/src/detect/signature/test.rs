@@ -82,9 +82,9 @@ fn is_run<P: PacketBytes>(
     let mut at = from;
     let mut others = lacks;
     for _ in 0..RUN_MAX {
-        // VERIFIER: else it would follow each place, and what was found so far. One branch, each way of which it follows to the end.
+        // VERIFIER: else it would follow each place, and what was found so far.
         (at, others) = (P::forget(at), P::forget(others));
-        if (at >= behind) | (others != 0) {
+        if at >= behind || others != 0 {
             break;
         }
         others = table.has(set, workspace.word::<P>(at) as u8) ^ 1;
