@@ -40,6 +40,8 @@ pub mod map {
     pub const HANDSHAKES: &str = "HANDSHAKES";
     /// The word of [`crate::detect::signature::threshold`] by slot.
     pub const THRESHOLDS: &str = "THRESHOLDS";
+    /// The words of [`crate::detect::signature::flowbits`] by connection.
+    pub const FLOW_BITS: &str = "FLOW_BITS";
     /// [`crate::blocks::BlockSet`] by hash.
     pub const BLOCK_SETS: &str = "BLOCK_SETS";
     /// A record's number (`u32`) by prefix, the length of which counts from the start of an [`crate::net::IpAddress`].
@@ -70,7 +72,7 @@ pub mod map {
     }
 
     /// Every map.
-    pub const ALL: [&str; 24] = [
+    pub const ALL: [&str; 25] = [
         CONFIG,
         WATCH,
         FILTER,
@@ -84,6 +86,7 @@ pub mod map {
         SERVICES,
         HANDSHAKES,
         THRESHOLDS,
+        FLOW_BITS,
         BLOCK_SETS,
         BLOCK_PREFIXES,
         BLOCKS,
@@ -226,11 +229,13 @@ pub enum Tally {
     EvidenceSent = 7,
     /// Such packets that were not: there were too many, or the ring buffer was full. No rule is told of for them.
     EvidenceLost = 8,
+    /// Connections whose bits that rules had set were forgotten, because another one took their place.
+    FlowbitsDisplaced = 9,
 }
 
 impl Tally {
     /// Every tally, by number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::EventsSent,
         Self::EventsLost,
         Self::SourcesRefused,
@@ -240,6 +245,7 @@ impl Tally {
         Self::SegmentsNotFollowed,
         Self::EvidenceSent,
         Self::EvidenceLost,
+        Self::FlowbitsDisplaced,
     ];
 
     /// The name in every output.
@@ -255,6 +261,7 @@ impl Tally {
             Self::SegmentsNotFollowed => "segments_not_followed",
             Self::EvidenceSent => "evidence_sent",
             Self::EvidenceLost => "evidence_lost",
+            Self::FlowbitsDisplaced => "flowbits_displaced",
         }
     }
 }
@@ -268,6 +275,7 @@ mod tests {
         config::Config,
         detect::signature::{
             carry::{self, Carry},
+            flowbits,
             table::{FilterTable, RULES_MAX, RuleTable},
             threshold,
             watch::{GENERATIONS, WatchLists},
@@ -297,6 +305,7 @@ mod tests {
             + table::<Workspace>(1);
         let of_all =
             table::<u64>(services::SLOTS + bindings::SLOTS + proof::SLOTS + threshold::SLOTS)
+                + table::<u64>(flowbits::WORDS)
                 + table::<BlockSet>(blocks::SETS)
                 + table::<Block>(BLOCKS_MAX)
                 + table::<FilterTable>(GENERATIONS as u32)

@@ -134,6 +134,12 @@ pub trait Runtime<'t, P: PacketBytes> {
     fn carry(&mut self, _slot: u32) -> Option<&mut Carry> {
         None
     }
+    /// A hash of what bits of connections are called in this generation of the rules; 0 if no rule asks for any.
+    fn flow_names(&self, generation: u8) -> u64;
+    /// The word at a place of [`crate::detect::signature::flowbits`].
+    fn flow_word(&self, place: u32) -> Option<u64>;
+    /// Writes that word.
+    fn set_flow_word(&mut self, place: u32, word: u64);
     /// What a client proves by its `claim`, see [`signature::prove`].
     fn prove(&mut self, client: IpAddress, claim: u64, now_ns: u64) -> Proof
     where

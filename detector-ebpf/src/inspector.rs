@@ -1,19 +1,21 @@
 //! The kernel's way through the rules: each step of `detector_common::detect::signature::inspect` is a function of its own, which is
 //! verified once and for itself, and finds rules and workspace where the maps have them.
 
-use aya_ebpf::bindings::xdp_md;
+use aya_ebpf::{bindings::xdp_md, btf_maps::Array};
 use detector_common::{
     abi::Tally,
     detect::signature::{
         Found, Search,
         find::{self, Sought},
+        flowbits,
         gather::{self, Options},
+        held,
         inspect::{self, Inspector},
         prefilter::Text,
         rule,
         table::{List, RuleTable},
         test,
-        threshold::{self, Meter, Words},
+        threshold::{Meter, Words},
         workspace::Workspace,
     },
     pipeline::{self, Runtime as _},
@@ -51,6 +53,9 @@ pub fn search(ctx: *mut xdp_md, search: Search) -> Option<Found> {
     let is_untold = workspace.is_untold;
     if workspace.is_cut_short != 0 {
         KernelRuntime::new().tally(Tally::RulesCutShort);
+    }
+    if workspace.displaced != 0 {
+        KernelRuntime::new().tally(Tally::FlowbitsDisplaced);
     }
     Found::of(row?, is_untold, search, &XdpPacket::new(ctx))
 }
@@ -171,10 +176,10 @@ pub extern "C" fn hold(search: u64, row: u32) -> u64 {
     })
 }
 
-/// Counts the packet in `PARSED` for the rule of this index, see [`threshold::run`].
+/// Decides about the next rule that was noted for the packet in `PARSED`, see [`held::run`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-pub extern "C" fn count(search: u64, index: u32) -> u64 {
+pub extern "C" fn decide_held(search: u64, from: u32) -> u64 {
     let Some(parsed) = parsed() else {
         return 0;
     };
@@ -183,27 +188,49 @@ pub extern "C" fn count(search: u64, index: u32) -> u64 {
         let mut meter = Meter {
             now_ns: headers.now_ns,
             seed: maps::CONFIG.get().hash_seed,
-            words: &mut KernelWords,
+            words: &mut KernelWords(&maps::THRESHOLDS),
         };
-        threshold::run(index, headers.source, &mut meter, table, workspace);
-        0
+        let ask_bits = |row, workspace: &mut Workspace| {
+            let hold = ask_bits(search, row);
+            written(workspace);
+            hold != 0
+        };
+        held::run::<XdpPacket>(from, headers.source, &mut meter, table, workspace, ask_bits).into()
     })
 }
 
-/// The words of `THRESHOLDS`.
-struct KernelWords;
+/// 1 if the rule of a row holds with the bits of the connection of the packet in `PARSED`, see [`flowbits::run`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub extern "C" fn ask_bits(search: u64, row: u32) -> u64 {
+    let Some(parsed) = parsed() else {
+        return 0;
+    };
+    with(search, |_, table, workspace| {
+        let headers = parsed.headers();
+        let mut meter = Meter {
+            now_ns: headers.now_ns,
+            seed: maps::CONFIG.get().hash_seed,
+            words: &mut KernelWords(&maps::FLOW_BITS),
+        };
+        flowbits::run(row, &headers.ip(), &mut meter, table, workspace).into()
+    })
+}
 
-impl Words for KernelWords {
+/// The words of a map that all CPUs share.
+struct KernelWords<const N: usize>(&'static Array<u64, N>);
+
+impl<const N: usize> Words for KernelWords<N> {
     #[inline(always)]
     fn word(&self, slot: u32) -> Option<u64> {
-        let word = maps::THRESHOLDS.get_ptr(slot)?;
+        let word = self.0.get_ptr(slot)?;
         // SAFETY: a word at its own alignment, which other CPUs write as a whole.
         Some(unsafe { word.read_volatile() })
     }
 
     #[inline(always)]
     fn set_word(&mut self, slot: u32, word: u64) {
-        if let Some(place) = maps::THRESHOLDS.get_ptr_mut(slot) {
+        if let Some(place) = self.0.get_ptr_mut(slot) {
             // SAFETY: as in `word`; of two CPUs that write, one is the last.
             unsafe { place.write_volatile(word) }
         }
@@ -265,7 +292,7 @@ impl Inspector for KernelSteps {
     }
 
     #[inline(always)]
-    fn count(&mut self, search: Search, index: u32) {
-        count(search.to_word(), index);
+    fn decide_held(&mut self, search: Search, from: u32) -> u32 {
+        decide_held(search.to_word(), from) as u32
     }
 }

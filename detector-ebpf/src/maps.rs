@@ -15,6 +15,7 @@ use detector_common::{
     config::Config,
     detect::signature::{
         carry::{self, Carry},
+        flowbits,
         table::{FilterTable, RULES_MAX, RuleTable},
         threshold,
         watch::{GENERATIONS, WatchLists},
@@ -83,6 +84,10 @@ pub static HANDSHAKES: Array<u64, { proof::SLOTS as usize }> = Array::new();
 /// How many packets of a source a rule held for, for all CPUs.
 #[btf_map]
 pub static THRESHOLDS: Array<u64, { threshold::SLOTS as usize }> = Array::new();
+
+/// Bits of connections, for all CPUs.
+#[btf_map]
+pub static FLOW_BITS: Array<u64, { flowbits::WORDS as usize }> = Array::new();
 
 /// Where the record of a blocked address is. The agent writes this and the next two, the program reads.
 #[btf_map]

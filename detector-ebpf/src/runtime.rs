@@ -260,6 +260,28 @@ impl Runtime<'static, XdpPacket> for KernelRuntime {
     }
 
     #[inline(always)]
+    fn flow_names(&self, generation: u8) -> u64 {
+        maps::RULES
+            .get(generation.into())
+            .map_or(0, |table| table.flow_names)
+    }
+
+    #[inline(always)]
+    fn flow_word(&self, place: u32) -> Option<u64> {
+        let word = maps::FLOW_BITS.get_ptr(place)?;
+        // SAFETY: as in `binding`.
+        Some(unsafe { word.read_volatile() })
+    }
+
+    #[inline(always)]
+    fn set_flow_word(&mut self, place: u32, word: u64) {
+        if let Some(place) = maps::FLOW_BITS.get_ptr_mut(place) {
+            // SAFETY: as in `bind`.
+            unsafe { place.write_volatile(word) }
+        }
+    }
+
+    #[inline(always)]
     fn prove(&mut self, client: IpAddress, claim: u64, now_ns: u64) -> Proof {
         let [first, second] = client.words();
         Proof::from_word(prove(first, second, claim, now_ns))

@@ -4,11 +4,13 @@
 //! is read all the same. `docs/rules.md` lists every keyword.
 
 mod book;
+mod byte_jump;
 mod byte_test;
 pub mod check;
 mod compile;
 mod draft;
 mod explain;
+mod flowbits;
 mod header;
 mod keyword;
 mod option;
@@ -37,9 +39,11 @@ use serde::Serialize;
 pub(crate) use self::statement::is_finished;
 pub use self::{
     book::{Book, Entry, Severity},
+    byte_jump::{ByteJump, JumpFrom},
     byte_test::{ByteTest, Operator},
     compile::{Compiled, Variables, compile},
     explain::{Explained, FoundBy, Group, Way, explain},
+    flowbits::FlowBit,
     header::{Action, AddressRange, Endpoint, Header, PortRange, Protocol, Set},
     keyword::{Handling, Keyword, all as keywords},
     partial::Regexes,

@@ -98,17 +98,17 @@ impl Tables {
         )
     }
 
-    /// What a packet with these headers matches, given what is kept of its connection, and whether something was left undecided; it is counted
-    /// in `words`.
-    pub fn search<P: PacketBytes>(
+    /// What a packet with these headers matches, given what is kept of its connection; it is counted in `words`, and bits of its connection
+    /// are in `flow_words`. What was left undecided, the workspace says.
+    pub fn search<P: PacketBytes, W: Words + ?Sized>(
         &self,
         packet: &P,
         headers: &Headers,
         search: Search,
         carried: Option<(Segment, &Carry)>,
         workspace: &mut Workspace,
-        words: &mut (impl Words + ?Sized),
-    ) -> (Option<Found>, bool) {
+        [words, flow_words]: [&mut W; 2],
+    ) -> Option<Found> {
         let mut local = Local {
             packet,
             ip: headers.ip(),
@@ -121,10 +121,10 @@ impl Tables {
                 seed: self.config.hash_seed,
                 words,
             },
+            flow_words,
             decider: None,
         };
-        let found = local.search(search);
-        (found, workspace.is_cut_short != 0)
+        local.search(search)
     }
 
     /// Asks all of the rules that are partial and hold for a packet as far as the kernel asks them: these `slots` count them. `frame` is the beginning
@@ -161,6 +161,8 @@ impl Tables {
                 seed: self.config.hash_seed,
                 words: &mut [] as &mut [u64],
             },
+            // What rules do with bits, they did before, too.
+            flow_words: &mut [],
             decider: Some(&self.regexes),
         };
         // What else it matches was found, too.

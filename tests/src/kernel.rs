@@ -70,6 +70,7 @@ pub struct TestKernel {
     services: PerCpuMap<u64>,
     handshakes: PerCpuMap<u64>,
     thresholds: PerCpuMap<u64>,
+    flow_words: PerCpuMap<u64>,
     carries: PerCpuMap<Carry>,
     tallies: PerCpuMap<u64>,
     pins: PathBuf,
@@ -102,6 +103,7 @@ impl TestKernel {
             services: PerCpuMap::open_shared(&pins.join(map::SERVICES))?,
             handshakes: PerCpuMap::open_shared(&pins.join(map::HANDSHAKES))?,
             thresholds: PerCpuMap::open_shared(&pins.join(map::THRESHOLDS))?,
+            flow_words: PerCpuMap::open_shared(&pins.join(map::FLOW_BITS))?,
             carries: PerCpuMap::open(&pins.join(map::CARRIES))?,
             tallies: PerCpuMap::open(&pins.join(map::TALLIES))?,
             pins,
@@ -136,6 +138,7 @@ impl TestKernel {
             services: self.services.read(0)?,
             handshakes: self.handshakes.read(0)?,
             thresholds: self.thresholds.read(0)?,
+            flow_words: self.flow_words.read(0)?,
             ..self.own_state()?
         })
     }
@@ -151,6 +154,7 @@ impl TestKernel {
             services: Vec::new(),
             handshakes: Vec::new(),
             thresholds: Vec::new(),
+            flow_words: Vec::new(),
             carries: self.carries.read(self.cpu)?,
             tallies: self.tallies.read(self.cpu)?,
         })
@@ -173,6 +177,7 @@ impl TestKernel {
             services: Vec::new(),
             handshakes: Vec::new(),
             thresholds: Vec::new(),
+            flow_words: Vec::new(),
             carries: Vec::new(),
             tallies: self.tallies.read(self.cpu)?,
         })
@@ -197,6 +202,7 @@ impl TestKernel {
         self.services.write(0, &state.services)?;
         self.handshakes.write(0, &state.handshakes)?;
         self.thresholds.write(0, &state.thresholds)?;
+        self.flow_words.write(0, &state.flow_words)?;
         self.carries.write(self.cpu, &state.carries)?;
         self.tallies.write(self.cpu, &state.tallies)
     }
@@ -222,6 +228,9 @@ impl TestKernel {
             && self
                 .thresholds
                 .agrees_with(0, &host.thresholds, &journal.thresholds)?
+            && self
+                .flow_words
+                .agrees_with(0, &host.flow_words, &journal.flow_words)?
             && self
                 .counters
                 .agrees_with(self.cpu, &host.counters, &journal.counters)?

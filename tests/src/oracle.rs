@@ -179,18 +179,40 @@ impl<'t> Runtime<'t, Frame<'_>> for HostMaps<'t> {
             log: &mut self.journal.thresholds,
             words: &mut self.state.thresholds,
         };
-        let (found, is_cut_short) = self.tables.search(
+        let mut flow_words = NotedWords {
+            log: &mut self.journal.flow_words,
+            words: &mut self.state.flow_words,
+        };
+        let found = self.tables.search(
             packet,
             headers,
             search,
             carried,
             &mut self.workspace,
-            &mut words,
+            [&mut words, &mut flow_words],
         );
-        if is_cut_short {
+        if self.workspace.is_cut_short != 0 {
             self.tally(Tally::RulesCutShort);
         }
+        if self.workspace.displaced != 0 {
+            self.tally(Tally::FlowbitsDisplaced);
+        }
         found
+    }
+
+    fn flow_names(&self, _: u8) -> u64 {
+        self.tables.rules.flow_names
+    }
+
+    fn flow_word(&self, place: u32) -> Option<u64> {
+        self.state.flow_words.get(place as usize).copied()
+    }
+
+    fn set_flow_word(&mut self, place: u32, word: u64) {
+        let words = &mut self.state.flow_words;
+        if let Some(place) = self.journal.flow_words.entry(words, place) {
+            *place = word;
+        }
     }
 
     fn plain(&self, packet: &Frame<'_>) -> Option<Packet> {

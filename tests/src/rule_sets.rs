@@ -152,6 +152,7 @@ pub fn search(tables: &Tables, packet: &Packet) -> (Option<Found>, bool) {
             // Rules that are made up have no threshold.
             words: &mut [] as &mut [u64],
         },
+        flow_words: &mut [],
         decider: None,
     };
     let found = local.search(search);

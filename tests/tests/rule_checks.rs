@@ -62,6 +62,17 @@ fn rule(dice: &mut Dice, sid: usize) -> String {
             _ => Ok(()),
         };
         rule.push_str(dice.of(&["", "", "", "endswith; "]));
+        // To a place near: an `a` is 97.
+        rule.push_str(dice.of(&[
+            "",
+            "",
+            "",
+            "",
+            "",
+            "byte_jump:1,0,relative,post_offset -97; ",
+            "byte_jump:1,0,post_offset -96; ",
+            "byte_jump:1,-1,relative,from_beginning,post_offset -95; ",
+        ]));
     }
     for _ in 0..dice.below(3) {
         rule.push_str(dice.of(&[

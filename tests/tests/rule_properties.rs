@@ -34,14 +34,21 @@ fn contents() -> impl Strategy<Value = Vec<Content>> {
     })
 }
 
+/// Bytes as a content has them between bars.
+fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::new();
+    for byte in bytes {
+        let _ = write!(hex, "{byte:02x}");
+    }
+    hex
+}
+
 /// A rule for each content.
 fn file(contents: &[Content]) -> String {
     let mut text = String::new();
     for (sid, (bytes, nocase)) in (1..).zip(contents) {
         text.push_str("drop tcp any any -> any 80 (content:\"|");
-        for byte in bytes {
-            let _ = write!(text, "{byte:02x}");
-        }
+        text.push_str(&hex(bytes));
         let nocase = if *nocase { "nocase; " } else { "" };
         let _ = writeln!(text, "|\"; {nocase}sid:{sid};)");
     }
@@ -88,6 +95,38 @@ fn each_content_is_found_at_every_alignment_at_the_start_in_the_middle_and_at_th
         Ok(())
     });
     assert!(placements.get() > 4000, "only {}", placements.get());
+}
+
+#[test]
+fn each_content_is_found_where_a_number_leads_and_not_a_byte_beside_it() {
+    let cases = (content(4..61), 120_usize..1461, vec(select(BYTES), 1461));
+    check(64, cases, |((bytes, nocase), len, filling)| {
+        let hex = hex(&bytes);
+        let nocase = if nocase { "nocase; " } else { "" };
+        let compiled = compiled(&format!(
+            "drop tcp any any -> any 80 (content:\"head\"; byte_jump:2,0,relative,from_beginning; \
+             content:\"|{hex}|\"; {nocase}distance:0; within:{}; sid:1;)",
+            bytes.len()
+        ));
+        prop_assert_eq!(compiled.0.len(), 1);
+        let last = len - bytes.len();
+        for (head, at) in [(0, 6), (0, 7), (1, 8), (2, 33), (3, last)]
+            .into_iter()
+            .chain((0..4).map(|at| (last / 2 + 61, last / 2 + at)))
+            .filter(|(head, _)| head + 6 < len)
+        {
+            let mut payload = filling[..len].to_vec();
+            payload[at..at + bytes.len()].copy_from_slice(&bytes);
+            payload[head..head + 4].copy_from_slice(b"head");
+            payload[head + 4..head + 6].copy_from_slice(&(at as u16).to_be_bytes());
+            let found = agree(&compiled, &payload)?;
+            let is_whole = head + 6 <= at || at + bytes.len() <= head;
+            prop_assert!(found.is_some() || !is_whole, "at {at}");
+            payload[head + 4..head + 6].copy_from_slice(&(at as u16 + 1).to_be_bytes());
+            agree(&compiled, &payload)?;
+        }
+        Ok(())
+    });
 }
 
 #[test]

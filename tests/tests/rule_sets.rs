@@ -28,7 +28,7 @@ fn again(seed: u64) -> String {
 
 #[test]
 fn the_tables_say_what_the_rules_do_and_refer_to_nothing_outside() -> Result<()> {
-    let (mut rules, mut packets, mut found) = (0, 0, 0);
+    let (mut rules, mut packets, mut found, mut followed) = (0, 0, 0, 0);
     for (seed, case) in cases(400)? {
         bounds::check(&case.tables);
         rules += case.rules.len();
@@ -37,15 +37,23 @@ fn the_tables_say_what_the_rules_do_and_refer_to_nothing_outside() -> Result<()>
             let sid = sid.with_context(|| again(seed))?;
             packets += 1;
             found += usize::from(sid.is_some());
+            let rule = case.rules.iter().find(|rule| Some(rule.sid) == sid);
+            followed += usize::from(rule.is_some_and(|rule| {
+                let mut patterns = rule.patterns.iter();
+                patterns.any(|pattern| pattern.jump.is_some())
+            }));
         }
     }
-    println!("{rules} rules, {packets} packets, a rule found in {found}");
+    println!(
+        "{rules} rules, {packets} packets, a rule found in {found}, one that follows a number in {followed}"
+    );
     // Else there would be little to agree on.
     ensure!(rules > 4000, "only {rules} rules were taken");
     ensure!(
         (packets / 6..packets / 2).contains(&found),
         "a rule found in {found} of {packets} packets"
     );
+    ensure!(followed > 40, "a number was followed in only {followed}");
     Ok(())
 }
 

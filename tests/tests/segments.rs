@@ -95,6 +95,11 @@ const CASES: &[Case] = &[
         &[b"xxabcd", b"efghxx"],
         None,
     ),
+    (
+        "content:\"abcdefgh\"; byte_jump:1,0,relative,post_offset -120;",
+        &[b"xxabcd", b"efghxx"],
+        None,
+    ),
     ("flow:no_stream; content:\"abcdefgh\";", &[b"xxabcd", b"efghxx"], None),
     // Requests.
     ("http.uri; content:\"/default.ida\";", &[b"GET /def", b"ault.ida HTTP/1.0\r\n\r\n"], Some(1)),

@@ -8,7 +8,9 @@ pub mod carry;
 pub mod confirm;
 pub mod filter;
 pub mod find;
+pub mod flowbits;
 pub mod gather;
+pub mod held;
 pub mod inspect;
 pub mod line;
 pub mod local;
@@ -140,7 +142,7 @@ impl Search {
 /// What was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Where the rule is counted (16 bits), and whether it is not to be told.
+    /// Where the rule is counted (16 bits), whether it is not to be told, and whether it only counts.
     ///
     /// VERIFIER: one number, of which the compiler makes no branches, and no half that nobody wrote.
     word: u32,
@@ -165,6 +167,13 @@ impl Found {
         self.word >> 16 == 0
     }
 
+    /// Whether nothing is done but to count it.
+    #[inline(always)]
+    #[must_use]
+    pub fn only_counts(&self) -> bool {
+        self.word >> 17 != 0
+    }
+
     /// What is found with a row; nothing, if that is to let the packet pass.
     #[inline(always)]
     pub fn of<P: PacketBytes>(
@@ -177,7 +186,7 @@ impl Found {
             return None;
         }
         Some(Self {
-            word: u32::from(row.slot) | is_untold << 16,
+            word: u32::from(row.slot) | is_untold << 16 | u32::from(row.only_counts()) << 17,
             drops: row.action == Action::Drop as u8,
             acknowledged: search.acknowledged(packet),
         })

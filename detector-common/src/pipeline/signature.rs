@@ -8,11 +8,12 @@ use crate::{
         signature::{
             Found, Search,
             carry::{Carry, Segment},
+            flowbits::Flow,
             watch::Watched,
         },
     },
     event::{Event, Head, Reach},
-    net::IpAddress,
+    net::{IpAddress, TcpFlags},
     packet::PacketBytes,
     proof::{Handshake, Proof},
     reason::Reason,
@@ -70,11 +71,37 @@ where
     P: PacketBytes,
     R: Runtime<'t, P>,
 {
-    let Watched { to, from, .. } = runtime.watch().of(&headers.transport());
-    if to | from == 0 {
+    let transport = headers.transport();
+    let Watched {
+        generation,
+        to,
+        from,
+    } = runtime.watch().of(&transport);
+    if to | from != 0 {
+        carried::<P, R, _>(headers, runtime, |segment, carry| carry.begin(segment));
+    }
+    // Who opens one could say so in the middle of another, for the server does not take it; who accepts one means it.
+    if transport.tcp().flags.0 & TcpFlags::ACK.0 != 0 {
+        forget_bits::<P, R>(headers, generation, runtime);
+    }
+}
+
+/// Forgets the bits of the connection before that had the same ends.
+#[inline(always)]
+fn forget_bits<'t, P, R>(headers: &Headers, generation: u8, runtime: &mut R)
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    let names = runtime.flow_names(generation);
+    if names == 0 {
         return;
     }
-    carried::<P, R, _>(headers, runtime, |segment, carry| carry.begin(segment));
+    let flow = Flow::of(&headers.ip(), names, runtime.config().hash_seed);
+    let word = runtime.flow_word(flow.place()).unwrap_or(0);
+    if flow.is_in(word) {
+        runtime.set_flow_word(flow.place(), 0);
+    }
 }
 
 /// Takes note of a segment that is dropped.
@@ -127,6 +154,10 @@ where
     R: Runtime<'t, P>,
 {
     let config = runtime.config();
+    if found.only_counts() {
+        count(headers, found.slot(), false, runtime);
+        return so_far;
+    }
     let (slot, drops, acknowledged) = (found.slot(), found.drops, found.acknowledged);
     let response = config.response(Detector::Signature).of_rule(drops);
     let source = headers.source;
@@ -137,13 +168,8 @@ where
         // Another detector's doing, and counted and told as that.
         decision = so_far;
     }
+    count(headers, slot, dropped, runtime);
     let bytes = headers.bytes().into();
-    if let Some(counter) = runtime.rule_counter(slot) {
-        counter.packets = counter.packets.wrapping_add(1);
-        counter.bytes = counter.bytes.wrapping_add(bytes);
-        counter.dropped = counter.dropped.wrapping_add(u64::from(dropped));
-        counter.last_ns = headers.now_ns;
-    }
     let companion = Companion::mac(headers.source_mac());
     let now_ns = headers.now_ns;
     let report = account(runtime, &key, config, now_ns, true, |source| {
@@ -195,6 +221,21 @@ pub fn told_later(headers: &Headers, slot: u16, interface: u8, decision: Decisio
         count: 1,
         reach: Reach::default(),
         proof: Proof::SPOOFABLE,
+    }
+}
+
+/// Counts a packet for the rule that is counted in this slot.
+#[inline(always)]
+fn count<'t, P, R>(headers: &Headers, slot: u16, dropped: bool, runtime: &mut R)
+where
+    P: PacketBytes,
+    R: Runtime<'t, P>,
+{
+    if let Some(counter) = runtime.rule_counter(slot) {
+        counter.packets = counter.packets.wrapping_add(1);
+        counter.bytes = counter.bytes.wrapping_add(headers.bytes().into());
+        counter.dropped = counter.dropped.wrapping_add(u64::from(dropped));
+        counter.last_ns = headers.now_ns;
     }
 }
 

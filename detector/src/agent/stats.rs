@@ -213,4 +213,7 @@ pub struct TableStats {
     /// Segments on watched ports that were not the next ones of their connection, so that they were looked at by themselves alone.
     #[serde(default)]
     pub segments_not_followed: u64,
+    /// Connections whose bits that rules had set were forgotten, because another one took their place.
+    #[serde(default)]
+    pub flowbits_displaced: u64,
 }

@@ -14,6 +14,7 @@ use detector_common::{
         signature::{
             Found, Search,
             carry::{self, Carry},
+            flowbits,
             table::RULES_MAX,
             threshold,
             watch::WatchLists,
@@ -49,6 +50,7 @@ pub struct Replay<'t> {
     services: Vec<u64>,
     handshakes: Vec<u64>,
     thresholds: Vec<u64>,
+    flow_words: Vec<u64>,
     counters: Vec<Counter>,
     rule_hits: Vec<RuleCounter>,
     carries: Vec<Carry>,
@@ -77,6 +79,7 @@ impl<'t> Replay<'t> {
             services: zeroed_vec(services::SLOTS as usize),
             handshakes: zeroed_vec(proof::SLOTS as usize),
             thresholds: zeroed_vec(threshold::SLOTS as usize),
+            flow_words: zeroed_vec(flowbits::WORDS as usize),
             counters: zeroed_vec(COUNTERS_LEN as usize),
             rule_hits: zeroed_vec(RULES_MAX),
             carries: zeroed_vec(carry::SLOTS as usize),
@@ -186,19 +189,38 @@ impl<'t> Runtime<'t, Frame<'_>> for Replay<'t> {
             let carry = self.carries.get(segment.slot as usize)?;
             Some((segment, carry))
         });
-        let words = &mut *self.thresholds;
-        let (found, is_cut_short) =
-            self.tables
-                .search(packet, headers, search, carried, &mut self.workspace, words);
-        self.partials.extend(self.workspace.partials());
-        if is_cut_short {
+        let words = [&mut *self.thresholds, &mut *self.flow_words];
+        let workspace = &mut self.workspace;
+        let found = self
+            .tables
+            .search(packet, headers, search, carried, workspace, words);
+        self.partials.extend(workspace.partials());
+        let (is_cut_short, displaced) = (workspace.is_cut_short, workspace.displaced);
+        if is_cut_short != 0 {
             Runtime::<Frame<'_>>::tally(self, Tally::RulesCutShort);
+        }
+        if displaced != 0 {
+            Runtime::<Frame<'_>>::tally(self, Tally::FlowbitsDisplaced);
         }
         found
     }
 
     fn is_bare(&self) -> bool {
         self.workspace.is_bare()
+    }
+
+    fn flow_names(&self, _: u8) -> u64 {
+        self.tables.rules.flow_names
+    }
+
+    fn flow_word(&self, place: u32) -> Option<u64> {
+        self.flow_words.get(place as usize).copied()
+    }
+
+    fn set_flow_word(&mut self, place: u32, word: u64) {
+        if let Some(at) = self.flow_words.get_mut(place as usize) {
+            *at = word;
+        }
     }
 
     fn carry(&mut self, slot: u32) -> Option<&mut Carry> {

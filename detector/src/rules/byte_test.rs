@@ -73,6 +73,36 @@ pub(super) enum Misread {
     Refused(&'static str),
 }
 
+pub(super) const DIGITS: Misread = Misread::Refused("a number in digits is not read");
+pub(super) const DCE: Misread = Misread::Refused("what a header of DCE/RPC says is not known");
+const VARIABLE: Misread = Misread::Refused("no variables are read out of a payload");
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|char: char| char.is_ascii_alphabetic())
+}
+
+/// How many bytes a number has, 1 to 4.
+pub(super) fn width(text: &str) -> Result<u8, Misread> {
+    if is_name(text) {
+        return Err(VARIABLE);
+    }
+    match number(text).ok_or(Misread::Wrong)? {
+        bytes @ 1..=4 => Ok(bytes as u8),
+        5..=8 => Err(Misread::Refused("numbers of four bytes at most are read")),
+        _ => Err(Misread::Wrong),
+    }
+}
+
+/// How far from its anchor something is.
+pub(super) fn distance(text: &str) -> Result<i32, Misread> {
+    if is_name(text) {
+        return Err(VARIABLE);
+    }
+    let distance = text.parse::<i32>().ok();
+    let distance = distance.filter(|distance| (-65_535..=65_535).contains(distance));
+    distance.ok_or(Misread::Wrong)
+}
+
 impl ByteTest {
     pub(super) const EXPECTED: &'static str = "1 to 4 bytes, one of < > = <= >= & ^ perhaps behind a !, a number and an offset, and perhaps relative, big, little and a bitmask";
 
@@ -88,14 +118,8 @@ impl ByteTest {
                 "relative" => is_relative = true,
                 "big" => is_little = false,
                 "little" => is_little = true,
-                "string" | "hex" | "dec" | "oct" => {
-                    return Err(Misread::Refused("a number in digits is not read"));
-                }
-                "dce" => {
-                    return Err(Misread::Refused(
-                        "what a header of DCE/RPC says is not known",
-                    ));
-                }
+                "string" | "hex" | "dec" | "oct" => return Err(DIGITS),
+                "dce" => return Err(DCE),
                 other => {
                     let mask = other.strip_prefix("bitmask").map(str::trim);
                     let mask = mask.and_then(hex).filter(|mask| *mask != 0);
@@ -103,30 +127,22 @@ impl ByteTest {
                 }
             }
         }
-        let is_name = |text: &str| text.starts_with(|char: char| char.is_ascii_alphabetic());
-        if is_name(value) || is_name(offset) {
-            return Err(Misread::Refused("no variables are read out of a payload"));
+        if is_name(value) {
+            return Err(VARIABLE);
         }
         let (negated, operator) = match operator.strip_prefix('!') {
             Some("") => (true, Operator::Equal),
             Some(operator) => (true, operator_of(operator.trim())?),
             None => (false, operator_of(operator)?),
         };
-        let bytes = match number(bytes).ok_or(Misread::Wrong)? {
-            bytes @ 1..=4 => bytes as u8,
-            5..=8 => return Err(Misread::Refused("numbers of four bytes at most are read")),
-            _ => return Err(Misread::Wrong),
-        };
-        let offset = offset.parse::<i32>().ok();
-        let offset = offset.filter(|offset| (-65_535..=65_535).contains(offset));
         let asked = Self {
-            bytes,
+            bytes: width(bytes)?,
             is_little,
             bitmask,
             operator,
             negated,
             value: integer(value).ok_or(Misread::Wrong)?,
-            offset: offset.ok_or(Misread::Wrong)?,
+            offset: distance(offset)?,
             after: None,
         };
         if asked.mask() == 0 {

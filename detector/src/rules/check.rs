@@ -70,7 +70,7 @@ pub fn warnings(set: &RuleSet, tables: &Tables, variables: &Variables) -> Warnin
         let Ok(ways) = ways(rule, variables) else {
             continue;
         };
-        match Asked::of(index, rule, ways) {
+        match never::bits(rule, &set.rules).and_then(|()| Asked::of(index, rule, ways)) {
             Ok(rule) => asked.push(rule),
             Err(never) => found.push(Warning {
                 rule: index,

@@ -3,6 +3,7 @@
 //! What a rule asks ([`stage`]) becomes a small program ([`program`]); what the filter looks for of it, four bytes of one of its patterns
 //! ([`grams`]); and who looks at which packets, groups of ports ([`groups`]).
 
+mod flowbits;
 mod grams;
 mod groups;
 mod program;
@@ -17,11 +18,13 @@ use detector_common::detect::signature::{
 
 pub use self::ranges::Variables;
 use self::{
+    flowbits::Bits,
     grams::{Grams, Sign},
     groups::Member,
     program::Programs,
 };
 pub(super) use self::{
+    flowbits::Turn,
     grams::{choose, stride},
     groups::{Traffic, traffic},
     ranges::{Range, Ranges, complement, merged},
@@ -55,7 +58,7 @@ pub struct Compiled {
 
 /// A row that is to be.
 struct Draft {
-    action: Action,
+    turn: (Verdict, Turn),
     rule: usize,
     way: Way,
     sign: Option<Sign>,
@@ -80,7 +83,7 @@ pub fn compile(rules: &[Rule], slots: &[Option<u16>], variables: &Variables) -> 
             Err(problem) => compiled.refused.push((index, problem)),
         }
     }
-    drafts.sort_by_key(|draft| (precedence(draft.action), draft.rule));
+    drafts.sort_by_key(|draft| (draft.turn, draft.rule));
     if let Err((rule, problem)) = compiled.write(rules, slots, &drafts, &grams) {
         // What does not fit together is nothing.
         compiled.refused.push((rule, problem));
@@ -122,7 +125,7 @@ fn draft(
         None => None,
     };
     let drafts = ways.into_iter().map(|way| Draft {
-        action: rule.header.action,
+        turn: turn(rule),
         rule: index,
         way,
         sign,
@@ -150,8 +153,13 @@ fn way(from: &Endpoint, to: &Endpoint, variables: &Variables) -> Result<Way, Pro
     Ok(way)
 }
 
+/// Whose turn it is: of rules that match, the lesser goes before the others, and of those with the same the first.
+pub(super) fn turn(rule: &Rule) -> (Verdict, Turn) {
+    (precedence(rule.header.action), Turn::of(rule))
+}
+
 /// What goes before what: the lesser first.
-pub(super) fn precedence(action: Action) -> Verdict {
+fn precedence(action: Action) -> Verdict {
     match action {
         Action::Pass => Verdict::Pass,
         Action::Drop => Verdict::Drop,
@@ -168,6 +176,7 @@ impl Compiled {
         grams: &Grams,
     ) -> Result<(), (usize, Problem)> {
         let table = &mut *self.rules;
+        let mut bits = Bits::of(rules)?;
         let mut programs = Programs::default();
         let mut members = Vec::new();
         let mut by_pattern = vec![Vec::new(); grams.len()];
@@ -183,10 +192,12 @@ impl Compiled {
             *row = Row {
                 first: programs.add(rule, &draft.way, choose(rule)).map_err(at)?,
                 slot: slot.ok_or_else(|| at(Problem::NoRoom("rules", RULES_MAX)))?,
-                action: precedence(draft.action) as u8,
+                action: precedence(rule.header.action) as u8,
                 of_request: rule.is_of_requests().into(),
                 joins: joins(rule) as u8,
-                is_partial: rule.is_partial().into(),
+                flags: (u8::from(rule.is_partial()) * Row::PARTIAL)
+                    | (u8::from(rule.is_silent) * Row::SILENT),
+                flow_bits: bits.add(rule).map_err(at)?,
                 ..rule.threshold.map_or(Row::default(), Threshold::row)
             };
             if let Some(rows) = draft
@@ -211,6 +222,7 @@ impl Compiled {
                 of_headers: rule.asks_of(|buffer| buffer == Buffer::HttpHeader),
             }));
         }
+        bits.write(table);
         for (place, operation) in table.operations.iter_mut().zip(programs.operations) {
             *place = operation;
         }
@@ -283,7 +295,7 @@ fn joins(rule: &Rule) -> Joins {
     if is_of_packets
         || asks_extent
         || !has_pattern && !rule.is_of_requests()
-        || of_payload().any(|pattern| pattern.negated || pattern.ends)
+        || of_payload().any(|pattern| pattern.negated || pattern.ends || pattern.jump.is_some())
         || rule.pcres.iter().any(asks_rest)
     {
         return Joins::Never;

@@ -6,7 +6,9 @@ use detector_common::detect::signature::table::trait_bit;
 
 use self::pattern::{DraftPattern, have_buffer};
 use super::{
+    byte_jump::ByteJump,
     byte_test::{ByteTest, Misread},
+    flowbits::{self, FlowBit},
     header::{Action, Header, Protocol},
     keyword::Keyword,
     option::{Fault, RawOption},
@@ -35,6 +37,9 @@ pub(super) struct Draft {
     flow: Option<Flow>,
     flow_at: usize,
     threshold: Option<Threshold>,
+    flow_bits: Vec<FlowBit>,
+    flow_bits_at: usize,
+    is_silent: bool,
     /// What the next patterns are looked for in, where a keyword said it, and where that stands.
     buffer: Option<(Keyword, usize, Buffer)>,
     /// Whether anything was looked for in it.
@@ -91,8 +96,23 @@ impl Draft {
                 let threshold = threshold.map_err(|why| value.refused(why))?;
                 once(&mut self.threshold, threshold, keyword)?;
             }
+            Keyword::FlowBits => self.add_flow_bit(option.at, &value)?,
+            Keyword::NoAlert => {
+                value.none()?;
+                self.is_silent = true;
+            }
             Keyword::Content | Keyword::UriContent => self.add_pattern(option.at, &value)?,
             Keyword::Pcre => self.add_pcre(option.at, &value)?,
+            Keyword::ByteJump => {
+                let (jump, offset, is_relative) =
+                    ByteJump::of(value.text()?).map_err(|misread| match misread {
+                        Misread::Wrong => value.wrong(ByteJump::EXPECTED),
+                        Misread::Refused(why) => value.refused(why),
+                    })?;
+                self.reads_payload(&value, is_relative)?;
+                let draft = DraftPattern::jump(option.at, jump, offset, is_relative)?;
+                self.patterns.push(draft);
+            }
             Keyword::Nocase
             | Keyword::Offset
             | Keyword::Depth
@@ -104,8 +124,8 @@ impl Draft {
             | Keyword::OfHttpUriRaw
             | Keyword::OfHttpMethod
             | Keyword::OfHttpHeader => {
-                let mut contents = self.patterns.iter_mut();
-                let last = contents.rfind(|draft| draft.pattern.runs.is_none());
+                let mut patterns = self.patterns.iter_mut();
+                let last = patterns.rfind(|draft| draft.pattern.is_content());
                 last.ok_or(Problem::NoPattern(keyword.name()))?
                     .modify(keyword, &value)?;
             }
@@ -143,6 +163,18 @@ impl Draft {
             | Keyword::NoTcpOptions
             | Keyword::SequenceIsDestination => self.add_test(option.at, &value)?,
         }
+        Ok(())
+    }
+
+    fn add_flow_bit(&mut self, at: usize, value: &Value<'_>) -> Result<(), Problem> {
+        let text = value.text()?;
+        if text.trim() == "noalert" {
+            self.is_silent = true;
+            return Ok(());
+        }
+        let bit = value.some(FlowBit::of(text), FlowBit::EXPECTED)?;
+        self.flow_bits.push(bit.map_err(|why| value.refused(why))?);
+        self.flow_bits_at = at;
         Ok(())
     }
 
@@ -281,16 +313,7 @@ impl Draft {
             Misread::Wrong => value.wrong(ByteTest::EXPECTED),
             Misread::Refused(why) => value.refused(why),
         })?;
-        // Without a buffer before it, it counts from the content before it, in whatever that is looked for.
-        let last = self.patterns.last().filter(|_| is_relative);
-        let buffer = match (self.buffer, last) {
-            (Some((_, _, buffer)), _) => buffer,
-            (None, Some(last)) => last.pattern.buffer,
-            (None, None) => Buffer::Payload,
-        };
-        if buffer != Buffer::Payload {
-            return Err(value.refused("numbers are read out of the payload alone"));
-        }
+        self.reads_payload(value, is_relative)?;
         if test.range().is_none() {
             return Err(Problem::Never(
                 value.keyword.name(),
@@ -298,6 +321,22 @@ impl Draft {
             ));
         }
         Ok((test, is_relative))
+    }
+
+    /// Fails if a number that stands here is one of another buffer than the payload.
+    fn reads_payload(&self, value: &Value<'_>, is_relative: bool) -> Result<(), Problem> {
+        // Without a buffer before it, it counts from the content before it, in whatever that is looked for.
+        let last = self.patterns.last().filter(|_| is_relative);
+        let buffer = match (self.buffer, last) {
+            (Some((_, _, buffer)), _) => buffer,
+            (None, Some(last)) => last.pattern.buffer,
+            (None, None) => Buffer::Payload,
+        };
+        if buffer == Buffer::Payload {
+            Ok(())
+        } else {
+            Err(value.refused("numbers are read out of the payload alone"))
+        }
     }
 
     /// Fails if a buffer was named that nothing is looked for in.
@@ -319,6 +358,8 @@ impl Draft {
         let flow = self.flow.unwrap_or_default();
         flow.is_of(header.protocol)
             .map_err(|problem| Fault::new(self.flow_at, problem))?;
+        flowbits::check(&self.flow_bits)
+            .map_err(|problem| Fault::new(self.flow_bits_at, problem))?;
         let mut patterns = Vec::<Pattern>::new();
         for draft in &self.patterns {
             let at = |problem| Fault::new(draft.at, problem);
@@ -351,6 +392,8 @@ impl Draft {
             tests,
             flow,
             threshold: self.threshold,
+            flow_bits: self.flow_bits,
+            is_silent: self.is_silent,
         })
     }
 }
@@ -378,8 +421,15 @@ impl Draft {
                 "not together with threshold or detection_filter: packets are counted before it is decided",
             );
         }
-        let is_content = |pattern: &Pattern| !pattern.negated && pattern.runs.is_none();
-        if !patterns.iter().any(is_content) {
+        if self.is_silent || !self.flow_bits.is_empty() {
+            return refuse(
+                "not together with flowbits or noalert: what they do is done before it is decided",
+            );
+        }
+        if !patterns
+            .iter()
+            .any(|pattern| !pattern.negated && pattern.is_content())
+        {
             return refuse(
                 "needs a content that must be there: else every packet would be handed to the agent",
             );

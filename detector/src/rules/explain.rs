@@ -21,6 +21,10 @@ pub struct Explained {
     pub slot: Option<u16>,
     /// How often it is told, or must hold, as the rule says it; `null` if it says nothing.
     pub threshold: Option<String>,
+    /// What it asks and does with bits of its connection, as the rule says it.
+    pub flow_bits: Vec<String>,
+    /// Whether it is never told.
+    pub is_silent: bool,
     /// How it is found; `null` if it is asked of every packet of its ports.
     pub found_by: Option<FoundBy>,
     /// Who sends to whom: there, and back if it is for both.
@@ -99,6 +103,8 @@ pub fn explain(rule: &Rule, tables: &Tables, variables: &Variables) -> Explained
     Explained {
         slot,
         threshold: rule.threshold.map(|threshold| threshold.to_string()),
+        flow_bits: rule.flow_bits.iter().map(ToString::to_string).collect(),
+        is_silent: rule.is_silent,
         found_by: found_by(rule, &rows, tables),
         ways: ways.collect(),
     }

@@ -78,6 +78,7 @@ keywords! {
     IpOptions = "ipopts",
     FragmentBits = "fragbits",
     ByteTest = "byte_test",
+    ByteJump = "byte_jump",
     Acknowledgement = "ack",
     TcpAcknowledgement = "tcp.ack",
     Sequence = "seq",
@@ -91,6 +92,8 @@ keywords! {
     Flow = "flow",
     Threshold = "threshold",
     DetectionFilter = "detection_filter",
+    FlowBits = "flowbits",
+    NoAlert = "noalert",
     HttpUri = "http.uri",
     HttpUriRaw = "http.uri.raw",
     HttpMethod = "http.method",
@@ -130,7 +133,6 @@ const HEADER: &str = "this header field is not looked at";
 
 /// Keywords that make a rule refused, with the reason.
 const REFUSED: &[(&str, &str)] = &[
-    ("byte_jump", ARITHMETIC),
     ("byte_extract", ARITHMETIC),
     ("byte_math", ARITHMETIC),
     ("base64_decode", ARITHMETIC),
@@ -141,12 +143,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("dce_iface", REASSEMBLED),
     ("dce_opnum", REASSEMBLED),
     ("dce_stub_data", REASSEMBLED),
-    ("flowbits", STATE),
     ("flowint", STATE),
     ("xbits", STATE),
     ("hostbits", STATE),
     ("tag", STATE),
-    ("noalert", STATE),
     ("stream_size", STATE),
     ("lua", SCRIPT),
     ("luajit", SCRIPT),

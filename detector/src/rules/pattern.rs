@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use super::problem::Problem;
+use super::{byte_jump::ByteJump, problem::Problem};
 
 /// The longest pattern, in bytes, as Suricata has it.
 pub(super) const PATTERN_MAX: usize = 255;
@@ -74,13 +74,15 @@ pub struct Runs {
     pub runs: Vec<(ByteSet, u32)>,
 }
 
-/// A pattern.
+/// A pattern; or a number in the payload that leads to a place, behind which others are looked for as behind a pattern that ends there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// The bytes, one to 255; none of a `pcre`.
+    /// The bytes, one to 255; none of a number that leads somewhere, for which bytes it has is not asked, and of a `pcre`.
     pub bytes: Vec<u8>,
     /// What a `pcre` says of bytes; it has one place.
     pub runs: Option<Runs>,
+    /// Where the number leads that stands here; `None` of a pattern.
+    pub jump: Option<ByteJump>,
     /// Whether it must not be there.
     pub negated: bool,
     /// Whether letters of ASCII may be of either case.
@@ -94,6 +96,11 @@ pub struct Pattern {
 }
 
 impl Pattern {
+    /// Whether it is the bytes of a `content`.
+    pub(super) fn is_content(&self) -> bool {
+        self.runs.is_none() && self.jump.is_none()
+    }
+
     /// How many bytes it has.
     #[must_use]
     pub fn length(&self) -> usize {
@@ -127,9 +134,23 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
+impl Pattern {
+    /// The number of the one that it counts from.
+    #[must_use]
+    pub fn after(&self) -> Option<usize> {
+        match self.anchor {
+            Anchor::Relative { after, .. } => after,
+            Anchor::Absolute { .. } => None,
+        }
+    }
+}
+
 /// As a rule could say it, in letters that a terminal shows as they are.
 impl fmt::Display for Pattern {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(jump) = self.jump {
+            return jump.say(self.anchor, out);
+        }
         let not = if self.negated { "!" } else { "" };
         if let Some(runs) = &self.runs {
             return write!(out, "pcre:{not}\"{}\"", runs.said);
@@ -246,6 +267,7 @@ mod tests {
         let mut pattern = Pattern {
             bytes: b"a;\x1b\xffb".to_vec(),
             runs: None,
+            jump: None,
             negated: true,
             nocase: true,
             buffer: Buffer::Payload,
@@ -262,6 +284,7 @@ mod tests {
         pattern = Pattern {
             bytes: vec![0],
             runs: None,
+            jump: None,
             negated: false,
             nocase: false,
             buffer: Buffer::HttpUri,

@@ -6,6 +6,7 @@ use super::{
     Number,
     byte_test::ByteTest,
     draft::Draft,
+    flowbits::FlowBit,
     header::{Header, Protocol},
     keyword::{self, Keyword},
     option::{Fault, options},
@@ -57,6 +58,10 @@ pub struct Rule {
     pub flow: Flow,
     /// How often it is told, or must match.
     pub threshold: Option<Threshold>,
+    /// What it asks and does with bits of its connection, in its order.
+    pub flow_bits: Vec<FlowBit>,
+    /// Whether it is never told.
+    pub is_silent: bool,
 }
 
 /// Which segments of a connection a rule is for.
@@ -308,6 +313,7 @@ mod tests {
         Pattern {
             bytes: bytes.to_vec(),
             runs: None,
+            jump: None,
             negated: false,
             nocase: false,
             buffer: Buffer::Payload,
@@ -447,6 +453,10 @@ mod tests {
                 "not together with threshold",
             ),
             (
+                "content:\"a\"; pcre:\"/a/\"; flowbits:isset,b;",
+                "not together with flowbits",
+            ),
+            (
                 "http.uri; content:\"a\"; pcre:\"/a/U\";",
                 "a keyword before it",
             ),
@@ -545,10 +555,10 @@ mod tests {
 
     #[test]
     fn all_that_a_rule_is_refused_for_is_told() {
-        let text = "alert tcp any any -> any 80 (pcre:\"/a/\"; flowbits:set,a; pcre:\"/b/\"; depth:1; tag:host; sid:7;)";
+        let text = "alert tcp any any -> any 80 (pcre:\"/a/\"; flowint:a,+,1; pcre:\"/b/\"; depth:1; tag:host; sid:7;)";
         let fault = Rule::read(text, Origin::default(), false).unwrap_err();
         assert_eq!(fault.problem.topic(), "pcre");
-        assert_eq!(fault.others, ["flowbits", "tag"]);
+        assert_eq!(fault.others, ["flowint", "tag"]);
         // What is wrong before anything else is.
         let text = "alert tcp any any -> any 80 (depth:1; pcre:\"/a/\"; sid:7;)";
         let fault = Rule::read(text, Origin::default(), false).unwrap_err();

@@ -17,7 +17,7 @@ pub struct Step {
     pub rule: Rule,
 }
 
-/// The steps of a rule, of which the last is all of it. Their action is to alert: one that passes would not be told.
+/// The steps of a rule, of which the last is all of it. Their action is to alert, and is told: one that passes would not be.
 #[must_use]
 pub fn steps(rule: &Rule) -> Vec<Step> {
     let header = &rule.header;
@@ -27,6 +27,8 @@ pub fn steps(rule: &Rule) -> Vec<Step> {
         tests: Vec::new(),
         flow: Flow::default(),
         threshold: None,
+        flow_bits: Vec::new(),
+        is_silent: false,
         ..rule.clone()
     };
     so_far.header.action = Action::Alert;
@@ -75,6 +77,12 @@ pub fn steps(rule: &Rule) -> Vec<Step> {
     for pcre in &rule.pcres {
         so_far.pcres.push(pcre.clone());
         push(&pcre.to_string(), &so_far);
+    }
+    so_far.flow_bits.clone_from(&rule.flow_bits);
+    let asked = rule.flow_bits.iter().filter(|bit| bit.asks());
+    let asked: Vec<_> = asked.map(ToString::to_string).collect();
+    if !asked.is_empty() {
+        push(&asked.join("; "), &so_far);
     }
     if let Some(threshold) = rule.threshold {
         so_far.threshold = rule.threshold;

@@ -33,7 +33,12 @@ pub fn rules(input: &[u8]) {
     for rule in &file.rules {
         assert!((1..=lines).contains(&rule.origin.line));
         for (number, pattern) in rule.patterns.iter().enumerate() {
-            assert!((1..=255).contains(&pattern.bytes.len()));
+            let lengths = if pattern.jump.is_some() {
+                0..=0
+            } else {
+                1..=255
+            };
+            assert!(lengths.contains(&pattern.bytes.len()));
             let (from, room) = match pattern.anchor {
                 Anchor::Absolute { offset, depth } => (i64::from(offset), depth),
                 Anchor::Relative {

@@ -19,6 +19,7 @@ pub struct Journal {
     pub(crate) services: Log<u64>,
     pub(crate) handshakes: Log<u64>,
     pub(crate) thresholds: Log<u64>,
+    pub(crate) flow_words: Log<u64>,
     pub(crate) carries: Log<Carry>,
     pub(crate) tallies: Log<u64>,
 }
@@ -39,6 +40,7 @@ impl Journal {
         self.services.before.clear();
         self.handshakes.before.clear();
         self.thresholds.before.clear();
+        self.flow_words.before.clear();
         self.carries.before.clear();
         self.tallies.before.clear();
     }
@@ -53,6 +55,7 @@ impl Journal {
         self.services.take_back(&mut state.services);
         self.handshakes.take_back(&mut state.handshakes);
         self.thresholds.take_back(&mut state.thresholds);
+        self.flow_words.take_back(&mut state.flow_words);
         self.carries.take_back(&mut state.carries);
         self.tallies.take_back(&mut state.tallies);
     }

@@ -11,6 +11,7 @@ use detector_common::{
     bindings,
     detect::signature::{
         carry::{self, Carry},
+        flowbits,
         table::RULES_MAX,
         threshold,
     },
@@ -45,6 +46,8 @@ pub struct State {
     pub handshakes: Vec<u64>,
     /// How many packets of a source a rule held for.
     pub thresholds: Vec<u64>,
+    /// Bits of connections.
+    pub flow_words: Vec<u64>,
     /// What is kept of connections.
     pub carries: Vec<Carry>,
     /// What befell the tables.
@@ -65,6 +68,7 @@ impl State {
             services: zeroed_vec(services::SLOTS as usize),
             handshakes: zeroed_vec(proof::SLOTS as usize),
             thresholds: zeroed_vec(threshold::SLOTS as usize),
+            flow_words: zeroed_vec(flowbits::WORDS as usize),
             carries: zeroed_vec(carry::SLOTS as usize),
             tallies: zeroed_vec(Tally::ALL.len()),
         }
@@ -113,34 +117,30 @@ impl State {
             |_| "segment".to_owned(),
             &mut told,
         );
-        compare(
-            map::BINDINGS,
-            &self.bindings,
-            &kernel.bindings,
-            |_| "address".to_owned(),
-            &mut told,
-        );
-        compare(
-            map::SERVICES,
-            &self.services,
-            &kernel.services,
-            |_| "service".to_owned(),
-            &mut told,
-        );
-        compare(
-            map::HANDSHAKES,
-            &self.handshakes,
-            &kernel.handshakes,
-            |_| "handshake".to_owned(),
-            &mut told,
-        );
-        compare(
-            map::THRESHOLDS,
-            &self.thresholds,
-            &kernel.thresholds,
-            |_| "rule and source".to_owned(),
-            &mut told,
-        );
+        for (map, host, kernel, name) in [
+            (map::BINDINGS, &self.bindings, &kernel.bindings, "address"),
+            (map::SERVICES, &self.services, &kernel.services, "service"),
+            (
+                map::HANDSHAKES,
+                &self.handshakes,
+                &kernel.handshakes,
+                "handshake",
+            ),
+            (
+                map::THRESHOLDS,
+                &self.thresholds,
+                &kernel.thresholds,
+                "rule and source",
+            ),
+            (
+                map::FLOW_BITS,
+                &self.flow_words,
+                &kernel.flow_words,
+                "bits of a connection",
+            ),
+        ] {
+            compare(map, host, kernel, |_| name.to_owned(), &mut told);
+        }
         compare(
             map::CARRIES,
             &self.carries,

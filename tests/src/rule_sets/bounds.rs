@@ -11,8 +11,9 @@ use detector::tables::Tables;
 use detector_common::detect::signature::{
     confirm::CHAIN_MAX,
     table::{
-        Action, BUFFERS, FOUND, GRAM_WORDS_MAX, Gram, Group, Kind, LIST_LEN_MAX, List, NONE,
-        Operation, PATTERNS_MAX, RESUME, RULES_MAX, RUN_MAX, Row, STRIDE, VERSION, WINDOW,
+        Action, BUFFERS, FLOW_BITS_MAX, FOUND, GRAM_WORDS_MAX, Gram, Group, Kind, LIST_LEN_MAX,
+        List, NONE, Operation, PATTERNS_MAX, RESUME, RULES_MAX, RUN_MAX, Row, STRIDE, VERSION,
+        WINDOW,
     },
     workspace::SLOTS,
 };
@@ -41,6 +42,8 @@ pub fn check(tables: &Tables) {
         before = row.action;
         assert!(tables.book.get(row.slot).is_some(), "slot {}", row.slot);
         assert!(row.of_request <= 1);
+        assert!(row.flags <= Row::PARTIAL | Row::SILENT);
+        assert!(usize::from(row.flow_bits) < FLOW_BITS_MAX);
         check_threshold(*row);
         check_program(*row, tables);
     }
@@ -126,6 +129,10 @@ fn check_operation(operation: &Operation, tables: &Tables) {
     assert!((operation.after as usize) < SLOTS);
     if operation.kind == Kind::ByteTest as u8 {
         assert!((1..=4).contains(&operation.slot), "{operation:?}");
+    }
+    if operation.kind == Kind::ByteJump as u8 {
+        let [bytes, ..] = operation.numbers;
+        assert!((1..=4).contains(&bytes), "{operation:?}");
     }
     if operation.kind >= Kind::Content as u8 {
         assert!(usize::from(operation.subject) < BUFFERS);

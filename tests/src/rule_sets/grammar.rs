@@ -224,6 +224,9 @@ fn rule(sid: usize, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut C
             if choices.one_in(8) {
                 expression(text, choices);
             }
+            if choices.one_in(6) {
+                byte_jump(text, choices);
+            }
         }
     }
     let _ = writeln!(text, " sid:{sid};)");
@@ -266,6 +269,36 @@ fn byte_test(text: &mut String, choices: &mut Choices<'_>) {
     let _ = write!(
         text,
         " byte_test:{bytes},{not}{operator},{value},{offset}{relative}{order}{mask};"
+    );
+}
+
+/// A number behind a content, or anywhere, that leads somewhere near; what comes next counts from there, or not.
+fn byte_jump(text: &mut String, choices: &mut Choices<'_>) {
+    let bytes = choices.one_of(&[1, 1, 1, 2, 3, 4]);
+    let offset = choices.one_of(&[0, 0, 0, 1, 7]);
+    let offset = match choices.below(8) {
+        0 => format!("{offset}"),
+        1 => format!("-{bytes},relative"),
+        2 => "-9,relative".to_owned(),
+        _ => format!("{offset},relative"),
+    };
+    let order = choices.one_of(&["", ",little", ",little", ",big"]);
+    let from = choices.one_of(&["", "", "", ",from_beginning", ",from_end"]);
+    let align = choices.one_of(&["", "", ",align"]);
+    let multiplier = choices.one_of(&["", "", "", ",multiplier 2", ",multiplier 3"]);
+    let more = if from == ",from_end" {
+        choices.one_of(&[-9, -20, -120])
+    } else {
+        choices.one_of(&[0, 0, 0, 1, -1, -4, 30, -97])
+    };
+    let more = if more == 0 {
+        String::new()
+    } else {
+        format!(",post_offset {more}")
+    };
+    let _ = write!(
+        text,
+        " byte_jump:{bytes},{offset}{order}{from}{align}{multiplier}{more};"
     );
 }
 

@@ -3,7 +3,7 @@
 //!
 //! A content that is relative hangs off the one that it is relative to. So a rule's contents are trees, and a place of one is good
 //! if what hangs off it has a good place behind it. From the last content on backwards, all good places of each are known before they
-//! are asked for, and no search has to be taken back.
+//! are asked for, and no search has to be taken back. A number that leads to a place is followed from where it stands.
 //!
 //! A rule that asks something of an HTTP request is asked of each request of a packet, see [`http`], and there of both forms of its
 //! target.
@@ -11,8 +11,8 @@
 use std::{iter, net::IpAddr};
 
 use detector::rules::{
-    Action, AddressRange, Anchor, Buffer, ByteTest, Endpoint, How, Numbers, Operator, Pattern,
-    PortRange, Protocol, Rule, Runs, Set, Test,
+    Action, AddressRange, Anchor, Buffer, ByteJump, ByteTest, Endpoint, How, JumpFrom, Numbers,
+    Operator, Pattern, PortRange, Protocol, Rule, Runs, Set, Test,
 };
 use detector_common::detect::signature::table::trait_bit;
 
@@ -327,13 +327,23 @@ fn are_in_sets(runs: &Runs, bytes: &[u8]) -> bool {
 fn hanging_holds(
     rule: &Rule,
     buffers: &Buffers<'_>,
-    places: &[Vec<usize>],
+    all_places: &[Vec<usize>],
     after: Option<usize>,
     end: usize,
 ) -> bool {
-    let contents = rule.patterns.iter().zip(places).all(|(pattern, places)| {
+    let mut contents = rule.patterns.iter().zip(all_places).enumerate();
+    let contents = contents.all(|(number, (pattern, places))| {
+        if parent(pattern) != after {
+            return true;
+        }
+        if let Some(jump) = &pattern.jump {
+            let place = leads_to(jump, pattern, buffers.payload, end);
+            return place.is_some_and(|place| {
+                hanging_holds(rule, buffers, all_places, Some(number), place)
+            });
+        }
         let mut places = places.iter();
-        parent(pattern) != after || places.any(|at| is_within(pattern, *at, end)) != pattern.negated
+        places.any(|at| is_within(pattern, *at, end)) != pattern.negated
     });
     let tests = || rule.tests.iter().filter_map(|test| data_at(*test));
     let numbers = rule.tests.iter().all(|test| {
@@ -351,19 +361,52 @@ fn hanging_holds(
         })
 }
 
+/// The number of so many bytes at `at`, if they are all there.
+fn number(payload: &[u8], at: usize, len: u8, is_little: bool) -> Option<u64> {
+    let bytes = payload.get(at..at + usize::from(len))?;
+    let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+    Some(if is_little {
+        bytes.iter().rev().fold(0, add)
+    } else {
+        bytes.iter().fold(0, add)
+    })
+}
+
+/// Where a number leads that counts from `end`, or from the start of the payload; `None` if there is none, or it leads behind the end.
+pub(super) fn leads_to(
+    jump: &ByteJump,
+    pattern: &Pattern,
+    payload: &[u8],
+    end: usize,
+) -> Option<usize> {
+    let at = match pattern.anchor {
+        Anchor::Absolute { offset, .. } => offset as usize,
+        Anchor::Relative { distance, .. } => end.checked_add_signed(distance as isize)?,
+    };
+    let number = number(payload, at, jump.bytes, jump.is_little)?;
+    let far = number * u64::from(jump.multiplier);
+    let far = if jump.aligns {
+        far.next_multiple_of(4)
+    } else {
+        far
+    };
+    let from = match jump.from {
+        JumpFrom::Number => at + usize::from(jump.bytes),
+        JumpFrom::Start => 0,
+        JumpFrom::End => payload.len(),
+    };
+    let place = i128::from(far) + from as i128 + i128::from(jump.post_offset);
+    let place = usize::try_from(place.max(0)).ok();
+    place.filter(|place| *place <= payload.len())
+}
+
 /// Whether a number that counts from `from` is in the payload, and as a test asks.
 fn number_is_so(test: &ByteTest, payload: &[u8], from: usize) -> bool {
     let Some(at) = from.checked_add_signed(test.offset as isize) else {
         return false;
     };
-    let Some(bytes) = payload.get(at..at + usize::from(test.bytes)) else {
+    let Some(mut number) = number(payload, at, test.bytes, test.is_little) else {
         return false;
-    };
-    let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
-    let mut number = if test.is_little {
-        bytes.iter().rev().fold(0, add)
-    } else {
-        bytes.iter().fold(0, add)
     };
     if let Some(mask) = test.bitmask {
         number = (number & u64::from(mask)) >> mask.trailing_zeros();

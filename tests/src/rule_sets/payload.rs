@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use detector::rules::{Anchor, Pattern, Protocol, Rule};
+use detector::rules::{Anchor, JumpFrom, Pattern, Protocol, Rule};
 
 use super::{
     choices::Choices,
@@ -140,6 +140,10 @@ pub(super) fn put_unless_negated(
 
 /// A pattern where it asks to be, or a little behind that.
 fn put(pattern: &Pattern, payload: &mut Vec<u8>, choices: &mut Choices<'_>) {
+    if pattern.jump.is_some() {
+        put_jump(pattern, payload, choices);
+        return;
+    }
     let bytes = almost(pattern, choices);
     let more = if choices.one_in(3) {
         choices.below(9)
@@ -167,6 +171,40 @@ fn put(pattern: &Pattern, payload: &mut Vec<u8>, choices: &mut Choices<'_>) {
     fill(payload, missing, choices);
     let end = (at + bytes.len()).min(payload.len());
     payload.splice(at..end, bytes);
+}
+
+/// A number where it asks to be, that leads a little further or back, and as much as is missing until there.
+fn put_jump(pattern: &Pattern, payload: &mut Vec<u8>, choices: &mut Choices<'_>) {
+    let Some(jump) = &pattern.jump else {
+        return;
+    };
+    let end = payload.len();
+    let at = match pattern.anchor {
+        Anchor::Absolute { offset, .. } => offset as usize,
+        Anchor::Relative { distance, .. } => end.saturating_add_signed(distance as isize),
+    };
+    let width = usize::from(jump.bytes);
+    let far = match jump.from {
+        JumpFrom::Number => choices.below(12),
+        JumpFrom::Start => end.saturating_sub(4) + choices.below(12),
+        JumpFrom::End => choices.below(4),
+    };
+    let mut bytes = (far as u32).to_be_bytes()[4 - width..].to_vec();
+    if jump.is_little {
+        bytes.reverse();
+    }
+    let missing = at.saturating_sub(payload.len());
+    fill(payload, missing, choices);
+    let behind = (at + width).min(payload.len());
+    payload.splice(at..behind, bytes);
+    // Others are put behind what is there.
+    let mut room = payload.clone();
+    room.resize(payload.len() + 128, 0);
+    if let Some(place) = matcher::leads_to(jump, pattern, &room, end)
+        && jump.from != JumpFrom::End
+    {
+        fill(payload, place.saturating_sub(payload.len()), choices);
+    }
 }
 
 /// The bytes of a pattern, now and then in the other case, cut or with another byte among them.

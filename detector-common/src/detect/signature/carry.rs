@@ -309,7 +309,7 @@ fn copy<P: PacketBytes, const N: usize>(
         };
         let place = P::forget(to.wrapping_add(at)) as usize & (TEXT_MAX - 1);
         // One check for all four.
-        if place.wrapping_add(BLOCK) > N * 8 {
+        if place.wrapping_add(BLOCK) > const { N * 8 } {
             return false;
         }
         P::store(memory, place, a.0);

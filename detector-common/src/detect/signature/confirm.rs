@@ -41,10 +41,9 @@ pub fn run<P: PacketBytes>(
     let begin = block
         .wrapping_mul(BLOCK)
         .wrapping_add(shift as usize & (STRIDE - 1));
-    let mut at = begin as u32;
-    for _ in 0..BLOCK / STRIDE {
-        // VERIFIER: else it would follow each window by itself.
-        at = P::forget(at);
+    let begin = P::forget(begin as u32);
+    for window in 0..BLOCK / STRIDE {
+        let at = begin.wrapping_add(window.wrapping_mul(STRIDE) as u32);
         if at.wrapping_add(WINDOW as u32) > end {
             return;
         }
@@ -64,7 +63,6 @@ pub fn run<P: PacketBytes>(
                 go_on(Step::Chain, gram.next.into(), at, workspace);
             }
         }
-        at = at.wrapping_add(STRIDE as u32);
     }
 }
 

@@ -5,10 +5,10 @@
 
 use super::{
     Records, Search,
+    held::HELD_MAX,
     prefilter::Text,
     request::View,
     table::{Action, List, PATTERNS_MAX, Row, RuleTable},
-    threshold::HELD_MAX,
     workspace::{CANDIDATES_MAX, REQUESTS_MAX},
 };
 
@@ -26,8 +26,8 @@ pub trait Inspector: Records {
     fn ask_candidate(&mut self, search: Search, index: u32);
     /// Runs [`super::rule::ask`] on each row of a list.
     fn ask_each(&mut self, search: Search, list: List);
-    /// Runs [`super::threshold::run`] on the rule of this index.
-    fn count(&mut self, search: Search, index: u32);
+    /// Runs [`super::held::run`].
+    fn decide_held(&mut self, search: Search, from: u32) -> u32;
 }
 
 /// The row of the first rule that the packet matches, if there is one. What was left undecided, the workspace says.
@@ -36,10 +36,10 @@ pub fn run<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
     inspector.gather(search);
     inspector.ask_about(search, Text::Payload);
     inspector.ask_about(search, Text::Joined);
-    let held = inspector.workspace()?.held_len;
-    for index in 0..=HELD_MAX as u32 {
-        inspector.count(search, index);
-        if index >= held {
+    let mut from = 0;
+    for _ in 0..=HELD_MAX {
+        from = inspector.decide_held(search, from);
+        if from == 0 {
             break;
         }
     }

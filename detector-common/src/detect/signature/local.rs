@@ -4,7 +4,7 @@ use super::{
     Found, Records, Search,
     carry::{Carry, Segment},
     confirm::{self, Step},
-    filter, find, gather,
+    filter, find, flowbits, gather, held,
     inspect::{self, Inspector},
     line::{self, Ending, Place, Stage},
     partial::Decider,
@@ -13,7 +13,7 @@ use super::{
     rule,
     table::{FilterTable, Kind, List, RuleTable},
     test,
-    threshold::{self, Meter, Words},
+    threshold::{Meter, Words},
     uri,
     workspace::Workspace,
 };
@@ -36,6 +36,8 @@ pub struct Local<'a, P, W: ?Sized> {
     pub workspace: &'a mut Workspace,
     /// Who counts it.
     pub meter: Meter<'a, W>,
+    /// The words of [`flowbits`].
+    pub flow_words: &'a mut W,
     /// Who decides what the kernel does not; without, that holds, as in the kernel.
     pub decider: Option<&'a dyn Decider>,
 }
@@ -180,9 +182,17 @@ impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
         });
     }
 
-    fn count(&mut self, _: Search, index: u32) {
-        let source = self.ip.source;
-        threshold::run(index, source, &mut self.meter, self.rules, self.workspace);
+    fn decide_held(&mut self, _: Search, from: u32) -> u32 {
+        let (ip, table) = (self.ip, self.rules);
+        let mut flow_meter = Meter {
+            words: &mut *self.flow_words,
+            ..self.meter
+        };
+        let ask_bits = |row, workspace: &mut Workspace| {
+            flowbits::run(row, &ip, &mut flow_meter, table, workspace)
+        };
+        let (meter, workspace) = (&mut self.meter, &mut *self.workspace);
+        held::run::<P>(from, ip.source, meter, table, workspace, ask_bits)
     }
 }
 

@@ -25,6 +25,8 @@ pub const GROUPS_MAX: usize = 1 << 8;
 pub const WITHOUT_PAYLOAD: u8 = 1 << 7;
 /// The most different patterns that rules are found by.
 pub const PATTERNS_MAX: usize = 1 << 14;
+/// The most different things that rules ask and do with flowbits, and one that is nothing.
+pub const FLOW_BITS_MAX: usize = 1 << 11;
 /// The most entries of all lists of rules together.
 pub const LISTS_MAX: usize = 1 << 15;
 
@@ -166,31 +168,52 @@ pub struct Row {
     pub last: u16,
     /// Whether it is asked of segments that are joined, see [`Joins`].
     pub joins: u8,
-    /// 1 if a part of it is decided elsewhere, see [`super::partial`]: then that it holds here is no finding.
-    pub is_partial: u8,
-    /// Zero.
-    pub reserved: [u8; 2],
+    /// Bits: [`Self::PARTIAL`], [`Self::SILENT`].
+    pub flags: u8,
+    /// What it asks and does with bits of its connection, in [`RuleTable::flow_bits`]; 0 if nothing.
+    pub flow_bits: u16,
 }
 
 impl Row {
     /// The count begins again with each packet that matches.
     pub const AGAIN: u16 = 0;
+    /// A part of it is decided elsewhere, see [`super::partial`]: that it holds here is no finding.
+    pub const PARTIAL: u8 = 1;
+    /// It is never told; of one that alerts, nothing is done at all but to count it.
+    pub const SILENT: u8 = 2;
 
-    /// Whether it may hold for a packet that it does not match.
-    #[inline(always)]
-    #[must_use]
-    pub fn is_awaited(&self) -> bool {
-        self.least > 1
-    }
-
-    /// Whether that it holds is noted only, and no finding yet: it is awaited, or a part of it is decided elsewhere.
+    /// Whether that it holds is noted only, and no finding yet: more than the packet decides, see [`super::held`], or somebody else,
+    /// see [`super::partial`].
     ///
     /// VERIFIER: one number, for one branch.
     #[inline(always)]
     #[must_use]
     pub fn is_noted(&self) -> bool {
-        u32::from(self.least) | u32::from(self.is_partial) << 16 > 1
+        let others = u64::from(self.flags) | u64::from(self.flow_bits) << 8;
+        u64::from(self.least) | others << 16 > 1
     }
+    /// Whether nothing is done where it matches but to count it.
+    #[inline(always)]
+    #[must_use]
+    pub fn only_counts(&self) -> bool {
+        self.flags & Self::SILENT != 0 && self.action == Action::Alert as u8
+    }
+}
+
+/// What a rule asks of the bits of its connection, and what it does with them where it matches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+#[repr(C)]
+pub struct FlowBits {
+    /// Which bits must be as `value` has them.
+    pub mask: u64,
+    /// See before.
+    pub value: u64,
+    /// One of these must be set; 0 if nothing is asked so.
+    pub any: u64,
+    /// Which bits are left,
+    pub keep: u64,
+    /// and which are turned then.
+    pub flip: u64,
 }
 
 /// Whether a rule is asked of what came before a segment together with its beginning.
@@ -233,8 +256,10 @@ pub enum Kind {
     ByteTest = 4,
     /// Whether a regular expression matches, which [`super::partial`] decides; the kernel takes it for one that does.
     Regex = 5,
+    /// Whether a number in a buffer leads not behind its end; the place is kept as if something ended there, see [`super::test::is_so`].
+    ByteJump = 6,
     /// Whether each of the next bytes of a buffer is one of a set, see [`super::test::is_so`]; where they end is kept.
-    Run = 6,
+    Run = 7,
 }
 
 /// One operation of a rule, with two exits: an operation each, or [`FOUND`], or [`NONE`].
@@ -255,10 +280,10 @@ pub struct Operation {
     pub otherwise: u32,
     /// What it asks: of a field the mask, the first and the span; of a content where its words begin, how many bytes it has,
     /// how far from its anchor it begins, and how many bytes are looked at; of a number in a buffer the mask, the first, the span, and how far from
-    /// its anchor it begins; of a regular expression its number; of a run where its set is in [`RuleTable::words`], and how many bytes it has, up to
-    /// [`RUN_MAX`].
+    /// its anchor it begins; of one that leads to a place how many bytes it has, what it is multiplied with, what is added, and the same; of a regular
+    /// expression its number; of a run where its set is in [`RuleTable::words`], and how many bytes it has, up to [`RUN_MAX`].
     pub numbers: [u32; 4],
-    /// Of a relative content, [`Kind::DataAt`], [`Kind::ByteTest`], [`Kind::Regex`] or [`Kind::Run`]: the slot of what it is relative to.
+    /// Of what is relative, a [`Kind::Content`] or one of those behind it: the slot of what it is relative to.
     pub after: u32,
 }
 
@@ -272,6 +297,12 @@ pub mod flag {
     pub const SIGN: u8 = 4;
     /// The lowest byte of the number comes first.
     pub const LITTLE: u8 = 8;
+    /// What it leads to counts from the start of the buffer, and not from behind the number.
+    pub const FROM_START: u8 = 16;
+    /// It counts from the end of the buffer.
+    pub const FROM_END: u8 = 32;
+    /// The number is made a multiple of four, the next larger one.
+    pub const ALIGN: u8 = 64;
 }
 
 /// What a pattern is looked for in.
@@ -489,9 +520,23 @@ pub struct RuleTable {
     pub operations: [Operation; OPERATIONS_MAX],
     /// Words of patterns.
     pub words: [PatternWord; WORDS_MAX],
+    /// What rules ask and do with bits of connections, from 1.
+    pub flow_bits: [FlowBits; FLOW_BITS_MAX],
+    /// A hash of what the bits are called, in their order; 0 if no rule asks for any.
+    pub flow_names: u64,
 }
 
 impl RuleTable {
+    /// What a rule asks and does with bits of its connection.
+    #[inline(always)]
+    #[must_use]
+    pub fn flow_bits(&self, number: u16) -> FlowBits {
+        let bits = self
+            .flow_bits
+            .get(usize::from(number) & (FLOW_BITS_MAX - 1));
+        bits.copied().unwrap_or_default()
+    }
+
     /// A row.
     #[inline(always)]
     #[must_use]

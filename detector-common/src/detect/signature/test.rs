@@ -1,4 +1,4 @@
-//! What rules ask of a buffer besides patterns: how long it is, which number stands in it, and which bytes may.
+//! What rules ask of a buffer besides patterns: how long it is, which number stands in it, where that leads, and which bytes may stand there.
 
 use super::{
     table::{Kind, Operation, RESUME, RUN_MAX, RuleTable, flag},
@@ -25,6 +25,8 @@ pub fn is_so<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Works
     let from = P::forget(from);
     if operation.kind == Kind::ByteTest as u8 {
         is_number::<P>(operation, from, workspace)
+    } else if operation.kind == Kind::ByteJump as u8 {
+        leads::<P>(operation, from, workspace)
     } else if operation.kind == Kind::Run as u8 {
         // There is no other place for it.
         exit & RESUME == 0 && is_run::<P>(operation, from, table, workspace)
@@ -48,10 +50,54 @@ fn has_bytes(operation: &Operation, from: u32, workspace: &mut Workspace) -> boo
 #[inline(always)]
 fn is_number<P: PacketBytes>(operation: &Operation, from: u32, workspace: &mut Workspace) -> bool {
     let [mask, first, span, offset] = operation.numbers;
+    let at = from.wrapping_add(offset);
+    let (number, is_there) = number::<P>(operation, at, operation.slot.into(), workspace);
+    is_there & ((number & mask).wrapping_sub(first) <= span)
+}
+
+/// Whether a number that counts from `from` leads not behind the end of the buffer; the place is kept. Before the start is the start.
+#[inline(always)]
+fn leads<P: PacketBytes>(operation: &Operation, from: u32, workspace: &mut Workspace) -> bool {
+    let [len, multiplier, more, offset] = operation.numbers;
+    let at = from.wrapping_add(offset);
+    let (number, is_there) = number::<P>(operation, at, len, workspace);
+    let buffer = workspace.buffer(operation.subject);
+    let end = workspace.whole_end(operation.subject, buffer);
+    let mut base = at.wrapping_add(len);
+    if operation.flags & flag::FROM_START != 0 {
+        base = buffer.begin;
+    }
+    if operation.flags & flag::FROM_END != 0 {
+        base = end;
+    }
+    const { assert!(flag::ALIGN == 1 << 6) };
+    let below = u64::from(operation.flags >> 6 & 1).wrapping_mul(3);
+    let far = u64::from(number).wrapping_mul(multiplier.into());
+    let far = far.wrapping_add(below) & !below;
+    // VERIFIER: all ways here go on as one.
+    let place = u64::from(P::forget(base))
+        .wrapping_add(far)
+        .wrapping_add_signed(more.cast_signed().into())
+        .wrapping_sub(buffer.begin.into())
+        .cast_signed();
+    let place = (place & !(place >> 63)).cast_unsigned();
+    let slot = usize::from(operation.slot) & (SLOTS - 1);
+    if let Some(kept) = workspace.ends.get_mut(slot) {
+        *kept = (place as u32).wrapping_add(buffer.begin);
+    }
+    is_there & (place <= end.wrapping_sub(buffer.begin).into())
+}
+
+/// The number of `len` bytes that begins at `at`, and whether all of it is there.
+#[inline(always)]
+fn number<P: PacketBytes>(
+    operation: &Operation,
+    at: u32,
+    len: u32,
+    workspace: &mut Workspace,
+) -> (u32, bool) {
     let end = workspace.buffer(operation.subject).end;
     // Before the start of the payload, which is zero, is far behind its end.
-    let at = from.wrapping_add(offset);
-    let len = u32::from(operation.slot);
     let lacks = u64::from(at).wrapping_add(len.into()) > end.into();
     workspace.is_unsure |= workspace.is_open(operation.subject) & u32::from(lacks);
     let word = workspace.word::<P>(at);
@@ -62,8 +108,7 @@ fn is_number<P: PacketBytes>(operation: &Operation, from: u32, workspace: &mut W
     } else {
         word.wrapping_shl(others)
     };
-    let number = high.wrapping_shr(others) as u32;
-    !lacks & ((number & mask).wrapping_sub(first) <= span)
+    (high.wrapping_shr(others) as u32, !lacks)
 }
 
 /// Whether the bytes from `from` on are each one of a set; all of them must be there.

@@ -1,22 +1,17 @@
-//! Rules that hold for a packet, and match or are told only as the packets of its source are many: `threshold` and `detection_filter`.
+//! How many packets of its source a rule held for: `threshold` and `detection_filter`.
 //!
-//! Those that hold are noted while rules are asked, and counted when all were. A word for each rule and source in a table that all CPUs
+//! A word for each rule and source in a table that all CPUs
 //! share, for the connections of a source are spread over them: a part of their hash, when the window began, and how many packets
 //! there were since. Rules and sources that share a slot push each other out, and who is pushed out is counted from the start. A word is
 //! written as a whole, so nothing is locked; of two packets that two CPUs count at once, one may be lost.
 //!
 //! A window begins with the first packet, and the next one with the first packet behind its end, as Suricata has it.
 
-use super::{
-    table::{Action, Row, RuleTable},
-    workspace::Workspace,
-};
+use super::table::Row;
 use crate::{net::IpAddress, packet::is_zero};
 
 /// Slots of the table, a power of two: half a megabyte.
 pub const SLOTS: u32 = 1 << 16;
-/// The most rules of one packet that are counted.
-pub const HELD_MAX: usize = 1 << 3;
 
 /// The most packets that a rule may ask for, or have told: a number as large as any counts for all behind it.
 pub const COUNT_MAX: u32 = COUNT as u32 - 1;
@@ -26,12 +21,13 @@ pub const SECONDS_MAX: u32 = 86_400;
 /// The time of a word is in units of 2²⁴ nanoseconds, about 17 milliseconds.
 const UNIT_BITS: u32 = 24;
 /// A packet that comes so many units before its window, about a second, is one of it: clocks of captures are not all one.
-const EARLY: u32 = 1 << 6;
+pub(super) const EARLY: u32 = 1 << 6;
 
 /// From the lowest: how many packets (16 bits), when the window began (28), a part of the hash (20).
 const COUNT: u64 = 0xffff;
 const BEGAN_SHIFT: u32 = 16;
-const BEGAN: u32 = 0x0fff_ffff;
+/// The bits of a time.
+pub(super) const TIME: u32 = 0x0fff_ffff;
 const HASH_SHIFT: u32 = 44;
 
 /// Where the words are.
@@ -54,7 +50,7 @@ impl Words for [u64] {
     }
 }
 
-/// Who counts a packet: when it came, and where its counts are.
+/// Who keeps count: when the packet came, and where its counts are.
 #[derive(Debug)]
 pub struct Meter<'w, W: ?Sized> {
     /// When the packet came, in nanoseconds.
@@ -63,6 +59,12 @@ pub struct Meter<'w, W: ?Sized> {
     pub seed: u64,
     /// The words.
     pub words: &'w mut W,
+}
+
+/// A time, in the units of a word.
+#[inline(always)]
+pub(super) const fn units(ns: u64) -> u32 {
+    (ns >> UNIT_BITS) as u32
 }
 
 /// When a rule matches, and when it is told, by the number of a packet of its source within a window.
@@ -89,46 +91,13 @@ impl Limits {
     }
 }
 
-/// Counts a packet of `source` for the rule of this index among those that were noted; behind the last of them, for the one that is
-/// the finding then.
-///
-/// What a rule lets pass in any case is counted for none behind it. One that matches in any case is counted if it is the finding.
-#[inline(always)]
-pub fn run(
-    index: u32,
-    source: IpAddress,
-    meter: &mut Meter<'_, impl Words + ?Sized>,
-    table: &RuleTable,
-    workspace: &mut Workspace,
-) {
-    let (best, reached) = (workspace.best, workspace.reached);
-    let is_last = index >= workspace.held_len;
-    let held = workspace.held.get(index as usize & (HELD_MAX - 1));
-    let held = u32::from(held.copied().unwrap_or_default());
-    let number = if is_last { best } else { held };
-    let row = table.row(number);
-    let is_counted = if is_last {
-        best < reached && row.window != 0
-    } else {
-        number < best || best == u32::MAX || table.row(best).action != Action::Pass as u8
-    };
-    if is_last && best < reached {
-        // What was awaited, and may not be told, is not the finding.
-        workspace.is_untold = 0;
-    }
-    if !is_counted {
-        return;
-    }
-    let counted = count(&row, source, meter);
-    if counted >= row.least.into() && number <= reached {
-        workspace.reached = number;
-        workspace.is_untold = u32::from(row.last != Row::AGAIN && counted > row.last.into());
-    }
-}
-
 /// Counts a packet of `source` for the rule of `row`: which one of its window it is.
 #[inline(always)]
-fn count(row: &Row, source: IpAddress, meter: &mut Meter<'_, impl Words + ?Sized>) -> u32 {
+pub(super) fn count(
+    row: &Row,
+    source: IpAddress,
+    meter: &mut Meter<'_, impl Words + ?Sized>,
+) -> u32 {
     // A rule that asks for something else now begins anew.
     let context = u64::from(row.slot) | u64::from(row.least) << 16 | u64::from(row.window) << 32;
     // No window is as long as its upper half.
@@ -137,9 +106,9 @@ fn count(row: &Row, source: IpAddress, meter: &mut Meter<'_, impl Words + ?Sized
     let slot = hash as u32 & SLOTS.wrapping_sub(1);
     let word = meter.words.word(slot).unwrap_or(0);
 
-    let now = (meter.now_ns >> UNIT_BITS) as u32 & BEGAN;
-    let began = (word >> BEGAN_SHIFT) as u32 & BEGAN;
-    let age = now.wrapping_sub(began).wrapping_add(EARLY) & BEGAN;
+    let now = units(meter.now_ns) & TIME;
+    let began = (word >> BEGAN_SHIFT) as u32 & TIME;
+    let age = now.wrapping_sub(began).wrapping_add(EARLY) & TIME;
     let is_known = word != 0 && is_zero((word ^ hash) >> HASH_SHIFT) != 0;
     let (began, before) = if is_known && age <= row.window.wrapping_add(EARLY) {
         (began, word & COUNT)

@@ -5,11 +5,11 @@ use bytemuck::{Pod, Zeroable};
 use super::{
     Search,
     carry::CARRIED_MAX,
+    held::HELD_MAX,
     partial::PARTIALS_MAX,
     prefilter::Text,
     request::{Request, View},
     table::{BUFFERS, Buffer, FIELDS, Field, Group, Joins, Row, RuleTable, VERSION},
-    threshold::HELD_MAX,
     uri::Decoder,
 };
 use crate::{packet::PacketBytes, verdict::Decision};
@@ -123,7 +123,11 @@ pub struct Workspace {
     pub is_unsure: u32,
     /// 1 if nothing is told of what was found.
     pub is_untold: u32,
-    /// How many rows hold that may not match, for packets of the source are counted first, see [`super::threshold`].
+    /// The first row that was awaited, matches, and is only counted; [`u32::MAX`] if there is none yet.
+    pub silent: u32,
+    /// 1 if bits of another connection were forgotten for this packet's, see [`super::flowbits`].
+    pub displaced: u32,
+    /// How many rows hold that may not match or be told, see [`super::held`].
     pub held_len: u32,
     /// They.
     pub held: [u16; HELD_MAX],
@@ -475,6 +479,8 @@ impl Workspace {
         self.best = u32::MAX;
         self.reached = u32::MAX;
         self.is_untold = 0;
+        self.silent = u32::MAX;
+        self.displaced = 0;
         self.held_len = 0;
         self.partials_len = 0;
         self.last_version = 0;
@@ -490,20 +496,42 @@ impl Workspace {
     #[inline(always)]
     #[must_use]
     pub fn finding(&self) -> u32 {
-        if self.reached < self.best {
+        let first = if self.reached < self.best {
             self.reached
         } else {
             self.best
+        };
+        if first == u32::MAX {
+            self.silent
+        } else {
+            first
         }
+    }
+
+    /// The first of the rows that hold, from this one on; [`u32::MAX`] if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub fn next_held<P: PacketBytes>(&self, from: u32) -> u32 {
+        let mut next = u32::MAX;
+        for (index, held) in (0..).zip(&self.held) {
+            // VERIFIER: all ways to a row go on as one.
+            next = P::forget(next);
+            if index >= P::forget(self.held_len) {
+                break;
+            }
+            let held = P::forget((*held).into());
+            if held >= from && held < next {
+                next = held;
+            }
+        }
+        next
     }
 
     /// Notes a row that holds and is awaited: of the rows of a rule the first. So with the rule of one that is partial.
     #[inline(always)]
     pub fn hold(&mut self, number: u32, table: &RuleTable) {
-        let Row {
-            slot, is_partial, ..
-        } = table.row(number);
-        if is_partial != 0 {
+        let Row { slot, flags, .. } = table.row(number);
+        if flags & Row::PARTIAL != 0 {
             self.hold_partial(slot);
             return;
         }

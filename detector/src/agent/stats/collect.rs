@@ -208,6 +208,7 @@ fn tallies(
             Tally::SegmentsNotFollowed => table.segments_not_followed = count,
             Tally::EvidenceSent => evidence.sent = count,
             Tally::EvidenceLost => evidence.lost = count,
+            Tally::FlowbitsDisplaced => table.flowbits_displaced = count,
         }
     }
     (events, evidence, table)

@@ -177,6 +177,12 @@ impl Answer<'_> {
         if let Some(threshold) = &self.explained.threshold {
             line("counts", threshold)?;
         }
+        if !self.explained.flow_bits.is_empty() {
+            line("bits", &self.explained.flow_bits.join("; "))?;
+        }
+        if self.explained.is_silent {
+            line("noalert", "it is counted, and never told")?;
+        }
         match &self.explained.found_by {
             Some(found) => {
                 let pattern = Shown::from(&*found.pattern);

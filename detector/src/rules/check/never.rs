@@ -7,6 +7,7 @@ use detector_common::detect::signature::table::{Field, trait_bit};
 use super::{
     super::{
         compile::{Range, Way},
+        flowbits::FlowBit,
         pattern::{Anchor, Buffer, Pattern},
         rule::{Rule, Test},
     },
@@ -43,6 +44,8 @@ pub enum Never {
     },
     /// Two patterns that have one place each are not the same where they overlap.
     Clash(String, String),
+    /// No rule sets a bit that it asks for.
+    NobodySets(FlowBit),
     /// A pattern that must not be there is a part of one that must.
     Excluded(String, String),
 }
@@ -66,6 +69,7 @@ impl fmt::Display for Never {
                 out,
                 "it asks for a payload of {shortest} bytes or more, and of {longest} or fewer"
             ),
+            Self::NobodySets(bit) => write!(out, "{bit}: no rule that is taken sets it"),
             Self::Clash(one, other) => write!(out, "{one} and {other} overlap and differ"),
             Self::Excluded(negated, pattern) => {
                 write!(out, "{negated} is a part of {pattern}")
@@ -110,6 +114,19 @@ pub(super) fn fields(rule: &Rule, way: &Way) -> Result<Fields, Never> {
         }
     }
     Ok(fields)
+}
+
+/// Fails if a rule asks for a bit that none of `rules` sets.
+pub(super) fn bits(rule: &Rule, rules: &[Rule]) -> Result<(), Never> {
+    let may_be_set = |bit: &FlowBit| {
+        let mut all = rules.iter().flat_map(|rule| &rule.flow_bits);
+        all.any(|other| bit.names().iter().any(|name| other.may_set(name)))
+    };
+    let mut asked = rule.flow_bits.iter();
+    match asked.find(|bit| matches!(bit, FlowBit::IsSet(_)) && !may_be_set(bit)) {
+        Some(bit) => Err(Never::NobodySets(bit.clone())),
+        None => Ok(()),
+    }
 }
 
 /// The keywords that ask for a field.

@@ -42,7 +42,8 @@ impl Places {
 
     fn narrow(&mut self, rule: &Rule) -> Result<(), Never> {
         for (index, pattern) in rule.patterns.iter().enumerate() {
-            if pattern.negated || pattern.buffer != Buffer::Payload {
+            let is_jump = pattern.jump.is_some();
+            if pattern.negated || is_jump || pattern.buffer != Buffer::Payload {
                 continue;
             }
             let (first, last) = self.place(rule, pattern);
@@ -112,14 +113,19 @@ impl Places {
         let Some(after) = after else {
             return (0, 0);
         };
+        let pattern = rule.patterns.get(after);
+        if pattern.is_some_and(|pattern| pattern.jump.is_some()) {
+            // Where a number leads, only the packet says.
+            return (0, u16::MAX.into());
+        }
         let begins = self.begins.get(after).copied().flatten();
-        let len = rule.patterns.get(after).map_or(0, len);
+        let len = pattern.map_or(0, len);
         let (first, last) = begins.unwrap_or((0, self.longest));
         (first + len, last + len)
     }
 }
 
-/// The length of a pattern, in bytes.
+/// The length of a pattern, in bytes; 0 of a number that leads somewhere.
 pub(super) fn len(pattern: &Pattern) -> i64 {
     i64::from(pattern.length() as u32)
 }

@@ -12,7 +12,8 @@ use detector_common::detect::signature::{
 
 use super::{
     super::{
-        compile::precedence,
+        compile::{Turn, turn},
+        flowbits::FlowBit,
         header::Protocol,
         pattern::{Anchor, Buffer, Pattern},
         rule::{Rule, Test},
@@ -68,8 +69,8 @@ fn bytes(asked: &Asked<'_>) -> usize {
 }
 
 /// Of two rules that match, the lesser is the finding.
-fn order(asked: &Asked<'_>) -> (Verdict, usize) {
-    (precedence(asked.rule.header.action), asked.index)
+fn order(asked: &Asked<'_>) -> ((Verdict, Turn), usize) {
+    (turn(asked.rule), asked.index)
 }
 
 /// Where rules are found that may go before another.
@@ -162,8 +163,11 @@ fn always(rule: &Asked<'_>, tables: &Tables) -> [List; 2] {
 
 /// Whether every packet that matches `inner` matches `outer`.
 fn covers(outer: &Asked<'_>, inner: &Asked<'_>) -> bool {
-    // What is to hold several times may not match yet.
+    // What is to hold several times may not match yet, and what asks for bits perhaps never; what is silent is the finding where nothing else is.
     !outer.rule.threshold.is_some_and(Threshold::is_awaited)
+        && !outer.rule.flow_bits.iter().any(FlowBit::asks)
+        && !outer.rule.is_silent
+        && !inner.rule.is_silent
         && inner
             .ways
             .iter()
@@ -184,6 +188,7 @@ fn patterns_cover(outer: &Rule, inner: &Asked<'_>) -> bool {
     for (number, pattern) in outer.patterns.iter().enumerate() {
         let is_free = matches!(pattern.anchor, Anchor::Absolute { .. })
             && pattern.buffer == Buffer::Payload
+            && pattern.jump.is_none()
             && !is_counted_from(outer, number);
         if is_free {
             same.push(None);
@@ -250,7 +255,7 @@ fn patterns_cover(outer: &Rule, inner: &Asked<'_>) -> bool {
 
 /// Whether the place of something else counts from the pattern of this number.
 fn is_counted_from(rule: &Rule, number: usize) -> bool {
-    let by_pattern = |pattern: &Pattern| matches!(pattern.anchor, Anchor::Relative { after, .. } if after == Some(number));
+    let by_pattern = |pattern: &Pattern| pattern.after() == Some(number);
     let by_test = |test: &Test| test.after() == Some(number);
     rule.patterns.iter().any(by_pattern) || rule.tests.iter().any(by_test)
 }

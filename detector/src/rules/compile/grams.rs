@@ -74,10 +74,7 @@ pub(super) fn is_all_said(rule: &Rule, choice: usize) -> bool {
         let is_absolute = matches!(pattern.anchor, Anchor::Absolute { .. });
         is_absolute && !pattern.ends && u16::try_from(last).is_ok()
     });
-    let patterns = rule.patterns.iter().map(|pattern| match pattern.anchor {
-        Anchor::Relative { after, .. } => after,
-        Anchor::Absolute { .. } => None,
-    });
+    let patterns = rule.patterns.iter().map(Pattern::after);
     let tests = rule.tests.iter().map(Test::after);
     let pcres = rule.pcres.iter().map(|pcre| pcre.after);
     let mut others = patterns.chain(tests).chain(pcres);
@@ -357,6 +354,10 @@ impl Key {
 
 /// Where in the payload a pattern may begin.
 fn begins(rule: &Rule, pattern: &Pattern) -> (u64, u64) {
+    if pattern.jump.is_some() {
+        // Where a number leads, only the packet says.
+        return (0, u16::MAX.into());
+    }
     let len = pattern.length() as u64;
     match pattern.anchor {
         Anchor::Absolute { offset, depth } => {

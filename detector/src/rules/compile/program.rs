@@ -7,6 +7,7 @@ use detector_common::detect::signature::table::{
 
 use super::{
     super::{
+        byte_jump::ByteJump,
         keyword::Keyword,
         pattern::{Anchor, Buffer, ByteSet, Pattern},
         pcre::Pcre,
@@ -70,9 +71,7 @@ impl Programs {
         }
         for (index, stage) in stages.iter().enumerate() {
             let then = starts.get(index + 1).map_or(FOUND, |next| *next as u32);
-            let retry = stage.after().filter(|_| stage.may_hold_later());
-            let retry = retry.and_then(|after| patterns.get(after));
-            self.emit(stage, then, retry.map_or(NONE, |start| start | RESUME))?;
+            self.emit(stage, then, retry(rule, stage, &patterns))?;
             if let (Stage::Pattern(number, _), Some(last)) = (stage, self.operations.last_mut())
                 && choice == Some(*number)
                 && is_of_payload(stage)
@@ -220,6 +219,17 @@ impl Programs {
             let relative = (flags, after);
             return self.runs(number, pattern, &runs.runs, relative, (then, otherwise));
         }
+        if let Some(jump) = pattern.jump {
+            self.operations.push(Operation {
+                slot: number as u8,
+                flags: flags | jump.flags(),
+                then,
+                otherwise,
+                after,
+                ..leading(jump, from)
+            });
+            return Ok(());
+        }
         if pattern.ends {
             flags |= flag::ENDS;
         }
@@ -290,6 +300,39 @@ impl Programs {
             (flags, after) = (flag::RELATIVE, number as u32);
         }
         Ok(())
+    }
+}
+
+/// The exit of a stage that does not hold: to the next place of the pattern that it counts from, if that may change it. Behind another place of
+/// what a number counts from all may be otherwise, for the number is another one.
+fn retry(rule: &Rule, stage: &Stage<'_>, patterns: &[u32]) -> u32 {
+    let mut after = stage.after();
+    let mut may_hold_later = stage.may_hold_later();
+    while let Some((number, pattern)) =
+        after.and_then(|number| Some((number, rule.patterns.get(number)?)))
+    {
+        if pattern.jump.is_some() {
+            may_hold_later = true;
+        } else if may_hold_later {
+            return patterns.get(number).map_or(NONE, |start| start | RESUME);
+        }
+        after = pattern.after();
+    }
+    NONE
+}
+
+/// A number that leads somewhere, so far from its anchor.
+fn leading(jump: ByteJump, offset: i32) -> Operation {
+    Operation {
+        kind: Kind::ByteJump as u8,
+        subject: Subject::Payload as u8,
+        numbers: [
+            jump.bytes.into(),
+            jump.multiplier.into(),
+            jump.post_offset.cast_unsigned(),
+            offset.cast_unsigned(),
+        ],
+        ..Operation::default()
     }
 }
 

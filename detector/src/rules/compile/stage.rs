@@ -95,10 +95,7 @@ impl Stage<'_> {
     /// The slot of the pattern that it is relative to.
     pub(super) fn after(&self) -> Option<usize> {
         match self {
-            Self::Pattern(_, pattern) => match pattern.anchor {
-                Anchor::Relative { after, .. } => after,
-                Anchor::Absolute { .. } => None,
-            },
+            Self::Pattern(_, pattern) => pattern.after(),
             Self::DataAt { after, .. } | Self::ByteTest(ByteTest { after, .. }) => *after,
             Self::Regex(pcre) => pcre.after,
             Self::Field { .. } | Self::Address { .. } => None,
@@ -118,7 +115,7 @@ impl Stage<'_> {
                         ..
                     }
                 );
-                is_bounded || pattern.negated
+                is_bounded || pattern.negated || pattern.jump.is_some()
             }
             Self::DataAt { negated, .. } => *negated,
             // An expression may begin with what only stands right behind.
@@ -134,7 +131,7 @@ pub(in crate::rules) fn stages<'r>(
     way: &'r Way,
 ) -> Result<Vec<Stage<'r>>, Problem> {
     if rule.patterns.len() > SLOTS {
-        return Err(Problem::TooLarge("contents", SLOTS));
+        return Err(Problem::TooLarge("contents and jumps", SLOTS));
     }
     let mut stages = Vec::new();
     // A pattern may be one of rules for different protocols.

@@ -2,6 +2,7 @@
 
 use super::{
     super::{
+        byte_jump::ByteJump,
         header::Protocol,
         keyword::Keyword,
         pattern::{Anchor, Buffer, Pattern, Runs},
@@ -66,6 +67,7 @@ impl DraftPattern {
             pattern: Pattern {
                 bytes,
                 runs: None,
+                jump: None,
                 negated,
                 nocase: false,
                 buffer,
@@ -97,6 +99,26 @@ impl DraftPattern {
         draft.starts = !is_relative;
         draft.within = is_relative.then_some(draft.pattern.length() as u32);
         draft
+    }
+
+    /// A number that leads somewhere, of which all is said.
+    pub(super) fn jump(
+        at: usize,
+        jump: ByteJump,
+        offset: i32,
+        is_relative: bool,
+    ) -> Result<Self, Problem> {
+        let keyword = Keyword::ByteJump;
+        let mut draft = Self::new(at, keyword, Vec::new(), false, (Buffer::Payload, None));
+        draft.pattern.jump = Some(jump);
+        if is_relative {
+            draft.distance = Some(offset);
+        } else {
+            let offset = u32::try_from(offset);
+            let why = "nothing stands before the payload";
+            draft.offset = Some(offset.map_err(|_| Problem::Never(keyword.name(), why))?);
+        }
+        Ok(draft)
     }
 
     /// Takes what a keyword says of it.

@@ -119,7 +119,7 @@ fn question(rule: &Rule, operation: &Operation) -> String {
         let pattern = rule.patterns.get(usize::from(operation.slot));
         let pattern = pattern.map(ToString::to_string).unwrap_or_default();
         format!("{second} bytes of {pattern}")
-    } else if operation.kind == Kind::Content as u8 {
+    } else if operation.kind == Kind::Content as u8 || operation.kind == Kind::ByteJump as u8 {
         let pattern = rule.patterns.get(usize::from(operation.slot));
         // Whether it must be there is in the exits.
         pattern.map_or_else(String::new, |pattern| {
@@ -130,17 +130,29 @@ fn question(rule: &Rule, operation: &Operation) -> String {
             there.to_string()
         })
     } else if operation.kind == Kind::ByteTest as u8 {
-        byte_test(operation)
+        byte_test(rule, operation)
     } else if operation.flags & flag::RELATIVE != 0 {
-        format!("{first} bytes behind content {}", operation.after + 1)
+        format!("{first} bytes {}", anchor(rule, operation.after))
     } else {
         let buffer = BUFFERS.get(usize::from(operation.subject));
         format!("{first} bytes of {}", buffer.copied().unwrap_or("a buffer"))
     }
 }
 
+/// What counts from the pattern of this number counts from there.
+fn anchor(rule: &Rule, after: u32) -> String {
+    let before = rule.patterns.get(..=after as usize).unwrap_or_default();
+    match before.last() {
+        Some(pattern) if pattern.jump.is_some() => format!("from where {pattern} leads"),
+        Some(_) | None => {
+            let contents = before.iter().filter(|pattern| pattern.jump.is_none());
+            format!("behind content {}", contents.count())
+        }
+    }
+}
+
 /// What is asked of a number in the payload.
-fn byte_test(operation: &Operation) -> String {
+fn byte_test(rule: &Rule, operation: &Operation) -> String {
     let [mask, first, span, offset] = operation.numbers;
     let order = if operation.flags & flag::LITTLE == 0 {
         "big"
@@ -150,7 +162,7 @@ fn byte_test(operation: &Operation) -> String {
     let from = if operation.flags & flag::RELATIVE == 0 {
         "of the payload".to_owned()
     } else {
-        format!("behind content {}", operation.after + 1)
+        anchor(rule, operation.after)
     };
     let (bytes, offset) = (operation.slot, offset.cast_signed());
     let last = first.wrapping_add(span);
