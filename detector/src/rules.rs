@@ -47,7 +47,7 @@ pub use self::{
     header::{Action, AddressRange, Endpoint, Header, PortRange, Protocol, Set},
     keyword::{Handling, Keyword, all as keywords},
     partial::Regexes,
-    pattern::{Anchor, Buffer, Pattern},
+    pattern::{Anchor, Buffer, ByteSet, Pattern, Runs},
     pcre::Pcre,
     problem::{Hint, Problem},
     remarks::remarks,

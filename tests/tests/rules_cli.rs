@@ -67,7 +67,7 @@ fn a_rule_that_cannot_be_honoured_is_refused_with_its_file_line_and_option() -> 
     );
     let ended = check(&[&whole, &broken], "human")?;
     assert_eq!(ended.code, Some(10));
-    let why = "rule 3: pcre: regular expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts";
+    let why = "rule 3: pcre: such expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts";
     let line = format!("{}:2:30: {why}; and for tag\n", broken.display());
     assert!(ended.stdout.starts_with(&line), "{ended:?}");
     assert!(
@@ -241,7 +241,7 @@ fn a_rule_that_there_is_not_or_that_is_refused_is_a_wrong_command_line() -> Resu
         ),
         (
             "1000003",
-            format!("{name}:3:29: rule 1000003 is refused: pcre: regular"),
+            format!("{name}:3:29: rule 1000003 is refused: pcre: such"),
         ),
     ] {
         let ended = rules(&["test", "--rules", &name, sid], &capture)?;

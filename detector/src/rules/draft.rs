@@ -24,6 +24,8 @@ use super::{
 /// What was said so far.
 #[derive(Default)]
 pub(super) struct Draft {
+    /// Whether the agent may decide a part.
+    allow_partial: bool,
     msg: Option<String>,
     gid: Option<u32>,
     sid: Option<u32>,
@@ -61,6 +63,13 @@ struct DraftTest {
 }
 
 impl Draft {
+    pub(super) fn new(allow_partial: bool) -> Self {
+        Self {
+            allow_partial,
+            ..Self::default()
+        }
+    }
+
     /// Takes an option.
     pub(super) fn take(&mut self, keyword: Keyword, option: &RawOption<'_>) -> Result<(), Problem> {
         let value = Value::new(keyword, option.value);
@@ -116,7 +125,7 @@ impl Draft {
             | Keyword::OfHttpMethod
             | Keyword::OfHttpHeader => {
                 let mut patterns = self.patterns.iter_mut();
-                let last = patterns.rfind(|draft| draft.pattern.jump.is_none());
+                let last = patterns.rfind(|draft| draft.pattern.is_content());
                 last.ok_or(Problem::NoPattern(keyword.name()))?
                     .modify(keyword, &value)?;
             }
@@ -192,11 +201,18 @@ impl Draft {
         let buffer = self.buffer.map(|(_, _, buffer)| buffer);
         let (pcre, is_relative) = Pcre::read(text, negated, buffer, self.patterns.len())?;
         self.buffer_is_used = true;
-        self.pcres.push(DraftPcre {
-            at,
-            pcre,
-            is_relative,
-        });
+        if let Some(runs) = pcre.runs() {
+            let draft = DraftPattern::of_runs(at, runs, is_relative, negated, pcre.buffer);
+            self.patterns.push(draft);
+        } else if self.allow_partial {
+            self.pcres.push(DraftPcre {
+                at,
+                pcre,
+                is_relative,
+            });
+        } else {
+            return Err(pcre::refused(pcre::IN_THE_AGENT));
+        }
         Ok(())
     }
 
@@ -410,7 +426,10 @@ impl Draft {
                 "not together with flowbits or noalert: what they do is done before it is decided",
             );
         }
-        if patterns.iter().all(|pattern| pattern.negated) {
+        if !patterns
+            .iter()
+            .any(|pattern| !pattern.negated && pattern.is_content())
+        {
             return refuse(
                 "needs a content that must be there: else every packet would be handed to the agent",
             );
@@ -549,7 +568,7 @@ impl DraftTest {
             })),
             Test::DataSize(Numbers { last, negated, .. }) => {
                 let mut there = patterns.iter().filter(|pattern| !pattern.negated);
-                if !negated && there.any(|pattern| pattern.bytes.len() as u64 > u64::from(last)) {
+                if !negated && there.any(|pattern| pattern.length() as u64 > u64::from(last)) {
                     return Err(Problem::Never(keyword, "a content is longer"));
                 }
                 Ok(self.test)

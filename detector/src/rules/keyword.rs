@@ -10,8 +10,8 @@ pub enum Handling {
     Honoured(Keyword),
     /// It says nothing of a packet: it is kept, or told.
     Silent,
-    /// A rule that has it is refused, unless it may be [partial](super::Rule::is_partial).
-    Partial(Keyword, &'static str),
+    /// It is honoured, or a rule that has it is [partial](super::Rule::is_partial), and refused where that may not be.
+    Partial(Keyword),
     /// A rule that has it is refused.
     Refused(&'static str),
 }
@@ -19,7 +19,7 @@ pub enum Handling {
 impl Handling {
     fn of(keyword: Keyword) -> Self {
         if keyword == Keyword::Pcre {
-            Self::Partial(keyword, IN_THE_AGENT)
+            Self::Partial(keyword)
         } else {
             Self::Honoured(keyword)
         }
@@ -120,8 +120,6 @@ const SILENT: [&str; 7] = [
     "target",
 ];
 
-/// What is said of what the agent decides.
-const IN_THE_AGENT: &str = "regular expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts";
 const ARITHMETIC: &str = "numbers are not read out of a payload";
 const STATE: &str = "nothing is remembered of a connection between rules";
 const REASSEMBLED: &str = "files, answers and protocols within a connection are not followed";
@@ -317,19 +315,16 @@ pub fn all() -> impl Iterator<Item = (&'static str, Handling)> {
     honoured.chain(silent).chain(refused)
 }
 
-/// The keyword of this name; `None` if it says nothing of a packet. What only the agent decides is refused unless `allow_partial`.
-pub(super) fn known(name: &str, allow_partial: bool) -> Result<Option<Keyword>, Problem> {
+/// The keyword of this name; `None` if it says nothing of a packet.
+pub(super) fn known(name: &str) -> Result<Option<Keyword>, Problem> {
     let is_of_family = |known: &str| {
         let family = known.strip_suffix('*');
         family.is_some_and(|family| name.starts_with(family))
     };
     match all().find(|(known, _)| *known == name || is_of_family(known)) {
-        Some((_, Handling::Honoured(keyword))) => Ok(Some(keyword)),
-        Some((_, Handling::Partial(keyword, _))) if allow_partial => Ok(Some(keyword)),
+        Some((_, Handling::Honoured(keyword) | Handling::Partial(keyword))) => Ok(Some(keyword)),
         Some((_, Handling::Silent)) => Ok(None),
-        Some((keyword, Handling::Refused(why) | Handling::Partial(_, why))) => {
-            Err(Problem::Refused { keyword, why })
-        }
+        Some((keyword, Handling::Refused(why))) => Err(Problem::Refused { keyword, why }),
         None => {
             let names: Vec<_> = all().map(|(name, _)| name).collect();
             let hint = Hint(nearest(name, &names));
@@ -348,9 +343,7 @@ mod tests {
     fn every_keyword_is_known_once() {
         let mut names = BTreeSet::new();
         assert!(all().all(|(name, _)| names.insert(name)));
-        assert!(
-            known("nocas", false).is_err_and(|problem| problem.to_string().contains("\"nocase\""))
-        );
+        assert!(known("nocas").is_err_and(|problem| problem.to_string().contains("\"nocase\"")));
     }
 
     #[test]
@@ -359,7 +352,7 @@ mod tests {
         let row = |(name, handling)| match handling {
             Handling::Honoured(_) => format!("| `{name}` | honoured |"),
             Handling::Silent => format!("| `{name}` | says nothing of a packet |"),
-            Handling::Partial(_, why) => format!("| `{name}` | partial | {why} |"),
+            Handling::Partial(_) => format!("| `{name}` | partial |"),
             Handling::Refused(why) => format!("| `{name}` | refused | {why} |"),
         };
         let missing: Vec<_> = all()

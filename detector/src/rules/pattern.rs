@@ -43,11 +43,44 @@ pub enum Anchor {
     },
 }
 
+/// A set of bytes: a bit for each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ByteSet(pub [u64; 4]);
+
+impl ByteSet {
+    /// Adds these, the last one too.
+    pub(super) fn add(&mut self, first: u8, last: u8) {
+        for byte in first..=last {
+            if let Some(bits) = self.0.get_mut(usize::from(byte >> 6)) {
+                *bits |= 1 << (byte & 63);
+            }
+        }
+    }
+
+    /// Whether it has this one.
+    #[must_use]
+    pub fn has(&self, byte: u8) -> bool {
+        let bits = self.0.get(usize::from(byte >> 6));
+        bits.is_some_and(|bits| bits >> (byte & 63) & 1 == 1)
+    }
+}
+
+/// A regular expression that says of each of so many bytes, from one place on, which ones may stand there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Runs {
+    /// As the rule says it, with its delimiters and flags, without quotes.
+    pub(super) said: String,
+    /// Bytes that are each one of a set, and how many, one behind the other; 64 at most in all.
+    pub runs: Vec<(ByteSet, u32)>,
+}
+
 /// A pattern; or a number in the payload that leads to a place, behind which others are looked for as behind a pattern that ends there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
-    /// The bytes, one to 255; of a number that leads somewhere none, for which bytes it has is not asked.
+    /// The bytes, one to 255; none of a number that leads somewhere, for which bytes it has is not asked, and of a `pcre`.
     pub bytes: Vec<u8>,
+    /// What a `pcre` says of bytes; it has one place.
+    pub runs: Option<Runs>,
     /// Where the number leads that stands here; `None` of a pattern.
     pub jump: Option<ByteJump>,
     /// Whether it must not be there.
@@ -60,6 +93,20 @@ pub struct Pattern {
     pub anchor: Anchor,
     /// Whether the buffer ends with it.
     pub ends: bool,
+}
+
+impl Pattern {
+    /// Whether it is the bytes of a `content`.
+    pub(super) fn is_content(&self) -> bool {
+        self.runs.is_none() && self.jump.is_none()
+    }
+
+    /// How many bytes it has.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        let runs = self.runs.iter().flat_map(|runs| &runs.runs);
+        self.bytes.len() + runs.map(|(_, len)| *len as usize).sum::<usize>()
+    }
 }
 
 /// Bytes as a `content` has them, between quotes, in letters that a terminal shows as they are.
@@ -105,6 +152,9 @@ impl fmt::Display for Pattern {
             return jump.say(self.anchor, out);
         }
         let not = if self.negated { "!" } else { "" };
+        if let Some(runs) = &self.runs {
+            return write!(out, "pcre:{not}\"{}\"", runs.said);
+        }
         write!(out, "content:{not}{}", Quoted(&self.bytes))?;
         if self.nocase {
             out.write_str("; nocase")?;
@@ -216,6 +266,7 @@ mod tests {
     fn a_pattern_is_told_as_a_rule_could_say_it() {
         let mut pattern = Pattern {
             bytes: b"a;\x1b\xffb".to_vec(),
+            runs: None,
             jump: None,
             negated: true,
             nocase: true,
@@ -232,6 +283,7 @@ mod tests {
         );
         pattern = Pattern {
             bytes: vec![0],
+            runs: None,
             jump: None,
             negated: false,
             nocase: false,

@@ -1,23 +1,35 @@
-//! `pcre`: regular expressions, which the kernel does not decide; the agent does, of rules that are [partial](super::Rule::is_partial).
+//! `pcre`: regular expressions. One that only says which bytes may stand one behind the other is a pattern; others the kernel does not decide, the agent
+//! does, of rules that are [partial](super::Rule::is_partial).
 //!
-//! They are matched by the crate `regex`, whose work grows with the text alone, whatever the text is. What it cannot do is refused, and so is
+//! There they are matched by the crate `regex`, whose work grows with the text alone, whatever the text is. What it cannot do is refused, and so is
 //! all that it would read in another way than PCRE, but for `$`, which is written anew.
 
 use std::fmt;
 
+use detector_common::detect::signature::table::RUN_MAX;
 use regex::bytes::{Regex, RegexBuilder};
-use regex_syntax::ast::{
-    Assertion, AssertionKind, Ast, ClassSet, ClassSetItem, Flag, Flags as Inline, FlagsItemKind,
-    GroupKind, HexLiteralKind, Literal, LiteralKind, RepetitionKind, Span, SpecialLiteralKind,
-    parse::ParserBuilder,
+use regex_syntax::{
+    ast::{
+        Assertion, AssertionKind, Ast, ClassSet, ClassSetItem, Flag, Flags as Inline,
+        FlagsItemKind, GroupKind, HexLiteralKind, Literal, LiteralKind, RepetitionKind, Span,
+        SpecialLiteralKind, parse::ParserBuilder,
+    },
+    hir::{Class, Hir, HirKind, Look},
 };
 
-use super::{keyword::Keyword, pattern::Buffer, problem::Problem};
+use super::{
+    keyword::Keyword,
+    pattern::{Buffer, ByteSet, Runs},
+    problem::Problem,
+};
 
 /// The most memory of one expression, in bytes.
 const SIZE_MAX: usize = 1 << 18;
 /// The most groups of it, and what else stands in another, in each other.
 const DEPTH_MAX: u32 = 64;
+
+/// What is said of what the agent decides, where it may not.
+pub(super) const IN_THE_AGENT: &str = "such expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts";
 
 /// A regular expression that a rule asks.
 #[derive(Clone, Debug)]
@@ -34,6 +46,8 @@ pub struct Pcre {
     pub(super) before: usize,
     /// Whether it asks what stands behind what it matches.
     pub(super) asks_behind: bool,
+    /// What it says of each byte, if that is all that it says.
+    runs: Option<Vec<(ByteSet, u32)>>,
     /// Ready to be matched.
     pub(super) regex: Regex,
 }
@@ -157,10 +171,85 @@ impl Pcre {
             after: None,
             before,
             asks_behind: reading.asks_behind,
+            runs: runs(&reading.written, flags),
             regex,
         };
         Ok((pcre, flags.has(b'R')))
     }
+}
+
+impl Pcre {
+    /// What it says of bytes from one place on, where that is all that it says.
+    pub(super) fn runs(&self) -> Option<Runs> {
+        let said = self.said.clone();
+        let runs = self.runs.clone()?;
+        Some(Runs { said, runs })
+    }
+}
+
+/// What an expression says of each byte from its beginning on, if that is all that it says.
+fn runs(written: &str, flags: Flags) -> Option<Vec<(ByteSet, u32)>> {
+    let mut parser = regex_syntax::ParserBuilder::new();
+    let parser = parser
+        .utf8(false)
+        .unicode(false)
+        .case_insensitive(flags.has(b'i'))
+        .multi_line(flags.has(b'm'))
+        .dot_matches_new_line(flags.has(b's'))
+        .ignore_whitespace(flags.has(b'x'))
+        .nest_limit(DEPTH_MAX);
+    let hir = parser.build().parse(written).ok()?;
+    let HirKind::Concat(all) = hir.kind() else {
+        return None;
+    };
+    let (first, rest) = all.split_first()?;
+    if *first.kind() != HirKind::Look(Look::Start) {
+        return None;
+    }
+    let mut sets = Vec::new();
+    rest.iter().try_for_each(|hir| each_byte(hir, &mut sets))?;
+    let mut runs: Vec<(ByteSet, u32)> = Vec::new();
+    for set in sets {
+        match runs.last_mut() {
+            Some((last, len)) if *last == set => *len += 1,
+            _ => runs.push((set, 1)),
+        }
+    }
+    (!runs.is_empty()).then_some(runs)
+}
+
+/// Adds which bytes may stand at each place, if the expression says no more; `None` if it does, or if they are too many.
+fn each_byte(hir: &Hir, sets: &mut Vec<ByteSet>) -> Option<()> {
+    let mut set = ByteSet::default();
+    match hir.kind() {
+        HirKind::Empty => {}
+        HirKind::Literal(literal) => {
+            for byte in &literal.0 {
+                let mut set = ByteSet::default();
+                set.add(*byte, *byte);
+                sets.push(set);
+            }
+        }
+        HirKind::Class(class) => {
+            let bytes = match class {
+                Class::Bytes(bytes) => bytes.clone(),
+                Class::Unicode(letters) => letters.to_byte_class()?,
+            };
+            for range in bytes.ranges() {
+                set.add(range.start(), range.end());
+            }
+            sets.push(set);
+        }
+        HirKind::Repetition(some) if some.max == Some(some.min) && some.min <= RUN_MAX => {
+            for _ in 0..some.min {
+                each_byte(&some.sub, sets)?;
+            }
+        }
+        HirKind::Capture(group) => each_byte(&group.sub, sets)?,
+        HirKind::Concat(all) => all.iter().try_for_each(|hir| each_byte(hir, sets))?,
+        HirKind::Repetition(_) | HirKind::Alternation(_) | HirKind::Look(_) => return None,
+    }
+    (sets.len() <= RUN_MAX as usize).then_some(())
 }
 
 const BEHIND_END: &str =
@@ -425,6 +514,63 @@ mod tests {
             matches("/(?<n>a)(?P<m>b)(?i)C(?-i:d)/", [b"abcd", b"abcD"]),
             [true, false]
         );
+    }
+
+    #[test]
+    fn what_is_said_of_each_byte_is_what_is_matched() {
+        let texts: Vec<Vec<u8>> = (0_u32..4000)
+            .map(|seed| {
+                let mut state = seed.wrapping_mul(0x9e37_79b1) | 1;
+                let next = |_| {
+                    state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    b"abAB\n\x00\xff\xc1u-19"[state as usize >> 16 & 7 ^ state as usize >> 24 & 3]
+                };
+                (0..seed % 9).map(next).collect()
+            })
+            .collect();
+        for said in [
+            "/^.{3}/",
+            "/^.{3}/s",
+            "/^(a|b|\\x00|\\xff)/s",
+            "/^(?:A|\\xc1)[^a]{2}b/i",
+            "/(?i)^a\\W/",
+            "/ab.B/A",
+            "/^(a(b)){2}/i",
+            "/^\\Aa/",
+            "/^[[:alpha:]]\\x0a?a{0}/m",
+        ] {
+            let pcre = read(said).unwrap();
+            let Some(runs) = pcre.runs() else {
+                assert!(
+                    said.contains('m') || said.contains("\\A") || said.contains("(?i)"),
+                    "{said}"
+                );
+                continue;
+            };
+            let mut found = 0;
+            for text in &texts {
+                let mut rest = text.iter();
+                let sets = runs.runs.iter();
+                let mut sets = sets.flat_map(|(set, len)| (0..*len).map(move |_| set));
+                let is_there = sets.all(|set| rest.next().is_some_and(|byte| set.has(*byte)));
+                assert_eq!(is_there, pcre.regex.is_match(text), "{said} {text:?}");
+                found += usize::from(is_there);
+            }
+            assert!(found > 0, "{said}");
+        }
+        for said in [
+            "/^.{65}/",
+            "/^.{2,3}/",
+            "/^a|b/",
+            "/a/",
+            "/^a$/",
+            "/^a/m",
+            "/^(ab|cd)/",
+            "/^/",
+            "/^a*/",
+        ] {
+            assert!(read(said).unwrap().runs().is_none(), "{said}");
+        }
     }
 
     #[test]

@@ -146,12 +146,12 @@ impl Rule {
     /// Reads the rule that stands at `origin`; a partial one is refused unless `allow_partial`.
     pub(super) fn read(text: &str, origin: Origin, allow_partial: bool) -> Result<Self, Fault> {
         let (header, from) = Header::read(text)?;
-        let mut draft = Draft::default();
+        let mut draft = Draft::new(allow_partial);
         let mut refused: Option<Fault> = None;
         for option in options(text, from) {
             let taken = option.and_then(|option| {
                 let at = |problem| Fault::new(option.at, problem);
-                if let Some(keyword) = keyword::known(option.name, allow_partial).map_err(at)? {
+                if let Some(keyword) = keyword::known(option.name).map_err(at)? {
                     draft.take(keyword, &option).map_err(at)?;
                 }
                 Ok(())
@@ -312,6 +312,7 @@ mod tests {
     fn pattern(bytes: &[u8], anchor: Anchor) -> Pattern {
         Pattern {
             bytes: bytes.to_vec(),
+            runs: None,
             jump: None,
             negated: false,
             nocase: false,
@@ -430,6 +431,7 @@ mod tests {
         for (options, why) in [
             ("pcre:\"/a/\";", "needs a content"),
             ("content:!\"a\"; pcre:\"/a/\";", "needs a content"),
+            ("pcre:\"/^.{3}/\"; pcre:\"/a/\";", "needs a content"),
             (
                 "content:\"a\"; pcre:\"/a/\"; content:\"b\"; distance:0;",
                 "what stands behind it",
@@ -491,7 +493,7 @@ mod tests {
     fn what_cannot_be_honoured_is_refused_with_the_reason() {
         let whole = "a whole number, and not too large a one";
         for (options, message) in [
-            ("pcre:\"/a/\";", "pcre: regular expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts".to_owned()),
+            ("pcre:\"/a/\";", "pcre: such expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts".to_owned()),
             ("contnet:\"a\";", "unknown keyword \"contnet\": did you mean \"content\"?".to_owned()),
             ("nocase;", "nocase: tells of a content, and there is none before it".to_owned()),
             ("content:\"a\"; nocase:no;", "nocase: \"no\": expected no value".to_owned()),

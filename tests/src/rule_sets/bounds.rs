@@ -12,7 +12,8 @@ use detector_common::detect::signature::{
     confirm::CHAIN_MAX,
     table::{
         Action, BUFFERS, FLOW_BITS_MAX, FOUND, GRAM_WORDS_MAX, Gram, Group, Kind, LIST_LEN_MAX,
-        List, NONE, Operation, PATTERNS_MAX, RESUME, RULES_MAX, Row, STRIDE, VERSION, WINDOW,
+        List, NONE, Operation, PATTERNS_MAX, RESUME, RULES_MAX, RUN_MAX, Row, STRIDE, VERSION,
+        WINDOW,
     },
     workspace::SLOTS,
 };
@@ -105,7 +106,7 @@ fn check_program(row: Row, tables: &Tables) {
         let index = exit & !RESUME;
         let operation = operations.get(index as usize);
         let operation = operation.unwrap_or_else(|| panic!("operation {index} is outside"));
-        let is_search = operation.kind == Kind::Content as u8;
+        let is_search = [Kind::Content as u8, Kind::Run as u8].contains(&operation.kind);
         assert!(
             exit & RESUME == 0 || is_search,
             "only a search is taken up again"
@@ -123,7 +124,7 @@ fn check_program(row: Row, tables: &Tables) {
 }
 
 fn check_operation(operation: &Operation, tables: &Tables) {
-    assert!(operation.kind <= Kind::ByteJump as u8);
+    assert!(operation.kind <= Kind::Run as u8);
     assert!(usize::from(operation.slot) < SLOTS);
     assert!((operation.after as usize) < SLOTS);
     if operation.kind == Kind::ByteTest as u8 {
@@ -135,6 +136,11 @@ fn check_operation(operation: &Operation, tables: &Tables) {
     }
     if operation.kind >= Kind::Content as u8 {
         assert!(usize::from(operation.subject) < BUFFERS);
+    }
+    if operation.kind == Kind::Run as u8 {
+        let [set, len, ..] = operation.numbers;
+        assert!((1..=RUN_MAX).contains(&len), "a run of {len} bytes");
+        assert!(tables.rules.words.get(set as usize + 1).is_some());
     }
     if operation.kind == Kind::Content as u8 {
         let [first, len, ..] = operation.numbers.map(|number| number as usize);

@@ -221,12 +221,38 @@ fn rule(sid: usize, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut C
             if choices.one_in(4) {
                 byte_test(text, choices);
             }
+            if choices.one_in(8) {
+                expression(text, choices);
+            }
             if choices.one_in(6) {
                 byte_jump(text, choices);
             }
         }
     }
     let _ = writeln!(text, " sid:{sid};)");
+}
+
+/// An expression that says of each byte which one it may be; most count from the content before it.
+fn expression(text: &mut String, choices: &mut Choices<'_>) {
+    let not = choices.one_of(&["", "", "", "!"]);
+    let _ = write!(text, " pcre:{not}\"/^");
+    for _ in 0..1 + choices.below(3) {
+        let part = choices.one_of(&[
+            ".",
+            ".{3}",
+            ".{40}",
+            "(a|b|A)",
+            r"[^a]{2}",
+            r"[\x00-\x40]",
+            "a",
+            r"(\xff|\xc1|\x20|d)",
+            r"\D{7}",
+            "B.",
+        ]);
+        text.push_str(part);
+    }
+    let flags = choices.one_of(&["R", "R", "R", "sR", "iR", "siR", "", "i"]);
+    let _ = write!(text, "/{flags}\";");
 }
 
 /// A number behind a content, or anywhere; most are as letters are.

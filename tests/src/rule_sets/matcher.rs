@@ -8,11 +8,11 @@
 //! A rule that asks something of an HTTP request is asked of each request of a packet, see [`http`], and there of both forms of its
 //! target.
 
-use std::net::IpAddr;
+use std::{iter, net::IpAddr};
 
 use detector::rules::{
     Action, AddressRange, Anchor, Buffer, ByteJump, ByteTest, Endpoint, How, JumpFrom, Numbers,
-    Operator, Pattern, PortRange, Protocol, Rule, Set, Test,
+    Operator, Pattern, PortRange, Protocol, Rule, Runs, Set, Test,
 };
 use detector_common::detect::signature::table::trait_bit;
 
@@ -291,7 +291,7 @@ fn contents_hold(rule: &Rule, buffers: &Buffers<'_>) -> bool {
     // Where each content stands with all that hangs off it, from the last one on; what hangs off one stands behind it in the rule.
     let mut places = vec![Vec::new(); rule.patterns.len()];
     for (number, pattern) in rule.patterns.iter().enumerate().rev() {
-        let len = pattern.bytes.len();
+        let len = pattern.length();
         let buffer = buffers.get(pattern.buffer);
         let good = (0..buffer.len()).filter(|at| {
             stands(pattern, buffer, *at)
@@ -304,11 +304,23 @@ fn contents_hold(rule: &Rule, buffers: &Buffers<'_>) -> bool {
 
 /// Whether the bytes of a content are at this place.
 fn stands(pattern: &Pattern, buffer: &[u8], at: usize) -> bool {
-    let end = at + pattern.bytes.len();
+    let end = at + pattern.length();
     let is_equal = buffer.get(at..end).is_some_and(|bytes| {
+        if let Some(runs) = &pattern.runs {
+            return are_in_sets(runs, bytes);
+        }
         bytes == pattern.bytes || pattern.nocase && bytes.eq_ignore_ascii_case(&pattern.bytes)
     });
     is_equal && (!pattern.ends || end == buffer.len())
+}
+
+/// Whether each byte is one of the set that its place has.
+fn are_in_sets(runs: &Runs, bytes: &[u8]) -> bool {
+    let sets = runs.runs.iter();
+    let mut sets = sets.flat_map(|(set, len)| iter::repeat_n(set, *len as usize));
+    bytes
+        .iter()
+        .all(|byte| sets.next().is_some_and(|set| set.has(*byte)))
 }
 
 /// Whether all holds that is relative to the content `after`, which ends at `end` of its buffer; or to no content, if that is `None`.
@@ -468,7 +480,7 @@ fn is_within(pattern: &Pattern, at: usize, end: usize) -> bool {
             distance, within, ..
         } => (signed(end) + i64::from(distance), within),
     };
-    let behind = signed(at + pattern.bytes.len());
+    let behind = signed(at + pattern.length());
     signed(at) >= first && room.is_none_or(|room| behind <= first + i64::from(room))
 }
 

@@ -210,6 +210,10 @@ fn put_jump(pattern: &Pattern, payload: &mut Vec<u8>, choices: &mut Choices<'_>)
 /// The bytes of a pattern, now and then in the other case, cut or with another byte among them.
 fn almost(pattern: &Pattern, choices: &mut Choices<'_>) -> Vec<u8> {
     let mut bytes = pattern.bytes.clone();
+    for (set, len) in pattern.runs.iter().flat_map(|runs| &runs.runs) {
+        let members: Vec<_> = (0..=u8::MAX).filter(|byte| set.has(*byte)).collect();
+        bytes.extend((0..*len).map(|_| choices.one_of(&members)));
+    }
     match choices.below(24) {
         21 => {
             let at = choices.below(bytes.len());

@@ -258,6 +258,8 @@ pub enum Kind {
     Regex = 5,
     /// Whether a number in a buffer leads not behind its end; the place is kept as if something ended there, see [`super::test::is_so`].
     ByteJump = 6,
+    /// Whether each of the next bytes of a buffer is one of a set, see [`super::test::is_so`]; where they end is kept.
+    Run = 7,
 }
 
 /// One operation of a rule, with two exits: an operation each, or [`FOUND`], or [`NONE`].
@@ -279,9 +281,9 @@ pub struct Operation {
     /// What it asks: of a field the mask, the first and the span; of a content where its words begin, how many bytes it has,
     /// how far from its anchor it begins, and how many bytes are looked at; of a number in a buffer the mask, the first, the span, and how far from
     /// its anchor it begins; of one that leads to a place how many bytes it has, what it is multiplied with, what is added, and the same; of a regular
-    /// expression its number.
+    /// expression its number; of a run where its set is in [`RuleTable::words`], and how many bytes it has, up to [`RUN_MAX`].
     pub numbers: [u32; 4],
-    /// Of a relative content, [`Kind::DataAt`], [`Kind::ByteTest`] or [`Kind::ByteJump`]: the slot of what it is relative to.
+    /// Of what is relative, a [`Kind::Content`] or one of those behind it: the slot of what it is relative to.
     pub after: u32,
 }
 
@@ -324,6 +326,9 @@ pub const BUFFERS: usize = 8;
 
 /// The number of the pattern `HTTP/1.`, with which request lines end. It speaks for no rule.
 pub const VERSION: u16 = 0;
+
+/// The most bytes of a run.
+pub const RUN_MAX: u32 = 64;
 
 /// The exit to a match.
 pub const FOUND: u32 = 1 << 31;
@@ -538,6 +543,18 @@ impl RuleTable {
     pub fn row(&self, row: u32) -> Row {
         let row = self.rows.get(row as usize & (RULES_MAX - 1));
         row.copied().unwrap_or_default()
+    }
+
+    /// 1 if a byte is in the set whose words begin at `first`: two, with a bit for each byte.
+    #[inline(always)]
+    #[must_use]
+    pub fn has(&self, first: u32, byte: u8) -> u32 {
+        let index = first.wrapping_add(u32::from(byte >> 7)) as usize & (WORDS_MAX - 1);
+        let word = self.words.get(index).copied().unwrap_or_default();
+        // VERIFIER: one of two without a branch, which it would follow both ways of.
+        let is_upper = u64::from(byte >> 6 & 1).wrapping_neg();
+        let bits = word.mask & !is_upper | word.value & is_upper;
+        bits.wrapping_shr(u32::from(byte & 63)) as u32 & 1
     }
 
     /// The operation that an exit leads to.

@@ -1,12 +1,12 @@
-//! What rules ask of a buffer besides patterns: how long it is, which number stands in it, and where that leads.
+//! What rules ask of a buffer besides patterns: how long it is, which number stands in it, where that leads, and which bytes may stand there.
 
 use super::{
-    table::{Kind, Operation, RuleTable, flag},
+    table::{Kind, Operation, RESUME, RUN_MAX, RuleTable, flag},
     workspace::{SLOTS, Workspace},
 };
 use crate::packet::PacketBytes;
 
-/// Whether the operation holds that `exit` leads to, a [`Kind::DataAt`], [`Kind::ByteTest`], [`Kind::ByteJump`] or [`Kind::Regex`].
+/// Whether the operation holds that `exit` leads to, a [`Kind::DataAt`] or one of those behind it.
 #[inline(always)]
 pub fn is_so<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Workspace) -> bool {
     let Some(operation) = table.operation(exit) else {
@@ -27,6 +27,9 @@ pub fn is_so<P: PacketBytes>(exit: u32, table: &RuleTable, workspace: &mut Works
         is_number::<P>(operation, from, workspace)
     } else if operation.kind == Kind::ByteJump as u8 {
         leads::<P>(operation, from, workspace)
+    } else if operation.kind == Kind::Run as u8 {
+        // There is no other place for it.
+        exit & RESUME == 0 && is_run::<P>(operation, from, table, workspace)
     } else {
         has_bytes(operation, from, workspace)
     }
@@ -106,4 +109,37 @@ fn number<P: PacketBytes>(
         word.wrapping_shl(others)
     };
     (high.wrapping_shr(others) as u32, !lacks)
+}
+
+/// Whether the bytes from `from` on are each one of a set; all of them must be there.
+#[inline(always)]
+fn is_run<P: PacketBytes>(
+    operation: &Operation,
+    from: u32,
+    table: &RuleTable,
+    workspace: &mut Workspace,
+) -> bool {
+    let [set, len, ..] = operation.numbers;
+    let behind = from.wrapping_add(len);
+    let lacks = u32::from(behind > workspace.buffer(operation.subject).end);
+    workspace.is_unsure |= workspace.is_open(operation.subject) & lacks;
+    workspace.budget = workspace.budget.saturating_sub(len);
+    let mut at = from;
+    let mut others = lacks;
+    for _ in 0..RUN_MAX {
+        // VERIFIER: else it would follow each place, and what was found so far.
+        (at, others) = (P::forget(at), P::forget(others));
+        if at >= behind || others != 0 {
+            break;
+        }
+        others = table.has(set, workspace.word::<P>(at) as u8) ^ 1;
+        at = at.wrapping_add(1);
+    }
+    let is_there = P::forget(others) ^ 1;
+    workspace.is_new |= is_there & u32::from(behind > workspace.junction);
+    let slot = usize::from(operation.slot) & (SLOTS - 1);
+    if let Some(end) = workspace.ends.get_mut(slot) {
+        *end = behind;
+    }
+    is_there != 0
 }

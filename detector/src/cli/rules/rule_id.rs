@@ -137,7 +137,7 @@ mod tests {
         assert_eq!(
             find("9"),
             Err(
-                "x.rules:1:1: rule 9 is refused: pcre: regular expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts"
+                "x.rules:1:1: rule 9 is refused: pcre: such expressions are not matched in the kernel; with allow-partial the agent decides them, and the rule only alerts"
                     .replace(":1:1", ":4:29")
             )
         );

@@ -127,12 +127,16 @@ impl Places {
 
 /// The length of a pattern, in bytes; 0 of a number that leads somewhere.
 pub(super) fn len(pattern: &Pattern) -> i64 {
-    i64::from(pattern.bytes.len() as u32)
+    i64::from(pattern.length() as u32)
 }
 
-/// Where in `outer` the bytes of `inner` stand, so that `inner` is there wherever `outer` is.
+/// Where in `outer` the bytes of `inner` stand, so that `inner` is there wherever `outer` is. Expressions are not compared.
 pub(super) fn places_in(inner: &Pattern, outer: &Pattern) -> impl Iterator<Item = usize> {
-    let last = (outer.bytes.len() + 1).saturating_sub(inner.bytes.len());
+    let last = if inner.runs.is_some() {
+        0
+    } else {
+        (outer.bytes.len() + 1).saturating_sub(inner.bytes.len())
+    };
     (0..last).filter(move |at| {
         let outer_bytes = outer.bytes.get(*at..).unwrap_or_default();
         inner

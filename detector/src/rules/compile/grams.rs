@@ -358,7 +358,7 @@ fn begins(rule: &Rule, pattern: &Pattern) -> (u64, u64) {
         // Where a number leads, only the packet says.
         return (0, u16::MAX.into());
     }
-    let len = pattern.bytes.len() as u64;
+    let len = pattern.length() as u64;
     match pattern.anchor {
         Anchor::Absolute { offset, depth } => {
             let first = u64::from(offset);
@@ -376,7 +376,7 @@ fn begins(rule: &Rule, pattern: &Pattern) -> (u64, u64) {
                 .and_then(|after| rule.patterns.get(after))
                 .map_or((0, 0), |after| {
                     let (first, last) = begins(rule, after);
-                    let len = after.bytes.len() as u64;
+                    let len = after.length() as u64;
                     (first + len, last + len)
                 });
             let distance = i64::from(distance);

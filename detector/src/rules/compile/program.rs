@@ -9,7 +9,7 @@ use super::{
     super::{
         byte_jump::ByteJump,
         keyword::Keyword,
-        pattern::{Anchor, Buffer, Pattern},
+        pattern::{Anchor, Buffer, ByteSet, Pattern},
         pcre::Pcre,
         problem::Problem,
         rule::Rule,
@@ -42,11 +42,13 @@ impl Programs {
             let is_said = |number| choice == Some(number) && is_all_said(rule, number);
             !matches!(stage, Stage::Pattern(number, _) if is_said(*number))
         });
-        let tests = stages
-            .iter()
-            .filter(|stage| !matches!(stage, Stage::Pattern(..)));
+        let is_content = |stage: &&Stage<'_>| matches!(stage, Stage::Pattern(_, pattern) if pattern.runs.is_none());
+        let tests = stages.iter().filter(|stage| !is_content(stage));
         if tests.map(Stage::len).sum::<usize>() > TESTS_MAX {
-            return Err(Problem::TooLarge("addresses, ports and tests", TESTS_MAX));
+            return Err(Problem::TooLarge(
+                "addresses, ports, tests and bytes of a pcre",
+                TESTS_MAX,
+            ));
         }
         let first = self.operations.len();
         let mut starts = Vec::with_capacity(stages.len() + 1);
@@ -213,6 +215,10 @@ impl Programs {
                 within,
             } => (0, distance, within, 0),
         };
+        if let Some(runs) = &pattern.runs {
+            let relative = (flags, after);
+            return self.runs(number, pattern, &runs.runs, relative, (then, otherwise));
+        }
         if let Some(jump) = pattern.jump {
             self.operations.push(Operation {
                 slot: number as u8,
@@ -253,6 +259,46 @@ impl Programs {
             ],
             after,
         });
+        Ok(())
+    }
+}
+
+impl Programs {
+    /// Runs of bytes: the first is where `relative` says, each other one behind the one before.
+    fn runs(
+        &mut self,
+        number: usize,
+        pattern: &Pattern,
+        runs: &[(ByteSet, u32)],
+        relative: (u8, u32),
+        (then, otherwise): (u32, u32),
+    ) -> Result<(), Problem> {
+        let (there, missing) = if pattern.negated {
+            (otherwise, then)
+        } else {
+            (then, otherwise)
+        };
+        let (mut flags, mut after) = relative;
+        for (index, (ByteSet([a, b, c, d]), len)) in runs.iter().enumerate() {
+            let set = self.words.len();
+            let words = [(*a, *b), (*c, *d)].map(|(mask, value)| PatternWord { mask, value });
+            if set + words.len() > WORDS_MAX {
+                return Err(Problem::NoRoom("words of patterns", WORDS_MAX));
+            }
+            self.words.extend(words);
+            let next = self.operations.len() as u32 + 1;
+            self.operations.push(Operation {
+                kind: Kind::Run as u8,
+                subject: subject(pattern.buffer) as u8,
+                slot: number as u8,
+                flags,
+                then: if index + 1 < runs.len() { next } else { there },
+                otherwise: missing,
+                numbers: [set as u32, *len, 0, 0],
+                after,
+            });
+            (flags, after) = (flag::RELATIVE, number as u32);
+        }
         Ok(())
     }
 }

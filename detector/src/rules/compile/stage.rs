@@ -87,7 +87,8 @@ impl Stage<'_> {
         match self {
             Self::Field { ranges, .. } => ranges.len(),
             Self::Address { ranges, .. } => 2 * ranges.len(),
-            Self::Pattern(..) | Self::DataAt { .. } | Self::ByteTest(_) | Self::Regex(_) => 1,
+            Self::Pattern(_, pattern) => pattern.runs.as_ref().map_or(1, |runs| runs.runs.len()),
+            Self::DataAt { .. } | Self::ByteTest(_) | Self::Regex(_) => 1,
         }
     }
 

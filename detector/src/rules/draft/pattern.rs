@@ -5,7 +5,7 @@ use super::{
         byte_jump::ByteJump,
         header::Protocol,
         keyword::Keyword,
-        pattern::{Anchor, Buffer, Pattern},
+        pattern::{Anchor, Buffer, Pattern, Runs},
         problem::Problem,
         rule::Flow,
         value::Value,
@@ -66,6 +66,7 @@ impl DraftPattern {
             keyword,
             pattern: Pattern {
                 bytes,
+                runs: None,
                 jump: None,
                 negated,
                 nocase: false,
@@ -83,6 +84,21 @@ impl DraftPattern {
             within: None,
             buffer_said,
         }
+    }
+
+    /// What an expression says of bytes: right behind the pattern before it, or at the start.
+    pub(super) fn of_runs(
+        at: usize,
+        runs: Runs,
+        is_relative: bool,
+        negated: bool,
+        buffer: Buffer,
+    ) -> Self {
+        let mut draft = Self::new(at, Keyword::Pcre, Vec::new(), negated, (buffer, None));
+        draft.pattern.runs = Some(runs);
+        draft.starts = !is_relative;
+        draft.within = is_relative.then_some(draft.pattern.length() as u32);
+        draft
     }
 
     /// A number that leads somewhere, of which all is said.
@@ -161,7 +177,7 @@ impl DraftPattern {
                 Problem::Together("distance", "offset, depth or startswith")
             });
         }
-        let len = self.pattern.bytes.len() as u32;
+        let len = self.pattern.length() as u32;
         let room = if self.starts {
             Some(len)
         } else {

@@ -115,6 +115,10 @@ fn question(rule: &Rule, operation: &Operation) -> String {
         let buffer = BUFFERS.get(usize::from(operation.subject));
         let buffer = buffer.copied().unwrap_or("a buffer");
         format!("a regular expression of {buffer}, in the agent")
+    } else if operation.kind == Kind::Run as u8 {
+        let pattern = rule.patterns.get(usize::from(operation.slot));
+        let pattern = pattern.map(ToString::to_string).unwrap_or_default();
+        format!("{second} bytes of {pattern}")
     } else if operation.kind == Kind::Content as u8 || operation.kind == Kind::ByteJump as u8 {
         let pattern = rule.patterns.get(usize::from(operation.slot));
         // Whether it must be there is in the exits.
