@@ -221,11 +221,10 @@ fn rule(sid: usize, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut C
             if choices.one_in(4) {
                 byte_test(text, choices);
             }
-            if choices.one_in(8) {
-                expression(text, choices);
-            }
             if choices.one_in(6) {
                 byte_jump(text, choices);
+            } else if choices.one_in(12) {
+                expression(text, choices);
             }
         }
     }
