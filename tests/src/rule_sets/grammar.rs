@@ -235,7 +235,7 @@ fn rule(sid: usize, text: &mut String, known: &mut Vec<Vec<u8>>, choices: &mut C
 fn expression(text: &mut String, choices: &mut Choices<'_>) {
     let not = choices.one_of(&["", "", "", "!"]);
     let _ = write!(text, " pcre:{not}\"/^");
-    for _ in 0..1 + choices.below(3) {
+    for _ in 0..=choices.below(3) {
         let part = choices.one_of(&[
             ".",
             ".{3}",
