@@ -66,6 +66,11 @@ const CASES: &[Case] = &[
     ("content:\"abcdefgh\";", &[LONG, b"abcd", b"efgh"], Some(2)),
     ("content:\"abcdefgh\";", &[LONG, LONG, b"abcdefg", b"h"], Some(3)),
     ("content:\"abc\";", &[LONG, b"xxxa", b"bc"], Some(2)),
+    // What they are found by stands far behind the cut, or close.
+    ("content:\"zz\"; content:\"abcdefgh\";", &[LONG, b"zz", b"xxxxxxxxxxxxxxxxabcdefgh"], Some(2)),
+    ("content:\"zz\"; content:\"abcdefgh\"; distance:0;", &[LONG, b"zz", b"xxxxxxxxxxxxxxxxabcdefgh"], Some(2)),
+    ("content:\"zz\"; content:\"abcdefgh\"; distance:0;", &[LONG, b"zz", b"xabcdefgh"], Some(2)),
+    ("content:\"zz\"; content:\"abcdefgh\"; distance:40;", &[LONG, b"zz", b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxabcdefgh"], Some(2)),
     ("content:\"abcdefgh\"; content:\"zz\"; distance:4; within:2;", &[LONG, LONG, b"xxabcdef", b"gh1234zz"], Some(3)),
     ("content:\"zz\"; content:\"abcdefgh\"; distance:4; within:8;", &[LONG, b"zzxx", b"xxabcdef", b"gh"], Some(3)),
     // Bytes that an expression says.

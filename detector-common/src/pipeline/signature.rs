@@ -80,15 +80,14 @@ where
     if to | from != 0 {
         carried::<P, R, _>(headers, runtime, |segment, carry| carry.begin(segment));
     }
-    // Who opens one could say so in the middle of another, for the server does not take it; who accepts one means it.
-    if transport.tcp().flags.0 & TcpFlags::ACK.0 != 0 {
-        forget_bits::<P, R>(headers, generation, runtime);
-    }
+    let accepts = transport.tcp().flags.0 & TcpFlags::ACK.0 != 0;
+    begin_bits::<P, R>(headers, accepts, generation, runtime);
 }
 
-/// Forgets the bits of the connection before that had the same ends.
+/// Forgets the bits of the connection before that had the same ends, if the packet accepts the next one, and the other end has begun that: who would be rid of
+/// its bits could say either, and the other end takes no notice of it.
 #[inline(always)]
-fn forget_bits<'t, P, R>(headers: &Headers, generation: u8, runtime: &mut R)
+fn begin_bits<'t, P, R>(headers: &Headers, accepts: bool, generation: u8, runtime: &mut R)
 where
     P: PacketBytes,
     R: Runtime<'t, P>,
@@ -98,9 +97,15 @@ where
         return;
     }
     let flow = Flow::of(&headers.ip(), names, runtime.config().hash_seed);
-    let word = runtime.flow_word(flow.place()).unwrap_or(0);
-    if flow.is_in(word) {
-        runtime.set_flow_word(flow.place(), 0);
+    let (place, second) = (flow.place(), flow.place().wrapping_add(1));
+    if !flow.is_in(runtime.flow_word(place).unwrap_or(0)) {
+        return;
+    }
+    let bits = runtime.flow_word(second).unwrap_or(0);
+    if !accepts {
+        runtime.set_flow_word(second, bits | flow.begun());
+    } else if bits & flow.begun_by_other() != 0 {
+        runtime.set_flow_word(place, 0);
     }
 }
 

@@ -120,8 +120,8 @@ const SILENT: [&str; 7] = [
     "target",
 ];
 
-const ARITHMETIC: &str = "numbers are not read out of a payload";
-const STATE: &str = "nothing is remembered of a connection between rules";
+const ARITHMETIC: &str = "a number of a payload is not kept, or not read in this way";
+const STATE: &str = "of a connection only bits are remembered (flowbits)";
 const REASSEMBLED: &str = "files, answers and protocols within a connection are not followed";
 const SCRIPT: &str = "a packet filter runs no scripts";
 const EVENT: &str = "what Suricata's own decoders object to is not told";

@@ -27,6 +27,11 @@ const OF_TCP: u32 = units(86_400_000_000_000);
 /// The same of others, of which no end is seen: what Suricata has.
 const OF_OTHERS: u32 = units(300_000_000_000);
 
+/// The most names of bits.
+pub const NAMES_MAX: u32 = 62;
+/// Above those of names: that the end that hashes lower has begun a connection. The next one is the other end's.
+const BEGUN: u64 = 1 << NAMES_MAX;
+
 /// From the lowest: until when the bits are kept (28 bits), a part of the hash (36).
 const TAG_SHIFT: u32 = 28;
 
@@ -35,6 +40,8 @@ const TAG_SHIFT: u32 = 28;
 pub struct Flow {
     hash: u64,
     kept: u32,
+    /// 1 if the end that hashes higher sent the packet.
+    sender: u32,
 }
 
 impl Flow {
@@ -48,10 +55,11 @@ impl Flow {
         let source = u64::from(transport.source_port()) | protocol;
         let destination = u64::from(transport.destination_port()) | protocol;
         // A sum is the same whoever sends.
-        let ends = ip
-            .source
-            .hash(source, seed)
-            .wrapping_add(ip.destination.hash(destination, seed));
+        let (source, destination) = (
+            ip.source.hash(source, seed),
+            ip.destination.hash(destination, seed),
+        );
+        let ends = source.wrapping_add(destination);
         let hash = (ends ^ ends >> 32 ^ names).wrapping_mul(0xff51_afd7_ed55_8ccd);
         let kept = if transport.protocol == Protocol::Tcp {
             OF_TCP
@@ -61,6 +69,7 @@ impl Flow {
         Self {
             hash: hash ^ hash >> 32,
             kept,
+            sender: u32::from(source > destination),
         }
     }
 
@@ -76,6 +85,20 @@ impl Flow {
     #[must_use]
     pub fn is_in(self, word: u64) -> bool {
         word != 0 && is_zero((word ^ self.hash) >> TAG_SHIFT) != 0
+    }
+
+    /// The bit of the second word that says that the packet's sender has begun a connection.
+    #[inline(always)]
+    #[must_use]
+    pub fn begun(self) -> u64 {
+        BEGUN << self.sender
+    }
+
+    /// The same of who it is sent to.
+    #[inline(always)]
+    #[must_use]
+    pub fn begun_by_other(self) -> u64 {
+        BEGUN << (self.sender ^ 1)
     }
 
     /// Its first word, of which the bits are kept from now on.

@@ -110,8 +110,8 @@ fn look<F: Prefilter>(search: Search, prefilter: &mut F) -> Option<()> {
     Some(())
 }
 
-/// Finds what stands in the packet together with what came before it: where they meet, and only if anything stands there or stood before, in all of both.
-/// So do rules of which there are `always` some that no pattern speaks for, and lines of requests.
+/// Finds what stands in the packet together with what came before it: where they meet, and only if anything stands there, in the packet or stood before, in all of
+/// both. So do rules of which there are `always` some that no pattern speaks for, and lines of requests.
 #[inline(always)]
 fn look_at_both<F: Prefilter>(
     search: Search,
@@ -120,7 +120,8 @@ fn look_at_both<F: Prefilter>(
     prefilter: &mut F,
 ) -> Option<()> {
     let workspace = prefilter.workspace()?;
-    let reach = if always | workspace.last_version == 0 {
+    // Of what else a rule asks, the pattern that speaks for it says nothing.
+    let reach = if always | workspace.last_version | workspace.candidates_len == 0 {
         u32::from(group.longest)
     } else {
         CARRIED_MAX as u32

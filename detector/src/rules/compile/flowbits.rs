@@ -5,12 +5,15 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
-use detector_common::detect::signature::table::{FLOW_BITS_MAX, FlowBits, RuleTable};
+use detector_common::detect::signature::{
+    flowbits,
+    table::{FLOW_BITS_MAX, FlowBits, RuleTable},
+};
 
 use super::super::{flowbits::FlowBit, problem::Problem, rule::Rule};
 
 /// The most names of bits that rules ask for.
-const NAMES_MAX: usize = u64::BITS as usize;
+const NAMES_MAX: usize = flowbits::NAMES_MAX as usize;
 
 /// In which order rules with the same action are taken: those that set bits before those that ask for them, as Suricata has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -193,7 +196,7 @@ mod tests {
                 text
             })
         };
-        for (count, refused) in [(64, None), (65, Some(64))] {
+        for (count, refused) in [(62, None), (63, Some(62))] {
             let rules = rules(&text(count));
             let book = Book::of(&rules, &Book::default());
             let slots: Vec<_> = rules.iter().map(|rule| book.slot(rule)).collect();

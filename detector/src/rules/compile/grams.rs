@@ -276,6 +276,9 @@ impl Key {
         };
         let place = |place: u64| place.min(text as u64 - 1) as u16;
         let (first, last) = (place(begins.0), place(begins.1));
+        // What it counts from may have come with a segment before.
+        let is_behind = matches!(pattern.anchor, Anchor::Relative { after: Some(_), .. });
+        let first = if is_behind { 0 } else { first };
         Some(Self::seen(&pattern.bytes, pattern.nocase, first, last))
     }
 
