@@ -82,3 +82,50 @@ fn counts(row: &Row, source: IpAddress, meter: &mut Meter<'_, impl Words + ?Size
     let is_untold = row.last != Row::AGAIN && counted > row.last.into();
     (counted >= row.least.into(), u32::from(is_untold))
 }
+
+impl Workspace {
+    /// The first of the rows that hold, from this one on; [`u32::MAX`] if there is none.
+    #[inline(always)]
+    #[must_use]
+    pub fn next_held<P: PacketBytes>(&self, from: u32) -> u32 {
+        let mut next = u32::MAX;
+        for (index, held) in (0..).zip(&self.held) {
+            // VERIFIER: all ways to a row go on as one.
+            next = P::forget(next);
+            if index >= P::forget(self.held_len) {
+                break;
+            }
+            let held = P::forget((*held).into());
+            if held >= from && held < next {
+                next = held;
+            }
+        }
+        next
+    }
+
+    /// Notes a row that holds and is awaited: of the rows of a rule the first. So with the rule of one that is partial.
+    #[inline(always)]
+    pub fn hold(&mut self, number: u32, table: &RuleTable) {
+        let Row { slot, flags, .. } = table.row(number);
+        if flags & Row::PARTIAL != 0 {
+            self.hold_partial(slot);
+            return;
+        }
+        let mut index = 0_u32;
+        for held in &self.held {
+            if index >= self.held_len || table.row(u32::from(*held)).slot == slot {
+                break;
+            }
+            index = index.wrapping_add(1);
+        }
+        let Some(place) = self.held.get_mut(index as usize) else {
+            self.is_cut_short = 1;
+            return;
+        };
+        let is_new = index >= self.held_len;
+        if is_new || number < u32::from(*place) {
+            *place = number as u16;
+        }
+        self.held_len = self.held_len.wrapping_add(is_new.into());
+    }
+}

@@ -7,9 +7,8 @@ use super::{
     carry::CARRIED_MAX,
     held::HELD_MAX,
     partial::PARTIALS_MAX,
-    prefilter::Text,
-    request::{Request, View},
-    table::{BUFFERS, Buffer, FIELDS, Field, Group, Joins, Row, RuleTable, VERSION},
+    request::Request,
+    table::{BUFFERS, FIELDS, Field, VERSION},
     uri::Decoder,
 };
 use crate::{packet::PacketBytes, verdict::Decision};
@@ -17,7 +16,7 @@ use crate::{packet::PacketBytes, verdict::Decision};
 /// The bytes that one look of the filter takes in.
 pub const BLOCK: usize = 32;
 /// The bits of a place that say where in its block it is.
-const IN_BLOCK: u32 = BLOCK as u32 - 1;
+pub(super) const IN_BLOCK: u32 = BLOCK as u32 - 1;
 /// The most blocks of a payload.
 pub const BLOCKS_MAX: usize = 1 << 7;
 /// The most bytes of a payload that are looked at.
@@ -47,7 +46,7 @@ pub const LOOKS: u32 = 4096;
 pub const DECODINGS: u32 = 512;
 
 /// The number of the next packet lies so much above that of the one before.
-const EPOCH: u64 = 1 << 24;
+pub(super) const EPOCH: u64 = 1 << 24;
 
 /// A pattern that stands in a text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -60,9 +59,6 @@ pub struct Candidate {
     /// 1 if it stands anywhere where not all of it came with a segment before.
     pub is_new: u32,
 }
-
-/// The bits of [`Workspace::open`] of what is the target of a request.
-const TARGETS: u32 = 1 << Buffer::Uri as u32 | 1 << Buffer::UriRaw as u32;
 
 /// A part of the text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -232,212 +228,10 @@ impl Workspace {
 
     /// What came before the segment, with its beginning.
     #[inline(always)]
-    fn joined(&self) -> Extent {
+    pub(super) fn joined(&self) -> Extent {
         Extent {
             begin: JOINED,
             end: self.joined_end,
-        }
-    }
-
-    /// What is looked through next is the joined text; what was found so far stands in the packet by itself.
-    #[inline(always)]
-    pub fn enter_joined(&mut self) {
-        // Blocks are looked at from their beginning on.
-        self.decoded_len = self.decoded_len.wrapping_add(IN_BLOCK) & !IN_BLOCK;
-        self.decoded_before = self.decoded_len;
-        self.junction = self.seam;
-        // A pattern is followed up once more, for it may stand at other places.
-        self.epoch = self.epoch.wrapping_add(EPOCH);
-    }
-
-    /// All that the packet has by itself was found.
-    #[inline(always)]
-    pub fn end_payload(&mut self) {
-        self.requests_of_payload = self.requests_len;
-        self.candidates_of_payload = self.candidates_len;
-    }
-
-    /// What is looked through next is what was decoded since the last text.
-    #[inline(always)]
-    pub fn look_at_decoded(&mut self) {
-        self.base = 0;
-        self.looked_at = Extent {
-            begin: DECODED.wrapping_add(self.decoded_before),
-            end: DECODED.wrapping_add(self.decoded_len),
-        };
-    }
-
-    /// What is looked through next is where the packet meets what came before.
-    #[inline(always)]
-    pub fn look_at_seam(&mut self, group: Group) {
-        self.look_at_joined(group);
-        self.looked_at.begin = self.joined_begin;
-    }
-
-    /// Whether anything stands there. If not, there is nothing to be asked about both together; if so, all of both is looked at instead.
-    #[inline(always)]
-    #[must_use]
-    pub fn leave_seam(&mut self) -> bool {
-        let stands = self.candidates_len != self.candidates_of_payload || self.last_version != 0;
-        self.candidates_len = self.candidates_of_payload;
-        self.joined_end = 0;
-        stands
-    }
-
-    /// Whether nothing stands in the packet that rules look for, and nothing was left undecided.
-    #[inline(always)]
-    #[must_use]
-    pub fn is_bare(&self) -> bool {
-        self.candidates_len | self.last_version | self.is_cut_short == 0
-    }
-
-    /// What is looked through next is what came before, with as much of the segment's beginning as a pattern may reach into. Places count from its
-    /// beginning.
-    #[inline(always)]
-    pub fn look_at_joined(&mut self, group: Group) {
-        self.base = JOINED;
-        self.looked_at = self.joined();
-        let end = self.seam.wrapping_add(group.longest.into());
-        // What stands behind that is found in the packet by itself; of a request line, and of a place from the beginning, all may be needed.
-        if group.requests == 0 && self.is_joined_whole == 0 && end < self.joined_end {
-            self.looked_at.end = end;
-        }
-    }
-
-    /// Lines are read next from what this text is.
-    #[inline(always)]
-    pub fn read_lines_of(&mut self, text: Text) {
-        let (lines, is_open) = if text == Text::Joined {
-            (self.joined(), self.joined_lacks_rest)
-        } else {
-            let payload = Extent {
-                begin: 0,
-                end: self.payload_len,
-            };
-            (payload, self.lacks_rest)
-        };
-        self.lines = lines;
-        self.are_lines_open = is_open;
-    }
-
-    /// Whether the first line of the text begins where its lines are read from.
-    #[inline(always)]
-    #[must_use]
-    pub fn begins_with_line(&self) -> bool {
-        self.junction == 0 || self.is_joined_whole != 0
-    }
-
-    /// What is asked next is asked about this text, and about none of its requests. Gives whether there is such a text.
-    #[inline(always)]
-    pub fn ask_about(&mut self, text: Text) -> bool {
-        let is_joined = text == Text::Joined;
-        self.is_of_request = 0;
-        self.open = 0;
-        self.is_request_new = u32::from(!is_joined);
-        if is_joined {
-            self.junction = self.seam;
-            self.least_joins_of_text = if self.is_joined_whole != 0 {
-                Joins::Whole as u32
-            } else {
-                Joins::Always as u32
-            };
-            self.set_buffer(Buffer::Payload, JOINED, self.joined_end);
-        } else {
-            self.junction = 0;
-            self.least_joins_of_text = Joins::Never as u32;
-            self.least_joins = Joins::Never as u32;
-            self.set_buffer(Buffer::Payload, 0, self.payload_len);
-        }
-        !is_joined || self.joined_end != 0
-    }
-
-    /// How many patterns are followed up in the text that is asked about.
-    #[inline(always)]
-    #[must_use]
-    pub fn candidates_of_text(&self) -> u32 {
-        if self.junction == 0 {
-            self.candidates_of_payload
-        } else {
-            self.candidates_len
-        }
-    }
-
-    /// The rules that are asked next are those of the pattern of the candidate of this index; gives the pattern.
-    #[inline(always)]
-    pub fn enter_candidate(&mut self, index: u32) -> u16 {
-        let candidate = self.candidate(index);
-        self.starts_new = self.is_request_new | candidate.is_new;
-        if self.junction == 0 {
-            self.hint = candidate.place.into();
-        } else if index < self.candidates_of_payload {
-            // It stands in the packet, and perhaps not where a place from the beginning says.
-            self.least_joins = Joins::Always as u32;
-        } else {
-            self.least_joins = self.least_joins_of_text;
-        }
-        candidate.pattern
-    }
-
-    /// The rules that are asked next are those that no pattern speaks for.
-    #[inline(always)]
-    pub fn leave_candidates(&mut self) {
-        self.hint = 0;
-        self.starts_new = self.is_request_new;
-        self.least_joins = self.least_joins_of_text;
-    }
-
-    /// What is asked next is asked about the request of this index; not if nothing of it is to be decoded and this view of it is.
-    #[inline(always)]
-    pub fn enter_request(&mut self, index: u32, view: View) -> bool {
-        let request = self.requests.get(index as usize & (REQUESTS_MAX - 1));
-        let request = request.copied().unwrap_or_default();
-        let uri = match view {
-            View::Decoded => request.decoded,
-            View::AsItIs => request.target,
-        };
-        if uri == [0; 2] {
-            return false;
-        }
-        self.is_of_request = 1;
-        let [headers, _] = request.headers;
-        // Else its line came before.
-        self.is_request_new = u32::from(u32::from(headers) > self.junction);
-        self.open = u32::from(request.is_target_open).wrapping_mul(TARGETS)
-            | u32::from(request.are_headers_open) << Buffer::Headers as u32;
-        for (buffer, [begin, end]) in [
-            (Buffer::Uri, uri),
-            (Buffer::UriRaw, request.target),
-            (Buffer::Method, request.method),
-            (Buffer::Headers, request.headers),
-        ] {
-            self.set_buffer(buffer, begin.into(), end.into());
-        }
-        true
-    }
-
-    /// 1 if the buffer of this number goes on where no more is here.
-    #[inline(always)]
-    #[must_use]
-    pub fn is_open(&self, buffer: u8) -> u32 {
-        let bit = u32::from(buffer) & const { BUFFERS as u32 - 1 };
-        self.open >> bit & 1
-    }
-
-    #[inline(always)]
-    fn set_buffer(&mut self, buffer: Buffer, begin: u32, end: u32) {
-        if let Some(place) = self.buffers.get_mut(buffer as usize) {
-            *place = Extent { begin, end };
-        }
-    }
-
-    /// Where a buffer ends, of which perhaps not all is here.
-    #[inline(always)]
-    #[must_use]
-    pub fn whole_end(&self, buffer: u8, here: Extent) -> u32 {
-        if buffer == Buffer::Payload as u8 {
-            self.field(Field::PayloadLen)
-        } else {
-            here.end
         }
     }
 
@@ -490,98 +284,6 @@ impl Workspace {
         self.joined_end = 0;
         self.junction = 0;
         self.base = 0;
-    }
-
-    /// The row that counts; [`u32::MAX`] if there is none.
-    #[inline(always)]
-    #[must_use]
-    pub fn finding(&self) -> u32 {
-        let first = if self.reached < self.best {
-            self.reached
-        } else {
-            self.best
-        };
-        if first == u32::MAX {
-            self.silent
-        } else {
-            first
-        }
-    }
-
-    /// The first of the rows that hold, from this one on; [`u32::MAX`] if there is none.
-    #[inline(always)]
-    #[must_use]
-    pub fn next_held<P: PacketBytes>(&self, from: u32) -> u32 {
-        let mut next = u32::MAX;
-        for (index, held) in (0..).zip(&self.held) {
-            // VERIFIER: all ways to a row go on as one.
-            next = P::forget(next);
-            if index >= P::forget(self.held_len) {
-                break;
-            }
-            let held = P::forget((*held).into());
-            if held >= from && held < next {
-                next = held;
-            }
-        }
-        next
-    }
-
-    /// Notes a row that holds and is awaited: of the rows of a rule the first. So with the rule of one that is partial.
-    #[inline(always)]
-    pub fn hold(&mut self, number: u32, table: &RuleTable) {
-        let Row { slot, flags, .. } = table.row(number);
-        if flags & Row::PARTIAL != 0 {
-            self.hold_partial(slot);
-            return;
-        }
-        let mut index = 0_u32;
-        for held in &self.held {
-            if index >= self.held_len || table.row(u32::from(*held)).slot == slot {
-                break;
-            }
-            index = index.wrapping_add(1);
-        }
-        let Some(place) = self.held.get_mut(index as usize) else {
-            self.is_cut_short = 1;
-            return;
-        };
-        let is_new = index >= self.held_len;
-        if is_new || number < u32::from(*place) {
-            *place = number as u16;
-        }
-        self.held_len = self.held_len.wrapping_add(is_new.into());
-    }
-
-    /// Notes a rule that holds as far as it is asked here. Whoever decides the rest has one packet: of a joined text that is left undecided.
-    #[inline(always)]
-    fn hold_partial(&mut self, slot: u16) {
-        if self.junction != 0 {
-            self.is_cut_short = 1;
-            return;
-        }
-        let mut index = 0_u32;
-        for known in &self.partials {
-            if index >= self.partials_len || *known == slot {
-                break;
-            }
-            index = index.wrapping_add(1);
-        }
-        let Some(place) = self.partials.get_mut(index as usize) else {
-            self.is_cut_short = 1;
-            return;
-        };
-        *place = slot;
-        if index >= self.partials_len {
-            self.partials_len = index.wrapping_add(1);
-        }
-    }
-
-    /// The rules that hold as far as they are asked here: where they are counted.
-    #[must_use]
-    pub fn partials(&self) -> &[u16] {
-        let here = self.partials.get(..self.partials_len as usize);
-        here.unwrap_or(&self.partials)
     }
 
     /// Follows up a pattern that stands at `place` and ends before `end`. Twice is no harm.
