@@ -71,80 +71,68 @@ const RULES: [u32; 5] = [1, 10, 100, 1000, 10_000];
 
 /// Rules that look for something anywhere in a payload to the HTTP port.
 fn rules(rounds: u32) -> Result<Growth> {
-    let mut detector = Detector::load(&enforced(&Config::DEFAULT))?;
-    let mut floor = Floor::load(0)?;
     let route = Route::default();
-    let clean = http_request(&route, FULL_SEGMENT);
-    let (mut searched, mut found, mut attacked) = (Vec::new(), Vec::new(), Vec::new());
-    for count in RULES {
-        let tables = with_rules(count)?;
-        detector.kernel.maps_mut().set_tables(&tables)?;
+    let note = "each looks for a path anywhere in a payload of 1460 bytes, segments in order; an attacker sends nothing but beginnings of such paths";
+    with_more("rules", note, "", rounds, |count| {
+        let clean = http_request(&route, FULL_SEGMENT);
         let worm = worms::nimda(&route, &path(count - 1));
-        let attack = attack(&route, count);
-        for (points, packet, verdict) in [
-            (&mut searched, &clean, Verdict::PASS),
-            (&mut found, &worm, Verdict::DROP),
-            (&mut attacked, &attack, Verdict::PASS),
-        ] {
-            points.push(in_order(
-                count,
-                rounds,
-                &mut detector,
-                &mut floor,
-                packet,
-                verdict,
-            )?);
-        }
-    }
-    Ok(Growth {
-        of: "rules",
-        note: "each looks for a path anywhere in a payload of 1460 bytes, segments in order; an attacker sends nothing but beginnings of such paths".to_owned(),
-        curves: vec![
-            curve("HTTP request, none found", searched),
-            curve("probe of the last rule", found),
-            curve("what hits the filter everywhere", attacked),
-        ],
+        [
+            ("HTTP request, none found", clean, Verdict::PASS),
+            ("probe of the last rule", worm, Verdict::DROP),
+            (
+                "what hits the filter everywhere",
+                attack(&route, count),
+                Verdict::PASS,
+            ),
+        ]
     })
 }
 
 /// Rules that look for something in the targets of requests.
 fn request_rules(rounds: u32) -> Result<Growth> {
-    let mut detector = Detector::load(&enforced(&Config::DEFAULT))?;
-    let mut floor = Floor::load(0)?;
     let route = Route::default();
-    let (one, eight) = (http_request(&route, FULL_SEGMENT), http_requests(&route));
-    let (mut of_one, mut of_eight) = (Vec::new(), Vec::new());
-    for count in RULES {
-        let tables = with_each(count, "http.uri; ")?;
-        detector.kernel.maps_mut().set_tables(&tables)?;
-        for (points, packet) in [(&mut of_one, &one), (&mut of_eight, &eight)] {
-            let verdict = Verdict::PASS;
-            points.push(in_order(
-                count,
-                rounds,
-                &mut detector,
-                &mut floor,
-                packet,
-                verdict,
-            )?);
-        }
-    }
-    Ok(Growth {
-        of: "rules of requests",
-        note: "each looks for a path in `http.uri`, segments in order; none is found".to_owned(),
-        curves: vec![
-            curve("one HTTP request, 1460 bytes", of_one),
-            curve("eight requests, all encoded", of_eight),
-        ],
+    let note = "each looks for a path in `http.uri`, segments in order; none is found";
+    with_more("rules of requests", note, "http.uri; ", rounds, |_| {
+        let (one, eight) = (http_request(&route, FULL_SEGMENT), http_requests(&route));
+        [
+            ("one HTTP request, 1460 bytes", one, Verdict::PASS),
+            ("eight requests, all encoded", eight, Verdict::PASS),
+        ]
     })
 }
 
-/// The tables of so many rules that look for a path each anywhere in a payload, enforced.
-pub(crate) fn with_rules(count: u32) -> Result<Tables> {
-    with_each(count, "")
+/// What packets cost with more and more rules that look for a path each in a buffer. `packets` gives those for so many rules, each with its name and what
+/// becomes of it.
+fn with_more<const N: usize>(
+    of: &'static str,
+    note: &str,
+    buffer: &str,
+    rounds: u32,
+    packets: impl Fn(u32) -> [(&'static str, PacketBuilder, Verdict); N],
+) -> Result<Growth> {
+    let mut detector = Detector::load(&enforced(&Config::DEFAULT))?;
+    let mut floor = Floor::load(0)?;
+    let mut curves = Vec::new();
+    for count in RULES {
+        let tables = with_each(count, buffer)?;
+        detector.kernel.maps_mut().set_tables(&tables)?;
+        for (index, (name, packet, verdict)) in packets(count).into_iter().enumerate() {
+            let point = in_order(count, rounds, &mut detector, &mut floor, &packet, verdict)?;
+            if curves.len() == index {
+                curves.push(curve(name, Vec::new()));
+            }
+            let curve: &mut Curve = curves.get_mut(index).context("no curve")?;
+            curve.points.push(point);
+        }
+    }
+    Ok(Growth {
+        of,
+        note: note.to_owned(),
+        curves,
+    })
 }
 
-/// The tables of so many rules that look for a path each in a buffer, enforced.
+/// The tables of so many rules that look for a path each in a buffer; in the payload, if it is none. Enforced.
 fn with_each(count: u32, buffer: &str) -> Result<Tables> {
     let mut text = String::new();
     for number in 0..count {
