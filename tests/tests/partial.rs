@@ -414,3 +414,31 @@ fn what_holds_of_segments_together_is_left_undecided_and_counted() -> Result<()>
     }
     Ok(())
 }
+
+#[test]
+fn a_rule_that_lets_pass_what_a_bit_is_not_set_for_keeps_nothing_else_from_being_told() -> Result<()>
+{
+    // Whoever decides the rest knows no bits: to it none is ever set.
+    let rules = r#"
+pass udp any any -> any 7777 (content:"key="; flowbits:isnotset,seen; sid:1;)
+alert udp any any -> any 7777 (content:"mark"; flowbits:set,seen; sid:2;)
+alert udp any any -> any 7777 (content:"key="; pcre:"/key=[0-9]{2}/"; sid:3;)
+"#;
+    let set = RuleSet::from_bytes_as(true, Path::new("test.rules"), rules.as_bytes());
+    ensure!(set.refusals.is_empty(), "{:?}", set.refusals);
+    let variables = Variables::default();
+    let tables = Tables::new(Config::DEFAULT, HashSeed::FIXED, &set.rules, &variables);
+    let mut replay = Replay::new(&tables);
+    for (payload, decided) in [
+        ("key=12", 0),
+        ("mark", 0),
+        ("key=12", 1),
+        ("key=xx", 0),
+        ("mark key=34", 1),
+    ] {
+        let frame = packet(payload.as_bytes()).build();
+        let _ = replay.classify(&Frame::whole(&frame), 0, 1);
+        assert_eq!(replay.decided(), decided, "{payload}");
+    }
+    Ok(())
+}

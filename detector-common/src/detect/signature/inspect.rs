@@ -28,6 +28,10 @@ pub trait Inspector: Records {
     fn ask_each(&mut self, search: Search, list: List);
     /// Runs [`super::held::run`].
     fn decide_held(&mut self, search: Search, from: u32) -> u32;
+    /// Whether the rest of rules that are partial is decided here. What is let pass was decided before then, by who knew all of the connection.
+    fn decides_rest(&self) -> bool {
+        false
+    }
 }
 
 /// The row of the first rule that the packet matches, if there is one. What was left undecided, the workspace says.
@@ -48,7 +52,7 @@ pub fn run<I: Inspector>(search: Search, inspector: &mut I) -> Option<Row> {
         return None;
     }
     let row = inspector.rule_table(search)?.row(best);
-    if row.action == Action::Pass as u8 {
+    if row.action == Action::Pass as u8 && !inspector.decides_rest() {
         // Nobody is told of what is let pass.
         inspector.workspace()?.partials_len = 0;
     }

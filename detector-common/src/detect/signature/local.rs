@@ -194,6 +194,10 @@ impl<P: PacketBytes, W: Words + ?Sized> Inspector for Local<'_, P, W> {
         let (meter, workspace) = (&mut self.meter, &mut *self.workspace);
         held::run::<P>(from, ip.source, meter, table, workspace, ask_bits)
     }
+
+    fn decides_rest(&self) -> bool {
+        self.decider.is_some()
+    }
 }
 
 impl<P: PacketBytes, W: Words + ?Sized> Local<'_, P, W> {
