@@ -57,6 +57,13 @@ impl ByteSet {
         }
     }
 
+    /// Adds those of another one.
+    pub(super) fn join(&mut self, other: Self) {
+        for (bits, more) in self.0.iter_mut().zip(other.0) {
+            *bits |= more;
+        }
+    }
+
     /// Whether it has this one.
     #[must_use]
     pub fn has(&self, byte: u8) -> bool {

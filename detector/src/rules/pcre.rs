@@ -245,9 +245,20 @@ fn each_byte(hir: &Hir, sets: &mut Vec<ByteSet>) -> Option<()> {
                 each_byte(&some.sub, sets)?;
             }
         }
+        HirKind::Alternation(all) => {
+            for hir in all {
+                let mut others = Vec::new();
+                each_byte(hir, &mut others)?;
+                let [other] = others.as_slice() else {
+                    return None;
+                };
+                set.join(*other);
+            }
+            sets.push(set);
+        }
         HirKind::Capture(group) => each_byte(&group.sub, sets)?,
         HirKind::Concat(all) => all.iter().try_for_each(|hir| each_byte(hir, sets))?,
-        HirKind::Repetition(_) | HirKind::Alternation(_) | HirKind::Look(_) => return None,
+        HirKind::Repetition(_) | HirKind::Look(_) => return None,
     }
     (sets.len() <= RUN_MAX as usize).then_some(())
 }
