@@ -198,11 +198,6 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
         ));
     });
     announce(&view, &options.socket);
-    if view.interfaces.len() == 1 {
-        say(
-            "scans are not looked for: answers come in by another interface than the one that is guarded",
-        );
-    }
 
     let report = |record: &[u8]| report(record, &view, &printer, options.format);
     let told_later = |event: &Event| tell_later(event, &view, &printer, options.format);
@@ -254,6 +249,11 @@ fn announce(view: &View, socket: &Path) {
         view.config().mode().name(),
         FileName::new(socket)
     ));
+    if view.interfaces.len() == 1 {
+        say(
+            "scans are not looked for: answers come in by another interface than the one that is guarded",
+        );
+    }
 }
 
 /// Reads the rules anew at each SIGHUP.
