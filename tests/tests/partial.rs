@@ -268,7 +268,7 @@ fn the_agent_tells_what_the_kernel_and_it_decide_together() -> Result<()> {
     ensure!(sum_of_drops(&last) == 0, "{last:#}");
     assert_eq!(
         last["evidence"],
-        json!({ "sent": 9 + 4, "lost": 0, "undecided": 0 })
+        json!({ "sent": 9 + 4, "lost": 0, "undecided": 0, "untold": 0 })
     );
     let listed = json(
         &lab.gateway,
@@ -439,6 +439,29 @@ alert udp any any -> any 7777 (content:"key="; pcre:"/key=[0-9]{2}/"; sid:3;)
         let frame = packet(payload.as_bytes()).build();
         let _ = replay.classify(&Frame::whole(&frame), 0, 1);
         assert_eq!(replay.decided(), decided, "{payload}");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_takes_long_to_decide_is_left_undecided() -> Result<()> {
+    // From each place of the content all of the rest is looked through.
+    let rule = r#"alert udp any any -> any 7777 (content:"head"; content:"a"; pcre:"/a[ab]{400}[cd]/R"; sid:1;)"#;
+    let set = RuleSet::from_bytes_as(true, Path::new("test.rules"), rule.as_bytes());
+    ensure!(set.refusals.is_empty(), "{:?}", set.refusals);
+    let variables = Variables::default();
+    let tables = Tables::new(Config::DEFAULT, HashSeed::FIXED, &set.rules, &variables);
+    let letters = |len| (0..len).map(|at: u32| b"ab"[at.wrapping_mul(0x9e37_79b1) as usize >> 31]);
+    let without: Vec<u8> = b"head".iter().copied().chain(letters(1396)).collect();
+    let with = format!("heada{}c", "b".repeat(400)).into_bytes();
+    for (payload, expected) in [(without, (0, 1)), (with, (1, 0))] {
+        let frame = packet(&payload).build();
+        let mut replay = Replay::new(&tables);
+        let _ = replay.classify(&Frame::whole(&frame), 0, 1);
+        let mut tallies = replay.tallies();
+        let undecided = tallies.find(|(tally, _)| *tally == Tally::RulesCutShort);
+        let found = (replay.decided(), undecided.map_or(0, |(_, count)| count));
+        assert_eq!(found, expected);
     }
     Ok(())
 }

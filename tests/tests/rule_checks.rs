@@ -177,6 +177,7 @@ fn what_is_warned_of_is_so_in_every_packet() {
                     never += 1;
                     assert!(!of_rule.contains(&true), "{round}: {why}\n{text}");
                 }
+                Why::HandedOver => panic!("{round}: no rule is partial\n{text}"),
                 Why::Shadowed(by) => {
                     shadowed += 1;
                     shadowed_matches += of_rule.iter().filter(|matches| **matches).count();

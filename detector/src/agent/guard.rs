@@ -22,7 +22,7 @@ use super::{
     attach::{AttachError, Guarded, attach_all, refuse_foreign},
     control::{Control, ControlSocket, SocketError, serve},
     events::Events,
-    evidence::{self, Partial},
+    evidence::{Evidence, Partial},
     finding::Finding,
     interface::{Hook, Interface, Mode},
     kernel::{Clock, Kernel, KernelError},
@@ -133,7 +133,7 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
     let mut events = Events::new(ring).map_err(io_error("wait for events"))?;
     let ring = kernel.maps_mut().take_evidence();
     let ring = ring.ok_or(KernelError::Missing("EVIDENCE"))?;
-    let mut evidence = Events::new(ring).map_err(io_error("wait for evidence"))?;
+    let mut evidence = Evidence::new(ring).map_err(io_error("wait for evidence"))?;
     let config = kernel.maps_mut().take_config();
     let config = config.ok_or(KernelError::Missing("CONFIG"))?;
     let maps = kernel.maps_mut().take_response();
@@ -198,24 +198,21 @@ async fn guard_until_told(options: Options) -> Result<(), AgentError> {
         ));
     });
     announce(&view, &options.socket);
-    if view.interfaces.len() == 1 {
-        say(
-            "scans are not looked for: answers come in by another interface than the one that is guarded",
-        );
-    }
 
     let report = |record: &[u8]| report(record, &view, &printer, options.format);
+    let told_later = |event: &Event| tell_later(event, &view, &printer, options.format);
     let stopped = tokio::select! {
         biased;
         signal = signals.next() => Ok(signal),
         Err(error) = events.forward(report) => Err(error),
-        Err(error) = evidence::follow(&mut evidence, &view, |event| tell_later(event, &view, &printer, options.format)) => Err(error),
+        Err(error) = evidence.follow(&view, told_later) => Err(error),
         never = scans::follow(&view, |event| _ = tell(event, &view, &printer, options.format)) => match never {},
     };
 
     // Detached before the last events are taken, so that they are the last.
     drop(links);
     events.drain(report);
+    evidence.drain(&view, told_later).await;
     printer.finish();
     let signal = stopped.map_err(io_error("wait for events"))?;
     say(&format!("{signal}: {}", summary(&view)?));
@@ -252,6 +249,11 @@ fn announce(view: &View, socket: &Path) {
         view.config().mode().name(),
         FileName::new(socket)
     ));
+    if view.interfaces.len() == 1 {
+        say(
+            "scans are not looked for: answers come in by another interface than the one that is guarded",
+        );
+    }
 }
 
 /// Reads the rules anew at each SIGHUP.

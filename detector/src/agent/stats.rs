@@ -193,8 +193,12 @@ pub struct EvidenceStats {
     pub sent: u64,
     /// Those that it did not, for there were too many, or no room: no such rule is told of for them.
     pub lost: u64,
-    /// Those that a rule was left undecided on: what it asks was not all there, or it is in force no more.
+    /// Those that a rule was left undecided on: what it asks was not all there, the work for one packet is bounded, or no rule that is in force
+    /// now has a part that is decided here.
     pub undecided: u64,
+    /// Findings that are counted for their rule, and in no report, for too many sources were told of a moment ago.
+    #[serde(default)]
+    pub untold: u64,
 }
 
 /// What befell the table of sources.

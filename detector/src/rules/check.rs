@@ -37,6 +37,8 @@ pub struct Warning {
 pub enum Why {
     /// No packet can match it.
     Never(Never),
+    /// It is partial, and no content of it is long: of much traffic nearly every packet is handed to the agent.
+    HandedOver,
     /// Whatever it matches, the rule of this index matches too, and goes before it.
     Shadowed(usize),
 }
@@ -47,10 +49,14 @@ impl Why {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Never(_) => "never",
+            Self::HandedOver => "handed_over",
             Self::Shadowed(_) => "shadowed",
         }
     }
 }
+
+/// A content of so many bytes is said to be long.
+const LONG: usize = 4;
 
 /// What should be known of rules, and whether all was looked at.
 #[derive(Clone, Debug, Default)]
@@ -70,6 +76,12 @@ pub fn warnings(set: &RuleSet, tables: &Tables, variables: &Variables) -> Warnin
         let Ok(ways) = ways(rule, variables) else {
             continue;
         };
+        if is_handed_over_often(rule) {
+            found.push(Warning {
+                rule: index,
+                why: Why::HandedOver,
+            });
+        }
         match never::bits(rule, &set.rules).and_then(|()| Asked::of(index, rule, ways)) {
             Ok(rule) => asked.push(rule),
             Err(never) => found.push(Warning {
@@ -88,6 +100,12 @@ pub fn warnings(set: &RuleSet, tables: &Tables, variables: &Variables) -> Warnin
         found,
         not_compared,
     }
+}
+
+fn is_handed_over_often(rule: &Rule) -> bool {
+    let mut patterns = rule.patterns.iter();
+    let has_long = patterns.any(|pattern| !pattern.negated && pattern.bytes.len() >= LONG);
+    rule.is_partial() && !has_long
 }
 
 /// What a rule that may match asks of a packet.
@@ -141,6 +159,10 @@ impl fmt::Display for Why {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Never(never) => write!(out, "can never match: {never}"),
+            Self::HandedOver => write!(
+                out,
+                "is partial, and none of its contents has {LONG} bytes: many packets are handed to the agent for it"
+            ),
             Self::Shadowed(_) => out.write_str("is never the finding"),
         }
     }

@@ -13,7 +13,7 @@ use super::{
     keyword::Keyword,
     option::{Fault, RawOption},
     pattern::{Anchor, Buffer, Pattern, bytes},
-    pcre::{self, Pcre},
+    pcre::{self, Expression, Pcre},
     problem::Problem,
     rule::{Flow, Origin, Rule, Test},
     test::{Flags, FragmentBits, IpOption, Numbers},
@@ -199,15 +199,16 @@ impl Draft {
     fn add_pcre(&mut self, at: usize, value: &Value<'_>) -> Result<(), Problem> {
         let (negated, text) = value.negatable()?;
         let buffer = self.buffer.map(|(_, _, buffer)| buffer);
-        let (pcre, is_relative) = Pcre::read(text, negated, buffer, self.patterns.len())?;
+        let expression = Expression::read(text, buffer)?;
+        let is_relative = expression.is_relative();
         self.buffer_is_used = true;
-        if let Some(runs) = pcre.runs() {
-            let draft = DraftPattern::of_runs(at, runs, is_relative, negated, pcre.buffer);
+        if let Some(runs) = expression.runs() {
+            let draft = DraftPattern::of_runs(at, runs, is_relative, negated, expression.buffer);
             self.patterns.push(draft);
         } else if self.allow_partial {
             self.pcres.push(DraftPcre {
                 at,
-                pcre,
+                pcre: expression.build(negated, self.patterns.len())?,
                 is_relative,
             });
         } else {

@@ -41,6 +41,11 @@ impl Decider for Regexes {
         let (Some(pcre), Some(text)) = (self.0.get(number as usize), text) else {
             return false;
         };
+        if workspace.budget == 0 {
+            workspace.is_unsure = 1;
+            return false;
+        }
+        workspace.budget = workspace.budget.saturating_sub(pcre.steps(text.len()));
         let matches = pcre.regex.is_match(text);
         // Of what goes on where no more is here, only what is found is known.
         let is_open = workspace.is_open(operation.subject) != 0

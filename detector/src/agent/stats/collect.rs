@@ -192,10 +192,7 @@ fn tallies(
 ) -> (EventStats, EvidenceStats, TableStats) {
     let mut events = view.reports.counts();
     let mut table = TableStats::default();
-    let mut evidence = EvidenceStats {
-        undecided: view.partial().undecided(),
-        ..EvidenceStats::default()
-    };
+    let mut evidence = view.partial().counts();
     for (tally, counts) in tallies {
         let count = sum(counts, |count| *count);
         match tally {

@@ -24,7 +24,7 @@ use crate::{
 /// Says of each rule that is refused where it stands and why; exits with 10 if there is any
 ///
 /// Warns of rules that can never match, and of those that are never the finding because another one matches whatever they match and goes
-/// before them; tells what the rules cost, and which are to blame. Of what is not warned of, nothing is proven.
+/// before them, and of those for which many packets are handed to the agent; tells what the rules cost, and which are to blame. Of what is not warned of, nothing is proven.
 #[derive(Debug, Args)]
 #[command(after_long_help = JSON_HELP)]
 pub(super) struct Arguments {
@@ -52,7 +52,8 @@ The JSON object:
   wrong           how many of both are wrong
   topics          [{topic, rules}]: how many were refused for what, those left out too, the most first; a rule counts for all that it is refused for
   same_files      [{file, first}]: files that were named already, as first, and read once
-  warnings        [{sid, gid, file, line, kind, why, by}]: kind is never, or shadowed by the rule {sid, gid, file, line}; by is null of another
+  warnings        [{sid, gid, file, line, kind, why, by}]: kind is never, handed_over, or shadowed by the rule {sid, gid, file, line}; by is null of
+                  another
   not_compared    rules that were not compared with all others, because too many are alike
   costs           [{traffic, ports, rules, stride, windows, dense, always}]: for each group of ports, the dearest first
     traffic, ports  tcp to, tcp from, udp to, udp from or icmp; as a rule could say them

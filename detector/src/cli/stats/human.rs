@@ -33,8 +33,8 @@ pub(super) fn write(out: &mut dyn Write, stats: &Stats) -> io::Result<()> {
     if *evidence != EvidenceStats::default() {
         writeln!(
             out,
-            "decided in the agent: {} packets, {} lost, {} left undecided",
-            evidence.sent, evidence.lost, evidence.undecided
+            "decided in the agent: {} packets, {} lost, {} left undecided, {} findings in no report",
+            evidence.sent, evidence.lost, evidence.undecided, evidence.untold
         )?;
     }
     writeln!(

@@ -150,12 +150,27 @@ fn what_ships_with_detector_is_free_of_warnings_and_looked_at_at_every_fourth_by
     assert!(web.stride > 1, "{web:?}");
 }
 
+#[test]
+fn a_rule_that_hands_over_many_packets_is_told() {
+    for (contents, expected) in [
+        ("content:\"abc\"; content:!\"abcd\";", &["handed_over"][..]),
+        ("content:\"abc\"; content:\"abcd\";", &[]),
+    ] {
+        let rule = format!("{WEB} ({contents} pcre:\"/x+y/\"; sid:1;)");
+        let set = RuleSet::from_bytes_as(true, Path::new("x.rules"), rule.as_bytes());
+        assert!(set.refusals.is_empty(), "{:?}", set.refusals);
+        let found = warnings_of(&set).found;
+        let names: Vec<_> = found.iter().map(|warning| warning.why.name()).collect();
+        assert_eq!(names, expected, "{contents}");
+    }
+}
+
 /// The rule that goes before the second of two.
 fn shadow(first: (&str, &str), second: (&str, &str)) -> Vec<(usize, usize)> {
     let found = warnings_of(&set(&[first, second])).found;
     let by = |warning: &Warning| match warning.why {
         Why::Shadowed(by) => Some((warning.rule, by)),
-        Why::Never(_) => None,
+        Why::Never(_) | Why::HandedOver => None,
     };
     found.iter().filter_map(by).collect()
 }

@@ -166,7 +166,7 @@ impl<'s> Warned<'s> {
             kind: why.name(),
             why: why.to_string(),
             by: match why {
-                Why::Never(_) => None,
+                Why::Never(_) | Why::HandedOver => None,
                 Why::Shadowed(by) => Named::of(set, *by),
             },
         })
