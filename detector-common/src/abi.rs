@@ -290,7 +290,7 @@ mod tests {
 
     /// What docs/detectors/README.md says.
     #[test]
-    fn the_tables_of_eight_cpus_and_two_interfaces_take_91_mib_at_most() {
+    fn the_tables_of_eight_cpus_and_two_interfaces_take_92_mib_at_most() {
         fn table<T>(records: u32) -> usize {
             size_of::<T>() * records as usize
         }
@@ -317,7 +317,7 @@ mod tests {
         let tries = 128 * (PROTECTED_MAX + BLOCKS_MAX) as usize;
         let whole = 8 * of_a_cpu + of_all + tries;
         assert!(
-            whole <= 91 << 20,
+            whole <= 92 << 20,
             "{of_a_cpu} for a CPU, {of_all} for all: {whole}"
         );
     }

@@ -85,7 +85,7 @@ impl Partial {
         for slot in tables.book.new_slots(before) {
             self.hits.remove(&slot);
         }
-        self.told.sources.clear();
+        self.told.forget();
         let has_any = !tables.regexes.is_empty();
         self.tables = has_any.then(|| Arc::clone(tables));
     }
@@ -130,6 +130,13 @@ impl Partial {
 }
 
 impl Told {
+    /// Forgets all; what was not told of any is counted.
+    fn forget(&mut self) {
+        let untold = self.sources.values().map(|one| one.untold);
+        self.uncounted += untold.sum::<u64>();
+        self.sources.clear();
+    }
+
     /// The event with how many packets it stands for, if its source is to be told of now.
     fn report(&mut self, event: Event, interval_ns: u64) -> Option<Event> {
         let now_ns = event.at_ns;
