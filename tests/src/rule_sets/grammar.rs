@@ -239,7 +239,7 @@ fn expression(text: &mut String, choices: &mut Choices<'_>) {
         let part = choices.one_of(&[
             ".",
             ".{3}",
-            ".{40}",
+            ".{20}",
             "(a|b|A)",
             r"[^a]{2}",
             r"[\x00-\x40]",
